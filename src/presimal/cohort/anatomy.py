@@ -17,7 +17,7 @@ LOW = (-110, -142, -108)  # mm, first voxel of the lattice, right-anterior-super
 HIGH = (110, 118, 112)  # mm, one past the last voxel
 SHAPE = tuple(high - low for low, high in zip(LOW, HIGH))
 PUSH_DECAY = 22.0  # mm over which the push of a growing ventricle fades
-FISSURE_SHIFT = 2.2  # mm by which the medial walls are moved together, see narrow_fissure
+FISSURE_SHIFT = 1.6  # mm by which the medial walls are moved together, see narrow_fissure
 
 # The lumen of the temporal horn, from its tip to the atrium, and the choroid plexus (left side
 # mirrored); read off the template by eye, in MNI mm.

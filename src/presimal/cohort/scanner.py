@@ -108,6 +108,9 @@ def acquire(tissues: dict, people: list[dict], contrast: str, spacing: float) ->
     for k, name in enumerate(ALL_TISSUES):
         if name in tissues:
             image = image + signals[:, k].view(count, 1, 1, 1) * tissues[name]
+    if "fluid_outside" in tissues:  # between brain and skull
+        fluid = signals[:, TISSUES.index("csf")].view(count, 1, 1, 1)
+        image = image + fluid * tissues["fluid_outside"]
     # Texture belongs to the person: the same on every contrast.
     streams = [person["stream"]("texture") for person in people]
     coarse = smooth_field(streams, shape, spacing, 16.0, 1, device)[:, 0]

@@ -11,52 +11,24 @@ image is the same to the last bit alone, in any batch, in any order and in any p
 same number of threads; on a GPU they are computed together and agree to about 1e-4.
 """
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from functools import partial
 
 import pandas as pd
 import torch
 
-from . import ageing, outcome, tumor
-from .fields import normal, stream, uniform
+from . import outcome, tumor
 from .geometry import Grid, template_points
-from .head import add_head, draw_head
-from .scanner import CONTRASTS, LESIONS, SITES, acquire
+from .head import add_head
+from .person import Settings, draw_person, stack_people
+from .scanner import ALL_TISSUES, CONTRASTS, LESIONS, SITES, acquire
 from .template import BRAIN_MAPS, FINE_BELOW, HEAD_MAPS, Template
 from .tissue import TISSUES, brain_tissues
 from .vessels import enhancing_structures
 
-KINDS = ("brain", "tumor", "head")
 FIELD_OF_VIEW = {"brain": (160, 192, 160), "tumor": (160, 192, 160), "head": (192, 224, 192)}  # mm
-# Defaults that depend on the kind: rotation (degrees) and shift (mm), standard deviations. Brains
-# and tumors come registered to a template, as IXI and BraTS do after preprocessing; heads do not.
-POSE = {"brain": (2.0, 1.5), "tumor": (3.0, 2.0), "head": (9.0, 8.0)}
-TURN = (1.0, 0.5, 0.7)  # nodding varies most, then shaking, then tilting
 GPU_CHUNK = 16  # people per batch on a GPU
-
-
-@dataclass(frozen=True)
-class Settings:
-    """The knobs of a cohort. Every standard deviation may be zero."""
-
-    sites: int = 3  # number of scanners in use, 1 to len(SITES)
-    rotation: float | None = None  # degrees; None: by kind, see POSE
-    shift: float | None = None  # mm; None: by kind
-    size: float = 0.026  # relative standard deviation of the linear size within a sex
-    warp: float = 1.0  # strength of the random warp
-    folding: float = 1.0  # strength of a person's own sulci
-    biological: float = 2.5  # years by which a brain is older or younger than its age
-    regional: float = 8.0  # years by which a region is older or younger than its brain
-    anatomy: float = 1.0  # variation that has nothing to do with age (ventricles, sulci)
-    noise: float = 1.0  # strength of the image noise
-    accelerated: float = 0.0  # years added to every biological age: a group of patients
-    age_range: tuple[float, float] | None = None  # years; None: by kind
-
-    def __post_init__(self):
-        if not 1 <= self.sites <= len(SITES):
-            raise ValueError(f"sites must be 1 to {len(SITES)}, not {self.sites}.")
 
 
 @dataclass
@@ -91,76 +63,6 @@ class Cohort:
         self.device = torch.device(device)
         self.template = Template(self.device)
 
-    # ---- who
-
-    def _person(self, kind: str, number: int) -> dict:
-        """Everything about one person that is a number, and `stream(purpose)` for the rest."""
-        if kind not in KINDS:
-            raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}.")
-        settings = self.settings
-        draw: Callable = partial(stream, self.seed, kind, number)
-        z = lambda purpose, n=1: normal(draw(purpose), n)  # noqa: E731
-        age = _draw_age(kind, uniform(draw("age"), 3), settings.age_range)
-        male = bool(uniform(draw("sex"), 1) < (0.58 if kind == "tumor" else 0.45))
-        site = int(uniform(draw("site"), 1) * settings.sites)
-        biological = age + settings.accelerated + settings.biological * float(z("biological"))
-        biological = min(max(biological, 15.0), 100.0)
-        years = z("regions", len(ageing.REGIONS)) * settings.regional
-        regions = {n: biological + float(y) for n, y in zip(ageing.REGIONS, years)}
-        person = {
-            "kind": kind, "number": int(number), "stream": draw, "age": age, "male": male,
-            "site": site, "biological": biological, "regions": regions,
-            "slice": None, "slice_axis": 3, "noise_scale": settings.noise,
-        }  # fmt: skip
-        person.update(self._ageing(person, z("ageing", 8)))
-        person.update(self._pose(kind, male, draw))
-        person["vessel"] = 0.55 + 0.6 * uniform(draw("vessels"), 3)
-        if kind == "tumor":
-            person["tumor"] = tumor.draw_tumor(draw("tumor"), self.template.white_matter_points())
-        if kind == "head":
-            person.update(draw_head(draw("head")))
-        return person
-
-    def _ageing(self, person: dict, z: torch.Tensor) -> dict:
-        """Inner constants of the ageing model for one person; z are eight normal numbers."""
-        age, regions = person["biological"], person["regions"]
-        old = min(max((age - 20) / 60, 0.0), 1.2)
-        spread = self.settings.anatomy
-        z = z.tolist()
-        offset = spread * 0.012 * z[1]
-        values = {n: ageing.sulcus_shift(a, n) + offset for n, a in regions.items()
-                  if n in ageing.SULCUS_RATE}  # fmt: skip
-        lost = {
-            "callosum": ageing.callosum_loss(regions["callosum"]),
-            "basal ganglia": ageing.caudate_loss(regions["basal ganglia"]),
-        }
-        return {
-            "ventricle": ageing.ventricle_push(age) + spread * (1.6 + 0.7 * old) * z[0],
-            "sulcus": values, "lost": lost,
-            "horn": ageing.horn_radius(regions["hippocampus"]) * math.exp(0.12 * spread * z[2]),
-            "thinning": ageing.thinning(age) + 0.02 * z[3],
-            "contrast_loss": ageing.contrast_loss(age) + 0.03 * z[4],
-            "iron": ageing.iron(regions["basal ganglia"]) + 0.025 * z[5],
-            "lesion": min(ageing.lesion_load(age) + 0.75 * z[6], LESION_LIMIT),
-        }  # fmt: skip
-
-    def _pose(self, kind: str, male: bool, draw: Callable) -> dict:
-        settings = self.settings
-        rotation, shift = POSE[kind]
-        rotation = rotation if settings.rotation is None else settings.rotation
-        shift = shift if settings.shift is None else settings.shift
-        z = normal(draw("pose"), 6)
-        turn = z[:3] * torch.tensor(TURN) * math.radians(rotation)
-        limit = math.radians(20)
-        size = normal(draw("size"), 4)
-        ratio = ageing.TIV_RATIO_MEN_WOMEN ** (1 / 6)
-        whole = ageing.HEAD_SCALE * (ratio if male else 1 / ratio) * (1 + settings.size * size[0])
-        return {
-            "rotation": turn.clamp(-limit, limit),
-            "shift": z[3:] * shift,
-            "scale": whole * (1 + 0.018 * (size[1:] - size[1:].mean())),
-        }
-
     def people(self, numbers: Iterable[int], kind: str = "brain") -> pd.DataFrame:
         """What a student may use, one row per subject: number, subject_id, age (years), sex, site.
 
@@ -169,7 +71,7 @@ class Cohort:
         """
         rows = []
         for number in numbers:
-            person = self._person(kind, number)
+            person = draw_person(self.seed, kind, number, self.settings)
             row = {
                 "number": person["number"],
                 "subject_id": f"{kind}-{person['number']:04d}",
@@ -190,7 +92,7 @@ class Cohort:
         """
         rows = []
         for number in numbers:
-            person = self._person(kind, number)
+            person = draw_person(self.seed, kind, number, self.settings)
             row = {"number": person["number"], "biological_age": person["biological"]}
             row |= {f"{n.replace(' ', '_')}_age": a for n, a in person["regions"].items()}
             row |= {name: person[name] for name in
@@ -201,8 +103,6 @@ class Cohort:
             rows.append(row)
         return pd.DataFrame(rows)
 
-    # ---- images
-
     def grid(self, kind: str, spacing: float) -> Grid:
         """The image grid of a kind at a voxel size in mm: 40 x 48 x 40 for brains at 4 mm."""
         if not 0.5 <= spacing <= 16:
@@ -212,9 +112,9 @@ class Cohort:
     @torch.inference_mode()
     def tissues(self, numbers: Iterable[int], kind: str = "brain", spacing: float = 4.0):
         """Soft maps of one chunk of people: (dict of (N, X, Y, Z), people, MNI points)."""
-        people = [self._person(kind, number) for number in numbers]
+        people = [draw_person(self.seed, kind, number, self.settings) for number in numbers]
         grid = self.grid(kind, spacing)
-        person = _stack(people, self.settings, self.device)
+        person = stack_people(people, self.settings, self.device)
         push = None
         if kind == "tumor":
             push = partial(tumor.push, [p["tumor"] for p in people], person)
@@ -253,45 +153,35 @@ class Cohort:
             images = torch.stack(images, 1)
             if kind == "head":
                 images = images * tissues["seen"][:, None]
-            parts.append((images, labels_of(tissues, kind), mask_of(tissues), volumes_of(tissues, spacing)))
+            labels = labels_of(tissues, kind)
+            parts.append((images, labels, mask_of(tissues), volumes_of(tissues, spacing)))
         images, labels, masks = (torch.cat([part[k] for part in parts]) for k in range(3))
         volumes = {name: torch.cat([part[3][name] for part in parts]) for name in parts[0][3]}
         affine = self.grid(kind, spacing).affine()
         return Batch(numbers, tuple(contrasts), images, labels, masks, affine, volumes)
 
+    @torch.inference_mode()
+    def tissue_maps(
+        self, numbers: Iterable[int], kind: str = "head", spacing: float = 4.0
+    ) -> tuple[tuple[str, ...], torch.Tensor]:
+        """Names and soft tissue maps (N, maps, X, Y, Z) uint8, 255 for a voxel full of a tissue.
 
-LESION_LIMIT = 1.3  # no population study has heavier loads; keeps the tail sane
-
-
-def _draw_age(kind: str, u: torch.Tensor, limits: tuple[float, float] | None) -> float:
-    """Years. Brains: two broad humps as in IXI; tumors: about 62 (sd 12); heads: even."""
-    a, b, c = u.tolist()
-    if limits is not None:
-        return limits[0] + (limits[1] - limits[0]) * b
-    if kind == "tumor":
-        return min(max(62 + 12 * (a + b + c - 1.5) * 2, 22), 88)
-    if kind == "head":
-        return 18 + 72 * b
-    return min(20 + 33 * b**0.9 if a < 0.55 else 46 + 40 * b**1.15, 86)
-
-
-def _stack(people: list[dict], settings: Settings, device: torch.device) -> dict:
-    """People as one dictionary of tensors (N, ...) on the device, and their streams."""
-    person = {
-        name: torch.stack([p[name] for p in people]) for name in ("rotation", "scale", "shift", "vessel")
-    }
-    for name in ("ventricle", "horn", "thinning", "lesion"):
-        person[name] = torch.tensor([p[name] for p in people], dtype=torch.float32)
-    regional = {}
-    for name in ageing.REGIONS:
-        pairs = [[p["sulcus"].get(name, 0.0), p["lost"].get(name, 0.0)] for p in people]
-        regional[name] = torch.tensor(pairs, dtype=torch.float32, device=device)
-    person["regional"] = regional
-    for name in ("warp", "cortex", "folding", "lesion", "vessel"):
-        person[f"{name}_streams"] = [p["stream"](f"field/{name}") for p in people]
-    person["warp_amount"] = settings.warp
-    person["folding"] = settings.folding
-    return person
+        A bank of these is what domain randomisation needs: contrasts are drawn anew for every
+        batch (Billot et al., SynthSeg, Med Image Anal 86:102789, 2023). The last maps are `vessel`,
+        `residual` (the texture of the real T1, 0.5 is none), `mask`, and `seen` for heads.
+        """
+        chunk = GPU_CHUNK if self.device.type == "cuda" else 1
+        numbers, parts, names = list(numbers), [], ()
+        for start in range(0, len(numbers), chunk):
+            tissues, _, _ = self.tissues(numbers[start : start + chunk], kind, spacing)
+            tissues["residual"] = tissues["residual"] / 0.24 + 0.5
+            if "fluid_outside" in tissues:
+                tissues["csf"] = tissues["csf"] + tissues.pop("fluid_outside")
+            last = [name for name in ("vessel", "residual", "mask", "seen") if name in tissues]
+            names = (*(name for name in ALL_TISSUES if name in tissues), *last)
+            maps = torch.stack([tissues[name] for name in names], 1)
+            parts.append((maps.clamp(0, 1) * 255).round().to(torch.uint8))
+        return names, torch.cat(parts)
 
 
 def labels_of(tissues: dict, kind: str) -> torch.Tensor:
@@ -322,4 +212,5 @@ def volumes_of(tissues: dict, spacing: float) -> dict[str, torch.Tensor]:
     tiv = tissues["mask"].flatten(1).sum(1) * ml
     brain = sum(total[name] for name in total if name not in ("ventricle", "csf"))
     grey, white = total["cortex"] + total["deep"], total["white"] + total["lesion"]
-    return {"tiv": tiv, "brain": brain, "fraction": brain / tiv, "grey": grey, "white": white, **total}
+    total.update(tiv=tiv, brain=brain, fraction=brain / tiv, grey=grey, white=white)
+    return total

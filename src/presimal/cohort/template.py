@@ -113,13 +113,10 @@ class Template:
         origin = points.new_tensor(LOW) + (step - 1) / 2
         return (points - origin) / step
 
-    def white_matter_points(self) -> torch.Tensor:
-        """Places (M, 3) in mm, on the CPU, where a glioma can start: deep enough, off the midline."""
-        return _seeds()
-
 
 @lru_cache(maxsize=1)
-def _seeds() -> torch.Tensor:
+def white_matter_points() -> torch.Tensor:
+    """Places (M, 3) in mm, on the CPU, where a glioma can start: deep enough, off the midline."""
     from safetensors import safe_open
 
     with safe_open(template_file(2), "pt") as file:
