@@ -35,10 +35,10 @@ TIV_RATIO_MEN_WOMEN = 1.14
 TIV_MEAN_ML = 1500.0
 
 # ---- constants solved by scripts/calibrate_cohort.py
-VENTRICLE_KNOTS = (-1.6, -1.24, -0.67, -0.06, 0.86, 2.03, 3.58, 5.23, 6.7)  # mm of push
-SULCUS_KNOTS = (0.1018, 0.1254, 0.1439, 0.1602, 0.1784, 0.1983, 0.2197, 0.2422, 0.2634)
-LESION_KNOTS = (-3.2, -2.6, -2.05, -1.5, -0.9, -0.35, 0.2, 0.8, 1.3)
-HEAD_SCALE = 0.925  # MNI space is about 26 % too large in volume
+VENTRICLE_KNOTS = (-2.06, -1.45, -0.71, 0.15, 0.92, 1.78, 2.86, 4.29, 5.51)  # mm of push
+SULCUS_KNOTS = (0.0801, 0.0858, 0.0954, 0.1095, 0.1278, 0.1484, 0.1699, 0.1908, 0.2143)
+LESION_KNOTS = (-1.02, -0.79, -0.61, -0.34, -0.05, 0.22, 0.52, 0.81, 1.08)
+HEAD_SCALE = 0.9271  # MNI space is about 26 % too large in volume
 
 # Cortical regions: how fast their sulci open, against the average of the cortex.
 SULCUS_RATE = {

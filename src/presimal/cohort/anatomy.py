@@ -132,18 +132,26 @@ def ventricles(t1: np.ndarray, mask: np.ndarray, depth: np.ndarray) -> np.ndarra
     return found | fourth
 
 
-def narrow_fissure(maps: list[np.ndarray], csf: np.ndarray, phi: np.ndarray) -> list[np.ndarray]:
-    """Move the medial walls of the hemispheres together, above and around the callosum.
+def fissure_weight(csf: np.ndarray, phi: np.ndarray) -> np.ndarray:
+    """Where in the midsagittal plane the interhemispheric fissure is, soft, (Y, Z).
 
-    In the average brain the interhemispheric fissure is as wide as the variation of 152 people;
-    in one person it is a slit. The maps are resampled along x only, with a shift that vanishes at
-    the midline and beyond 2 cm from it, and where the midline is not fluid (callosum, brain stem).
+    It is fluid on average, above and around the callosum, and not near the third ventricle.
     """
     middle = -LOW[0]
     fluid = ndimage.gaussian_filter(csf[middle - 1 : middle + 2].mean(0), 1.5)
     outside = np.clip((ndimage.gaussian_filter(phi[middle], 1.0) - 8) / 6, 0, 1)
-    x, y, z = coordinates()
-    weight = np.clip(fluid * 1.6, 0, 1) * outside * (z[0] > -30)
+    z = np.arange(LOW[2], HIGH[2])
+    return np.clip(fluid * 1.6, 0, 1) * outside * (z > -30)
+
+
+def narrow_fissure(maps: list[np.ndarray], weight: np.ndarray) -> list[np.ndarray]:
+    """Move the medial walls of the hemispheres together, above and around the callosum.
+
+    In the average brain the interhemispheric fissure is as wide as the variation of 152 people;
+    in one person it is a slit. The maps are resampled along x only, with a shift that vanishes at
+    the midline and beyond 2 cm from it; `weight` (Y, Z) says where the fissure is.
+    """
+    x, _, _ = coordinates()
     shift = FISSURE_SHIFT * np.tanh(x / 1.5) * np.exp(-((x / 9) ** 2)) * weight[None]
     index = np.arange(SHAPE[0], dtype=np.float32)[:, None, None] + shift
     low = np.clip(np.floor(index).astype(int), 0, SHAPE[0] - 2)
@@ -156,11 +164,11 @@ def push_field(ventricle: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """Unit directions (3, X, Y, Z) away from the lateral and third ventricle, fading with distance."""
     _, _, z = coordinates()
     lateral = ventricle & (z > -14)
-    signed = ndimage.gaussian_filter(signed_distance(lateral), 2.5)
+    signed = ndimage.gaussian_filter(signed_distance(lateral), 3.0)
     direction = np.stack(np.gradient(signed))
     direction /= np.maximum(np.sqrt((direction**2).sum(0)), 0.35)
     strength = np.exp(-np.maximum(signed, 0) / PUSH_DECAY) * np.clip(depth / 12, 0, 1)
-    return np.stack([ndimage.gaussian_filter(a * strength, 2.0) for a in direction])
+    return np.stack([ndimage.gaussian_filter(a * strength, 3.5) for a in direction])
 
 
 def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -171,7 +179,7 @@ def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
     deep          deep grey matter (part of gm)
     residual      what tissue classes leave unexplained of the real T1: nuclei, tracts, brain stem
     phi           signed distance to the ventricles, mm, negative inside
-    depth         signed distance to the surface of the brain, mm, positive inside
+    depth         distance to the surface of the brain or the fissure, mm, negative outside
     horn          distance to the lumen of the temporal horn, mm
     vessel        vessels, sinuses and choroid plexus that enhance after gadolinium
     push_x/y/z    where tissue goes when the ventricles grow
@@ -180,13 +188,15 @@ def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
     mask = brain_mask(t1)
     gm, wm = np.clip(gm, 0, 1) * mask, np.clip(wm, 0, 1) * mask
     depth = ndimage.distance_transform_edt(mask).astype(np.float32)
-    outside = ndimage.distance_transform_edt(~mask).astype(np.float32)
+    beyond = ndimage.distance_transform_edt(~mask).astype(np.float32)
     ventricle = ventricles(t1, mask, depth)
     phi = signed_distance(ventricle)
     phi = ndimage.gaussian_filter(np.clip(phi, -12, 60), 1.0)
 
     csf = np.clip(mask - gm - wm, 0, 1)
-    t1, gm, wm = narrow_fissure([t1, gm, wm], csf, phi)
+    push = push_field(ventricle, depth)
+    weight = fissure_weight(csf, phi)
+    t1, gm, wm = narrow_fissure([t1, gm, wm], weight)
     total = np.maximum(gm + wm, 1)
     gm, wm = gm * mask / total, wm * mask / total
     csf = np.clip(mask - gm - wm, 0, 1)
@@ -203,15 +213,19 @@ def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
     residual[mask] = t1[mask] - classes @ means
     residual = ndimage.gaussian_filter(residual * np.clip(depth / 6, 0, 1), 0.6)
 
+    # The medial walls are surface too: from here on depth counts from the fissure as well.
+    solid = mask.copy()
+    solid[-LOW[0] - 1 : -LOW[0] + 1] &= weight < 0.5
+    depth = ndimage.distance_transform_edt(solid).astype(np.float32)
+
     vessel = near_curve(FOURTH_CHOROID, 1.5, False)
     vessel = np.maximum(vessel, near_curve(CHOROID, 2.2, True, 0.7))
     for radius, paired, points in VESSELS:
         vessel = np.maximum(vessel, near_curve(points, radius, paired))
-    push = push_field(ventricle, depth)
     maps = {
         "gm": gm, "wm": wm, "csf": csf, "mask": ndimage.gaussian_filter(mask.astype(np.float32), 0.7),
         "deep": deep, "residual": np.clip(residual, -0.12, 0.12), "phi": phi,
-        "depth": np.minimum(depth, 40) - np.minimum(outside, 20),
+        "depth": np.minimum(depth, 40) - np.minimum(beyond, 20),
         "horn": np.minimum(distance_to_curve(TEMPORAL_HORN, True), 20), "vessel": vessel,
         "push_x": push[0], "push_y": push[1], "push_z": push[2],
     }  # fmt: skip

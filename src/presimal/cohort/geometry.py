@@ -18,9 +18,9 @@ from .template import PUSH_MAPS, Template, trilinear
 CENTRE = (0.0, -14.0, 2.0)  # MNI mm, the middle of every field of view
 LATTICE_STEP = 5.0  # mm between the nodes on which the warp is integrated
 # Control-point distance and standard deviation of the velocity, both in mm.
-WARP_SCALES = ((70.0, 2.1), (36.0, 1.5), (18.0, 0.95), (12.0, 0.65))
+WARP_SCALES = ((70.0, 2.1), (36.0, 1.5), (18.0, 0.9), (12.0, 0.55))
 SQUARINGS = 4  # the velocity is integrated in 2^4 steps (Arsigny et al., MICCAI 2006)
-PUSH_STEPS = 3  # explicit Euler steps of the flow away from the ventricles
+PUSH_STEPS = 4  # explicit Euler steps of the flow away from the ventricles
 
 
 @dataclass(frozen=True)

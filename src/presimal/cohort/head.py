@@ -50,10 +50,15 @@ def add_head(tissues: dict, maps: dict, people: list[dict], spacing: float) -> N
     outside = 1 - mask
     face = maps["face"] * (1 - 0.9 * maps["cord"])
     inner, outer = fluid, fluid + skull
-    csf = outside * soft(inner - hull) * (1 - face * soft(hull - 1))
+    within = outside * soft(inner - hull) * (1 - face * soft(hull - 1))
+    # Between the lobes at the base, fluid lies within a few mm of the brain; the rest is bone:
+    # clivus, petrous bones, sella.
+    base = within * soft(-depth - 2 - 2 * fluid, 0.8)
+    csf = within - base
     vault = soft(hull - inner) * soft(outer - hull)
     marrow = 0.9 * vault * soft(hull - inner - table) * soft(outer - table - hull)
-    bone = vault - marrow
+    spongy = base * torch.sigmoid((0.66 * mixture + 0.1) / 0.15)
+    marrow, bone = marrow + spongy, vault - marrow + base - spongy
     skin_line = outer + scalp + temple
     head = torch.maximum(maps["head"] * soft(maps["face"] - 0.5, 0.1), soft(skin_line - hull))
     beyond = soft(hull - outer) * head

@@ -22,6 +22,7 @@ KINDS = ("brain", "tumor", "head")
 # and tumors come registered to a template, as IXI and BraTS do after preprocessing; heads do not.
 POSE = {"brain": (2.0, 1.5), "tumor": (3.0, 2.0), "head": (9.0, 8.0)}
 TURN = (1.0, 0.5, 0.7)  # nodding varies most, then shaking, then tilting
+PUSH_LIMITS = (-4.5, 11.0)  # mm, slit ventricles to severe enlargement
 LESION_LIMIT = 1.3  # no population study has heavier loads; keeps the tail sane
 
 
@@ -82,15 +83,16 @@ def _ageing(person: dict, spread: float, z: list[float]) -> dict:
     """Inner constants of the ageing model for one person; z are eight normal numbers."""
     age, regions = person["biological"], person["regions"]
     old = min(max((age - 20) / 60, 0.0), 1.2)
-    offset = spread * 0.012 * z[1]
+    offset = spread * 0.016 * z[1]
     values = {n: ageing.sulcus_shift(a, n) + offset for n, a in regions.items()
               if n in ageing.SULCUS_RATE}  # fmt: skip
     lost = {
         "callosum": ageing.callosum_loss(regions["callosum"]),
         "basal ganglia": ageing.caudate_loss(regions["basal ganglia"]),
     }
+    push = ageing.ventricle_push(age) + spread * (2.2 + 1.0 * old) * z[0]
     return {
-        "ventricle": ageing.ventricle_push(age) + spread * (1.6 + 0.7 * old) * z[0],
+        "ventricle": min(max(push, PUSH_LIMITS[0]), PUSH_LIMITS[1]),
         "sulcus": values, "lost": lost,
         "horn": ageing.horn_radius(regions["hippocampus"]) * math.exp(0.12 * spread * z[2]),
         "thinning": ageing.thinning(age) + 0.02 * z[3],

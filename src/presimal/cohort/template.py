@@ -62,25 +62,34 @@ def template_file(step: int) -> Path:
 
 
 def _derive(folder: Path, fine: bool) -> None:
-    from safetensors.torch import save_file
-
     from .anatomy import derive_brain
     from .skull import derive_head
 
     brain, mask = derive_brain()
-    everything = {**brain, **derive_head(mask)}
-    sets = {2: everything, 1: {name: brain[name] for name in BRAIN_MAPS}}
-    for step in (2, 1) if fine else (2,):
-        tensors = {}
-        for name, values in sets[step].items():
-            tensor = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
-            if step > 1:
-                tensor = F.avg_pool3d(tensor[None, None], step)[0, 0]
-            tensors[name] = tensor.half().contiguous()
-        handle, temporary = tempfile.mkstemp(dir=folder, suffix=".part")
-        os.close(handle)
-        save_file(tensors, temporary, {"source": "ICBM152 2009a symmetric", "notice": NOTICE})
-        os.replace(temporary, folder / f"icbm152-v{VERSION}-{step}mm.safetensors")
+    coarse = {name: _shrunk(values) for name, values in brain.items()}
+    if fine:
+        full = {n: torch.from_numpy(np.ascontiguousarray(brain[n])).half() for n in BRAIN_MAPS}
+        _save(full, folder / f"icbm152-v{VERSION}-1mm.safetensors")
+        del full
+    del brain  # half a gigabyte, before the head needs as much
+    coarse |= {name: _shrunk(values) for name, values in derive_head(mask).items()}
+    _save(coarse, folder / f"icbm152-v{VERSION}-2mm.safetensors")
+
+
+def _shrunk(values: np.ndarray) -> torch.Tensor:
+    """Means over 2 x 2 x 2 voxels, float16."""
+    tensor = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
+    return F.avg_pool3d(tensor[None, None], 2)[0, 0].half()
+
+
+def _save(tensors: dict[str, torch.Tensor], path: Path) -> None:
+    """Write under another name and rename, so that the file is complete as soon as it exists."""
+    from safetensors.torch import save_file
+
+    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
+    os.close(handle)
+    save_file(tensors, temporary, {"source": "ICBM152 2009a symmetric", "notice": NOTICE})
+    os.replace(temporary, path)
 
 
 class Template:

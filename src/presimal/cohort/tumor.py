@@ -115,9 +115,9 @@ def grow(tissues: dict, maps: dict, people: list[dict], person: dict, grid) -> N
     )
     far = 1e3 * (1 - _per_focus(tumors, "active", device))
     core_radius, edema_radius = (_per_focus(tumors, n, device) for n in ("core", "edema"))
-    core = distance - core_radius * (1 + 0.13 * lobes + 0.08 * bumps)[:, None] + far
+    core = distance - core_radius * (1 + 0.17 * lobes + 0.10 * bumps)[:, None] + far
     paths = (tissues["white"] + tissues["lesion"] + 0.7 * tissues["deep"]).clamp(0, 1) - 0.55
-    edema = distance - edema_radius * (1 + 0.13 * rough + 0.03 * bumps)[:, None] + far
+    edema = distance - edema_radius * (1 + 0.16 * rough + 0.04 * bumps)[:, None] + far
     core, edema = core.amin(1), edema.amin(1) - 7 * paths
 
     edge = 0.225 * grid.spacing
@@ -126,7 +126,7 @@ def grow(tissues: dict, maps: dict, people: list[dict], person: dict, grid) -> N
     permitted = 0.15 + 0.85 * torch.sigmoid((paths + 0.2) / 0.12)
     edema_map = torch.sigmoid(-edema / edge) * inside * (1 - tissues["csf"]) * (1 - core_map)
     edema_map = edema_map * permitted
-    rim = _per_person(tumors, "rim", device) * (1 + 0.3 * grain).clamp(min=0.25)
+    rim = _per_person(tumors, "rim", device) * (1 + 0.38 * grain).clamp(min=0.25)
     necrosis = torch.sigmoid(-(core + rim) / edge)
     necrosis = necrosis * torch.sigmoid(
         (3 * _per_person(tumors, "necrosis", device) + 0.4 * bumps - 0.35) / 0.1
