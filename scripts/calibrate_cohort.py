@@ -15,8 +15,8 @@ import torch
 from presimal.cohort import Cohort, ageing
 from presimal.cohort.subjects import volumes_of
 
-PEOPLE = 24  # per age and round
-ROUNDS = 8
+PEOPLE = 40  # per age and round
+ROUNDS = 6
 SPACING = 4.0  # mm
 NAMES = ("VENTRICLE_KNOTS", "SULCUS_KNOTS", "LESION_KNOTS")
 

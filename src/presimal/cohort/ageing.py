@@ -35,10 +35,10 @@ TIV_RATIO_MEN_WOMEN = 1.14
 TIV_MEAN_ML = 1500.0
 
 # ---- constants solved by scripts/calibrate_cohort.py
-VENTRICLE_KNOTS = (-2.06, -1.45, -0.71, 0.15, 0.92, 1.78, 2.86, 4.29, 5.51)  # mm of push
-SULCUS_KNOTS = (0.0801, 0.0858, 0.0954, 0.1095, 0.1278, 0.1484, 0.1699, 0.1908, 0.2143)
-LESION_KNOTS = (-1.02, -0.79, -0.61, -0.34, -0.05, 0.22, 0.52, 0.81, 1.08)
-HEAD_SCALE = 0.9271  # MNI space is about 26 % too large in volume
+VENTRICLE_KNOTS = (-2.52, -1.85, -1.04, -0.07, 0.79, 1.72, 2.83, 4.4, 5.72)  # mm of push
+SULCUS_KNOTS = (0.0741, 0.0783, 0.0883, 0.1025, 0.1203, 0.1398, 0.1607, 0.1808, 0.2028)
+LESION_KNOTS = (-0.94, -0.73, -0.54, -0.28, 0.0, 0.24, 0.57, 0.85, 1.11)
+HEAD_SCALE = 0.929  # MNI space is about 26 % too large in volume
 
 # Cortical regions: how fast their sulci open, against the average of the cortex.
 SULCUS_RATE = {
@@ -78,21 +78,21 @@ def sulcus_shift(age: float, region: str) -> float:
 
 def horn_radius(age: float) -> float:
     """Radius of the temporal horn in mm; what it gains the hippocampus has lost."""
-    return 1.0 + 0.022 * max(0.0, age - 20) + 0.035 * max(0.0, age - 60)
+    return 1.0 + 0.030 * max(0.0, age - 20) + 0.045 * max(0.0, age - 60)
 
 
 def callosum_loss(age: float) -> float:
     """Millimetres lost from the under side of the callosum."""
-    return 0.010 * (age - 20) + 0.012 * max(0.0, age - 60)
+    return 0.018 * (age - 20) + 0.016 * max(0.0, age - 60)
 
 
 def caudate_loss(age: float) -> float:
     """Millimetres lost from the surface of the caudate and thalamus at the ventricles."""
-    return 0.016 * (age - 20)
+    return 0.028 * (age - 20)
 
 
 def iron(age: float) -> float:
-    """Relative darkening of the basal ganglia on T2 and FLAIR."""
+    """Relative darkening of the basal ganglia on T2 and FLAIR; a third of it brightens T1."""
     return 0.0030 * (age - 20)
 
 

@@ -89,10 +89,11 @@ def add_head(tissues: dict, maps: dict, people: list[dict], spacing: float) -> N
         parts[name] = parts[name] * (1 - air) * (1 - eye) * (1 - nerve)
     parts |= {"eye": eye - lens, "lens": lens, "air": air * head, "nerve": nerve}
     csf = csf * (1 - orbit) * (1 - nerve) * (1 - eye)
-    total = (sum(parts.values()) * outside + csf).clamp(min=1)
+    # Soft edges overlap a little: share what is not brain among them.
+    share = outside / torch.maximum(sum(parts.values()) * outside + csf, outside.clamp(min=1e-6))
     for name in OUTSIDE:
-        tissues[name] = parts[name] * outside / total
-    tissues["fluid_outside"] = csf / total
+        tissues[name] = parts[name] * outside * share
+    tissues["fluid_outside"] = csf * share
     dura = torch.exp(-(((hull - inner) / 0.9) ** 2)) * outside * (1 - face)
     tissues["vessel"] = torch.maximum(tissues["vessel"], 0.45 * dura)
     tissues["seen"] = _field_of_view(people, shape, device)

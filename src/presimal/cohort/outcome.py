@@ -28,7 +28,7 @@ HAZARD_RATIO = {
 }
 MEDIAN_MONTHS = 14.6
 SHAPE = 1.35  # Weibull shape: about a quarter alive at two years
-LOG_SCALE = 3.05  # log months at log hazard 0; gives MEDIAN_MONTHS over the cohort (tested)
+LOG_SCALE = 3.71  # log months at log hazard 0; gives MEDIAN_MONTHS over the cohort (tested)
 FIRST_DIAGNOSIS, LAST_DIAGNOSIS = date(2012, 1, 2), date(2017, 12, 29)
 CUT_OFF = date(2019, 6, 28)  # whoever is alive then is censored
 DAYS_PER_MONTH = 30.44
@@ -40,19 +40,20 @@ def clinical(person: dict) -> dict:
 
     observed: karnofsky (40 to 100), symptom, mgmt ("methylated", "unmethylated"), resection
     ("gross total", "subtotal", "biopsy"), resected_percent, steroid_mg, ldh (U/l), diagnosis and
-    last_seen (ISO dates), months (to death or last seen), died (1 or 0). A missing entry is None.
+    last_seen (ISO dates), months (to death or last seen), died (1 or 0). A missing number is NaN, a
+    missing word None.
     """
     draw, tumor = person["stream"], person["tumor"]
     u, z = uniform(draw("clinic"), 6).tolist(), normal(draw("clinic measures"), 4).tolist()
     core_ml = 4 / 3 * math.pi * float(tumor["core"][0]) ** 3 / 1000
     foci = int(tumor["active"].sum())
-    karnofsky = 88 - 0.25 * (person["age"] - 60) - 2.5 * math.log2(core_ml / 12) + 11 * z[0]
+    karnofsky = 83 - 0.25 * (person["age"] - 60) - 2.5 * math.log2(core_ml / 12) + 11 * z[0]
     karnofsky = 10 * round(min(max(karnofsky, 40), 100) / 10)
     unmethylated = u[0] < 0.56
     deep = abs(float(tumor["centre"][0, 0])) < 24
     reach = u[1] + 0.25 * (foci > 1) + 0.15 * deep + 0.004 * (person["age"] - 60)
     resection = "gross total" if reach < 0.5 else "subtotal" if reach < 0.92 else "biopsy"
-    percent = {"gross total": 100, "subtotal": round(55 + 43 * u[2]), "biopsy": None}[resection]
+    percent = {"gross total": 100.0, "subtotal": float(round(55 + 43 * u[2])), "biopsy": math.nan}
 
     log_hazard = sum(
         math.log(HAZARD_RATIO[name]) * amount
@@ -78,16 +79,17 @@ def clinical(person: dict) -> dict:
     halo = float(tumor["edema"][0] - tumor["core"][0])
     gaps = uniform(draw("missing"), 4).tolist()
     mgmt = "unmethylated" if unmethylated else "methylated"
+    early, ldh = diagnosis.year < 2014, float(round(200 * math.exp(0.22 * z[2])))
     observed = {
-        "karnofsky": None if gaps[0] < 0.05 else karnofsky,
+        "karnofsky": math.nan if gaps[0] < 0.05 else float(karnofsky),
         "symptom": SYMPTOMS[int(u[4] * len(SYMPTOMS))],
         # A biopsy often yields too little tissue for the test.
         "mgmt": None if gaps[1] < (0.45 if resection == "biopsy" else 0.18) else mgmt,
         "resection": resection,
-        "resected_percent": percent,
+        "resected_percent": percent[resection],
         "steroid_mg": 2 * round(max(0, 0.5 * halo + 3 * z[1]) / 2),
         # The laboratory was added to the protocol during the study.
-        "ldh": None if gaps[2] < (0.4 if diagnosis.year < 2014 else 0.1) else round(205 + 45 * z[2]),
+        "ldh": math.nan if gaps[2] < (0.4 if early else 0.1) else ldh,
         "diagnosis": diagnosis.isoformat(),
         "last_seen": last_seen.isoformat(),
         "months": round(months, 1),

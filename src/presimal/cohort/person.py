@@ -34,10 +34,10 @@ class Settings:
     rotation: float | None = None  # degrees; None: by kind, see POSE
     shift: float | None = None  # mm; None: by kind
     size: float = 0.026  # relative standard deviation of the linear size within a sex
-    warp: float = 1.0  # strength of the random warp
+    warp: float = 0.85  # strength of the random warp
     folding: float = 1.0  # strength of a person's own sulci
-    biological: float = 2.5  # years by which a brain is older or younger than its age
-    regional: float = 8.0  # years by which a region is older or younger than its brain
+    biological: float = 2.0  # years by which a brain is older or younger than its age
+    regional: float = 6.0  # years by which a region is older or younger than its brain
     anatomy: float = 1.0  # variation that has nothing to do with age (ventricles, sulci)
     noise: float = 1.0  # strength of the image noise
     accelerated: float = 0.0  # years added to every biological age: a group of patients
@@ -83,7 +83,7 @@ def _ageing(person: dict, spread: float, z: list[float]) -> dict:
     """Inner constants of the ageing model for one person; z are eight normal numbers."""
     age, regions = person["biological"], person["regions"]
     old = min(max((age - 20) / 60, 0.0), 1.2)
-    offset = spread * 0.016 * z[1]
+    offset = spread * 0.011 * z[1]
     values = {n: ageing.sulcus_shift(a, n) + offset for n, a in regions.items()
               if n in ageing.SULCUS_RATE}  # fmt: skip
     lost = {
@@ -95,10 +95,10 @@ def _ageing(person: dict, spread: float, z: list[float]) -> dict:
         "ventricle": min(max(push, PUSH_LIMITS[0]), PUSH_LIMITS[1]),
         "sulcus": values, "lost": lost,
         "horn": ageing.horn_radius(regions["hippocampus"]) * math.exp(0.12 * spread * z[2]),
-        "thinning": ageing.thinning(age) + 0.02 * z[3],
-        "contrast_loss": ageing.contrast_loss(age) + 0.03 * z[4],
+        "thinning": {n: ageing.thinning(regions[n]) + 0.02 * z[3] for n in values},
+        "contrast_loss": ageing.contrast_loss(age) + 0.025 * z[4],
         "iron": ageing.iron(regions["basal ganglia"]) + 0.025 * z[5],
-        "lesion": min(ageing.lesion_load(age) + 0.75 * z[6], LESION_LIMIT),
+        "lesion": min(ageing.lesion_load(age) + 0.30 * z[6], LESION_LIMIT),
     }  # fmt: skip
 
 
@@ -138,12 +138,13 @@ def stack_people(people: list[dict], settings: Settings, device: torch.device) -
         name: torch.stack([p[name] for p in people])
         for name in ("rotation", "scale", "shift", "vessel")
     }
-    for name in ("ventricle", "horn", "thinning", "lesion"):
+    for name in ("ventricle", "horn", "lesion"):
         person[name] = torch.tensor([p[name] for p in people], dtype=torch.float32)
     regional = {}
     for name in ageing.REGIONS:
-        pairs = [[p["sulcus"].get(name, 0.0), p["lost"].get(name, 0.0)] for p in people]
-        regional[name] = torch.tensor(pairs, dtype=torch.float32, device=device)
+        parts = ("sulcus", "lost", "thinning")
+        values = [[p[part].get(name, 0.0) for part in parts] for p in people]
+        regional[name] = torch.tensor(values, dtype=torch.float32, device=device)
     person["regional"] = regional
     for name in ("warp", "cortex", "folding", "lesion", "vessel"):
         person[f"{name}_streams"] = [p["stream"](f"field/{name}") for p in people]

@@ -73,6 +73,7 @@ def draw_signals(person: dict, contrast: str) -> torch.Tensor:
     deep, white, cortex = (TISSUES.index(name) for name in ("deep", "white", "cortex"))
     if contrast in ("t1", "t1gd"):
         signal[white] -= 0.8 * person["contrast_loss"] * (signal[white] - signal[cortex])
+        signal[deep] *= 1 + person["iron"] / 3
     else:
         signal[deep] *= 1 - person["iron"]
     return signal

@@ -38,16 +38,17 @@ def own_sulci(person: dict, shape, spacing: float, device) -> tuple[torch.Tensor
 def brain_tissues(maps: dict, points: torch.Tensor, person: dict, spacing: float) -> dict:
     """Soft maps (N, X, Y, Z) of TISSUES, which add up to the soft mask, and `residual`, `mask`.
 
-    `maps` are the template's brain maps at `points` (MNI mm); `person` holds `sulcus`
-    (region -> (N,)), the losses in mm, `thinning`, `lesion` (N,) and the streams.
+    `maps` are the template's brain maps at `points` (MNI mm); `person` holds `regional` (region ->
+    (N, 3): threshold shift, mm lost to the ventricles, thinning), `horn` and `lesion` (N,), and
+    the streams.
     """
     device, shape = points.device, tuple(points.shape[1:4])
     field = lambda streams, scale, channels=1: smooth_field(  # noqa: E731
         streams, shape, spacing, scale, channels, device
     )
     gm, wm, mask, phi, depth = (maps[name] for name in ("gm", "wm", "mask", "phi", "depth"))
-    regional = spread(person["regional"], points)  # threshold shift, mm lost at the ventricles
-    shift, loss = regional.unbind(-1)
+    regional = spread(person["regional"], points)
+    shift, loss, thinning = regional.unbind(-1)  # thresholds, and mm lost to the ventricles
 
     # Ventricles, with what caudate and callosum lost to them, and the temporal horn.
     phi = phi - loss
@@ -64,7 +65,7 @@ def brain_tissues(maps: dict, points: torch.Tensor, person: dict, spacing: float
     sheet, reach = own_sulci(person, shape, spacing, device)
     cerebrum = _sigmoid(points[..., 2] + 22 - 0.25 * (points[..., 1] + 40), 4.0)
     own = person["folding"] * cerebrum * _sigmoid(reach - depth, 1.2) * _sigmoid(phi - 7, 1.5)
-    fluid = maps["csf"] + 0.05 * wide[:, 0] + 0.045 * local + shift
+    fluid = maps["csf"] + 0.034 * wide[:, 0] + 0.045 * local + shift
     fluid = fluid + 0.34 * own * torch.exp(-((sheet / OWN_WIDTH) ** 2))
     sulcus = _sigmoid(fluid - CUT, EDGE) * ribbon
     cistern = maps["csf"] * (1 - ribbon) * _sigmoid(phi - 3, 0.8)
@@ -73,7 +74,7 @@ def brain_tissues(maps: dict, points: torch.Tensor, person: dict, spacing: float
     # Grey and white: sharp in the ribbon, the soft mixture of the average deep inside.
     share = wm / (wm + gm + 1e-3)
     lining = 0.42 * own * torch.exp(-((sheet / (3.2 * OWN_WIDTH)) ** 2))
-    sharp = share - lining - (0.5 - 0.9 * _column(person["thinning"].to(device)))
+    sharp = share - lining - (0.5 - 0.9 * thinning)
     sharp = _sigmoid(sharp + 0.02 * wide[:, 1], 0.13)
     mix = 0.75 * _sigmoid(depth - 14, 3.0)
     white_share = mix * share + (1 - mix) * sharp
