@@ -17,6 +17,7 @@ LOW = (-110, -142, -108)  # mm, first voxel of the lattice, right-anterior-super
 HIGH = (110, 118, 112)  # mm, one past the last voxel
 SHAPE = tuple(high - low for low, high in zip(LOW, HIGH))
 PUSH_DECAY = 22.0  # mm over which the push of a growing ventricle fades
+REACH = 20  # mm; farther than this from a curve does not matter
 FISSURE_SHIFT = 1.6  # mm by which the medial walls are moved together, see narrow_fissure
 
 # The lumen of the temporal horn, from its tip to the atrium, and the choroid plexus (left side
@@ -96,15 +97,21 @@ def near_curve(points: list, radius: float, paired: bool, edge: float = 0.5) -> 
 
 
 def distance_to_curve(points: list, paired: bool) -> np.ndarray:
-    """Distance in mm of every voxel to a polyline in MNI mm, capped by rasterising at 1 mm."""
+    """Distance in mm of every voxel to a polyline in MNI mm, at most REACH."""
     line = np.concatenate(
         [np.linspace(a, b, 40) for a, b in zip(np.array(points, float), np.array(points[1:], float))]
     )
     if paired:
         line = np.concatenate([line, line * [-1, 1, 1]])
-    drawn = np.ones(SHAPE, bool)
-    drawn[tuple(np.round(line - LOW).astype(int).T)] = False
-    return ndimage.distance_transform_edt(drawn).astype(np.float32)
+    line = np.round(line - LOW).astype(int)
+    first = np.maximum(line.min(0) - REACH, 0)
+    last = np.minimum(line.max(0) + REACH + 1, SHAPE)
+    drawn = np.ones(last - first, bool)  # only the box round the line is worth the work
+    drawn[tuple((line - first).T)] = False
+    distance = np.full(SHAPE, REACH, np.float32)
+    box = tuple(slice(a, b) for a, b in zip(first, last))
+    distance[box] = np.minimum(ndimage.distance_transform_edt(drawn), REACH)
+    return distance
 
 
 def brain_mask(t1: np.ndarray) -> np.ndarray:
@@ -226,7 +233,7 @@ def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
         "gm": gm, "wm": wm, "csf": csf, "mask": ndimage.gaussian_filter(mask.astype(np.float32), 0.7),
         "deep": deep, "residual": np.clip(residual, -0.12, 0.12), "phi": phi,
         "depth": np.minimum(depth, 40) - np.minimum(beyond, 20),
-        "horn": np.minimum(distance_to_curve(TEMPORAL_HORN, True), 20), "vessel": vessel,
+        "horn": distance_to_curve(TEMPORAL_HORN, True), "vessel": vessel,
         "push_x": push[0], "push_y": push[1], "push_z": push[2],
     }  # fmt: skip
     return maps, mask

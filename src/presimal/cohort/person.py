@@ -95,7 +95,7 @@ def _ageing(person: dict, spread: float, z: list[float]) -> dict:
         "ventricle": min(max(push, PUSH_LIMITS[0]), PUSH_LIMITS[1]),
         "sulcus": values, "lost": lost,
         "horn": ageing.horn_radius(regions["hippocampus"]) * math.exp(0.12 * spread * z[2]),
-        "thinning": {n: ageing.thinning(regions[n]) + 0.02 * z[3] for n in values},
+        "thinning": {n: ageing.thinning(regions[n]) + 0.03 * z[3] for n in values},
         "contrast_loss": ageing.contrast_loss(age) + 0.025 * z[4],
         "iron": ageing.iron(regions["basal ganglia"]) + 0.025 * z[5],
         "lesion": min(ageing.lesion_load(age) + 0.30 * z[6], LESION_LIMIT),

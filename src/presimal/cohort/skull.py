@@ -74,7 +74,9 @@ def derive_head(mask: np.ndarray) -> dict[str, np.ndarray]:
     hull = _hull_distance(mask)
     face = _soft((1 - _ellipsoid((0, 46, -62), (66, 62, 78))) * 55)
     nose = _soft((1 - _ellipsoid((0, 98, -58), (15, 22, 24))) * 15)
-    neck = _soft((1 - np.sqrt((x / 62) ** 2 + ((y + 22) / 72) ** 2)) * 60) * _soft(-(z + 58), 2.0)
+    neck = _soft((1 - np.sqrt((x / 62) ** 2 + ((y + 22) / 72) ** 2)) * 60) * _soft(-(z + 62), 4.0)
+    nape = _soft((1 - _ellipsoid((0, -34, -58), (67, 70, 36))) * 30)
+    neck = np.maximum(neck, nape)
     air = zeros.copy()
     for centre, radii in AIR:
         air = np.maximum(air, _soft((1 - _ellipsoid(centre, radii)) * min(radii), 0.8))

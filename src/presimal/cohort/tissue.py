@@ -15,7 +15,7 @@ TISSUES = ("ventricle", "csf", "cortex", "deep", "white", "lesion")
 CUT = 0.36  # fraction of fluid at which a sulcus begins
 EDGE = 0.055  # softness of that threshold
 OWN_SCALE = 17.0  # mm, control points of the field whose zero set makes a person's own sulci
-OWN_WIDTH = 0.16  # half width of such a sulcus, in standard deviations of the field
+OWN_WIDTH = 0.19  # half width of such a sulcus, in standard deviations of the field
 OWN_DEPTH = 10.0  # mm, mean depth of such a sulcus
 
 
@@ -66,14 +66,14 @@ def brain_tissues(maps: dict, points: torch.Tensor, person: dict, spacing: float
     cerebrum = _sigmoid(points[..., 2] + 22 - 0.25 * (points[..., 1] + 40), 4.0)
     own = person["folding"] * cerebrum * _sigmoid(reach - depth, 1.2) * _sigmoid(phi - 7, 1.5)
     fluid = maps["csf"] + 0.034 * wide[:, 0] + 0.045 * local + shift
-    fluid = fluid + 0.34 * own * torch.exp(-((sheet / OWN_WIDTH) ** 2))
+    fluid = fluid + 0.30 * own * torch.exp(-((sheet / OWN_WIDTH) ** 2))
     sulcus = _sigmoid(fluid - CUT, EDGE) * ribbon
     cistern = maps["csf"] * (1 - ribbon) * _sigmoid(phi - 3, 0.8)
     csf = torch.maximum(sulcus, cistern) * (1 - ventricle)
 
     # Grey and white: sharp in the ribbon, the soft mixture of the average deep inside.
     share = wm / (wm + gm + 1e-3)
-    lining = 0.42 * own * torch.exp(-((sheet / (3.2 * OWN_WIDTH)) ** 2))
+    lining = 0.62 * own * torch.exp(-((sheet / (2.8 * OWN_WIDTH)) ** 2))
     sharp = share - lining - (0.5 - 0.9 * thinning)
     sharp = _sigmoid(sharp + 0.02 * wide[:, 1], 0.13)
     mix = 0.75 * _sigmoid(depth - 14, 3.0)
