@@ -2,7 +2,7 @@
 
 At every knot age the same people are generated again and again; after each round the push of the
 ventricles, the sulcal threshold and the lesion load move towards the published targets. About
-three minutes on one core:
+four minutes on one core:
 
     python scripts/calibrate_cohort.py            # solve and print
     python scripts/calibrate_cohort.py --check    # only print the table of what is reached
@@ -36,7 +36,8 @@ def report(seed: int) -> None:
         print(
             f"{age:3.0f}  {v['fraction'].mean():.3f} ({ageing.whole_brain_fraction(age):.3f})"
             f" sd {v['fraction'].std():.3f}"
-            f"  {v['ventricle'].mean():5.1f} ({ageing.VENTRICLE_ML[k]:.1f}) sd {v['ventricle'].std():.1f}"
+            f"  {v['ventricle'].mean():5.1f} ({ageing.VENTRICLE_ML[k]:.1f})"
+            f" sd {v['ventricle'].std():.1f}"
             f"  {v['lesion'].median():6.2f} ({ageing.LESION_ML[k]:.2f})"
             f"  {v['tiv'].mean():.0f}  {v['grey'].mean():.0f}  {v['white'].mean():.0f}",
             flush=True,
@@ -61,7 +62,8 @@ def solve(seed: int) -> None:
             knots["LESION_KNOTS"][k] += 0.5 * float(ratio.log().clamp(-1, 1))
         size = float(torch.stack(sizes).mean())
         ageing.HEAD_SCALE *= (ageing.TIV_MEAN_ML / size) ** (1 / 3)
-        print(f"TIV {size:.0f} ml", {n: [round(x, 3) for x in v] for n, v in knots.items()}, flush=True)
+        shown = {name: [round(x, 3) for x in values] for name, values in knots.items()}
+        print(f"TIV {size:.0f} ml", shown, flush=True)
     for name, values in knots.items():
         setattr(ageing, name, tuple(values))
         digits = 4 if name == "SULCUS_KNOTS" else 2

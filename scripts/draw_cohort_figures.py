@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 matplotlib.use("Agg")
-import matplotlib.pyplot as plt  # noqa: E402
-from matplotlib.colors import ListedColormap  # noqa: E402
-from PIL import Image  # noqa: E402
+import matplotlib.pyplot as plt
+from matplotlib.colors import ListedColormap
+from PIL import Image
 
-from presimal.cohort import Cohort  # noqa: E402
+from presimal.cohort import Cohort
 
 FOLDER = Path(__file__).resolve().parents[1] / "assets" / "figures"
 SPACING = 2.0  # mm

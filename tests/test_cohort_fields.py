@@ -23,7 +23,9 @@ def test_fields_have_about_unit_variance_and_zero_mean():
 
 
 def test_a_field_is_the_same_on_a_finer_and_on_a_larger_grid():
-    make = lambda shape, spacing: smooth_field([stream(0, "test", 1, "f")], shape, spacing, 20.0)  # noqa: E731
+    def make(shape, spacing):
+        return smooth_field([stream(0, "test", 1, "f")], shape, spacing, 20.0)
+
     coarse, fine = make((20, 24, 20), 8.0), make((40, 48, 40), 4.0)
     means = torch.nn.functional.avg_pool3d(fine[0], 2)
     assert (coarse[0] - means).abs().max() < 0.15  # only curvature within a voxel differs

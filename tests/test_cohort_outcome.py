@@ -26,11 +26,10 @@ def test_hazard_orders_survival(tables):
 
 
 def test_hazard_ratios_can_be_recovered(tables):
-    """Weibull regression by least squares: -log survival * shape against the covariates."""
+    """Weibull: the log hazard has slope one against -shape * log survival."""
     _, truth = tables
-    columns = np.column_stack([truth.mgmt_unmethylated, truth.foci > 1, ~truth.enhances, truth.log_hazard])
     slope = np.polyfit(truth.log_hazard, -outcome.SHAPE * np.log(truth.survival_months), 1)[0]
-    assert columns.shape[0] == 1500 and slope == pytest.approx(1, abs=0.12)
+    assert slope == pytest.approx(1, abs=0.12)
 
 
 def test_censoring_is_administrative(tables):

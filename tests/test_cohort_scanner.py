@@ -11,7 +11,10 @@ from presimal.cohort.scanner import SITES, acquire, blur_weight, site_signal
 def scans() -> dict[str, torch.Tensor]:
     cohort = Cohort(0, age_range=(30, 60))
     batch = cohort.render(range(6), "brain", 4.0, ("t1", "t1gd", "t2", "flair"))
-    pick = lambda c, label: batch.images[:, c][batch.labels == label].mean()  # noqa: E731
+
+    def pick(contrast, label):
+        return batch.images[:, contrast][batch.labels == label].mean()
+
     means = {n: [float(pick(c, k)) for k in (1, 2, 4)] for c, n in enumerate(batch.contrasts)}
     means["air"] = float(batch.images[:, 0][batch.mask == 0].median())
     return means

@@ -18,7 +18,10 @@ def maps() -> dict[str, torch.Tensor]:
 
 def test_volumes_of_the_template(maps):
     """The average ICBM brain is about a quarter larger than a real one (hence 1.26)."""
-    ml = lambda values: float(values.sum()) * VOXEL_ML / 1.26  # noqa: E731
+
+    def ml(values):
+        return float(values.sum()) * VOXEL_ML / 1.26
+
     assert 1400 < ml(maps["mask"]) < 1650
     assert 12 < ml((maps["phi"] < 0).float()) < 28  # ventricles without the cisterns
     assert 15 < ml(maps["deep"]) < 60

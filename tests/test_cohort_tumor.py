@@ -16,9 +16,10 @@ def batch():
 def test_labels_are_edema_non_enhancing_enhancing(batch):
     """1 is brightest on FLAIR, 3 is brightest on T1Gd, 2 is darker than both there."""
     assert set(batch.labels.unique().tolist()) == {0, 1, 2, 3}
-    mean = lambda name, label: float(  # noqa: E731
-        batch.images[:, CONTRASTS.index(name)][batch.labels == label].mean()
-    )
+
+    def mean(name, label):
+        return float(batch.images[:, CONTRASTS.index(name)][batch.labels == label].mean())
+
     assert mean("flair", 1) > mean("flair", 0) and mean("flair", 1) > mean("flair", 2)
     assert mean("t1gd", 3) > max(mean("t1gd", 1), mean("t1gd", 2)) + 0.2
     assert mean("t2", 1) > mean("t2", 0)

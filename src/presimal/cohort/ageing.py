@@ -35,10 +35,10 @@ TIV_RATIO_MEN_WOMEN = 1.14
 TIV_MEAN_ML = 1500.0
 
 # ---- constants solved by scripts/calibrate_cohort.py
-VENTRICLE_KNOTS = (-2.52, -1.85, -1.04, -0.07, 0.79, 1.72, 2.83, 4.4, 5.72)  # mm of push
-SULCUS_KNOTS = (0.0741, 0.0783, 0.0883, 0.1025, 0.1203, 0.1398, 0.1607, 0.1808, 0.2028)
-LESION_KNOTS = (-0.94, -0.73, -0.54, -0.28, 0.0, 0.24, 0.57, 0.85, 1.11)
-HEAD_SCALE = 0.929  # MNI space is about 26 % too large in volume
+VENTRICLE_KNOTS = (-2.51, -1.86, -1.06, -0.09, 0.75, 1.66, 2.75, 4.26, 5.53)  # mm of push
+SULCUS_KNOTS = (0.0735, 0.0776, 0.0875, 0.1016, 0.1193, 0.1387, 0.1596, 0.1798, 0.2018)
+LESION_KNOTS = (-0.94, -0.73, -0.54, -0.28, 0.0, 0.24, 0.57, 0.86, 1.12)
+HEAD_SCALE = 0.926  # MNI space is about 26 % too large in volume
 
 # Cortical regions: how fast their sulci open, against the average of the cortex.
 SULCUS_RATE = {
@@ -96,9 +96,13 @@ def iron(age: float) -> float:
     return 0.0030 * (age - 20)
 
 
-def thinning(age: float) -> float:
-    """Shift of the grey-white boundary towards the surface (fraction of white, no unit)."""
-    return 0.16 / 60 * (age - 20)
+def myelination(age: float) -> float:
+    """Shift of the grey-white boundary into the cortex (fraction of white, no unit).
+
+    White matter grows until middle age and is lost later (Fotenos et al., 2005: white matter loss
+    begins in middle age); the loss comes from the ventricles, the gain from this shift.
+    """
+    return 0.16 / 60 * (min(age, 45.0) - 20)
 
 
 def contrast_loss(age: float) -> float:

@@ -98,9 +98,8 @@ def near_curve(points: list, radius: float, paired: bool, edge: float = 0.5) -> 
 
 def distance_to_curve(points: list, paired: bool) -> np.ndarray:
     """Distance in mm of every voxel to a polyline in MNI mm, at most REACH."""
-    line = np.concatenate(
-        [np.linspace(a, b, 40) for a, b in zip(np.array(points, float), np.array(points[1:], float))]
-    )
+    ends = np.array(points, float)
+    line = np.concatenate([np.linspace(a, b, 40) for a, b in zip(ends, ends[1:])])
     if paired:
         line = np.concatenate([line, line * [-1, 1, 1]])
     line = np.round(line - LOW).astype(int)
@@ -163,12 +162,16 @@ def narrow_fissure(maps: list[np.ndarray], weight: np.ndarray) -> list[np.ndarra
     index = np.arange(SHAPE[0], dtype=np.float32)[:, None, None] + shift
     low = np.clip(np.floor(index).astype(int), 0, SHAPE[0] - 2)
     part = (index - low).astype(np.float32)
-    pick = lambda a, i: np.take_along_axis(a, i, axis=0)  # noqa: E731
-    return [pick(a, low) * (1 - part) + pick(a, low + 1) * part for a in maps]
+
+    def between(values):
+        below = np.take_along_axis(values, low, axis=0)
+        return below + part * (np.take_along_axis(values, low + 1, axis=0) - below)
+
+    return [between(values) for values in maps]
 
 
 def push_field(ventricle: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Unit directions (3, X, Y, Z) away from the lateral and third ventricle, fading with distance."""
+    """Directions (3, X, Y, Z) away from the lateral and third ventricle, fading with distance."""
     _, _, z = coordinates()
     lateral = ventricle & (z > -14)
     signed = ndimage.gaussian_filter(signed_distance(lateral), 3.0)
@@ -230,7 +233,8 @@ def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
     for radius, paired, points in VESSELS:
         vessel = np.maximum(vessel, near_curve(points, radius, paired))
     maps = {
-        "gm": gm, "wm": wm, "csf": csf, "mask": ndimage.gaussian_filter(mask.astype(np.float32), 0.7),
+        "gm": gm, "wm": wm, "csf": csf,
+        "mask": ndimage.gaussian_filter(mask.astype(np.float32), 0.7),
         "deep": deep, "residual": np.clip(residual, -0.12, 0.12), "phi": phi,
         "depth": np.minimum(depth, 40) - np.minimum(beyond, 20),
         "horn": distance_to_curve(TEMPORAL_HORN, True), "vessel": vessel,

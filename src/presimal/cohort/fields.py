@@ -1,4 +1,4 @@
-"""Randomness that never shifts: one stream per subject and purpose, and smooth fields drawn from it.
+"""Randomness that never shifts: one stream per subject and purpose, and smooth fields from it.
 
 A stream is a generator on the CPU whose seed is a hash of (cohort seed, kind, subject number,
 purpose). Nothing is ever drawn from a stream that two purposes share, so a new kind of randomness

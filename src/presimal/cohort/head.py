@@ -37,9 +37,16 @@ def add_head(tissues: dict, maps: dict, people: list[dict], spacing: float) -> N
     hull, mask, depth = maps["hull"], tissues["mask"], maps["depth"]
     device, shape = hull.device, tuple(hull.shape[1:])
     streams = [person["stream"]("field/head") for person in people]
-    field = lambda scale: smooth_field(streams, shape, spacing, scale, 1, device)[:, 0]  # noqa: E731
-    soft = lambda x, edge=0.7: torch.sigmoid(x / edge)  # noqa: E731
-    column = lambda name: torch.tensor([p[name] for p in people], device=device).view(-1, 1, 1, 1)  # noqa: E731
+
+    def field(scale):
+        return smooth_field(streams, shape, spacing, scale, 1, device)[:, 0]
+
+    def soft(x, edge=0.7):
+        return torch.sigmoid(x / edge)
+
+    def column(name):
+        return torch.tensor([p[name] for p in people], device=device).view(-1, 1, 1, 1)
+
     layers = torch.stack([person["layers"] for person in people]).to(device)
     fluid, table, skull, scalp, temple = layers.view(len(people), 5, 1, 1, 1).unbind(1)
     uneven_skull, uneven_scalp, mixture = field(32.0), field(32.0), field(14.0)

@@ -56,7 +56,10 @@ def draw_person(seed: int, kind: str, number: int, settings: Settings) -> dict:
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}.")
     draw: Callable = partial(stream, seed, kind, number)
-    z = lambda purpose, n=1: normal(draw(purpose), n)  # noqa: E731
+
+    def z(purpose, count=1):
+        return normal(draw(purpose), count)
+
     age = _draw_age(kind, uniform(draw("age"), 3), settings.age_range)
     male = bool(uniform(draw("sex"), 1) < (0.58 if kind == "tumor" else 0.45))
     site = int(uniform(draw("site"), 1) * settings.sites)
@@ -95,7 +98,7 @@ def _ageing(person: dict, spread: float, z: list[float]) -> dict:
         "ventricle": min(max(push, PUSH_LIMITS[0]), PUSH_LIMITS[1]),
         "sulcus": values, "lost": lost,
         "horn": ageing.horn_radius(regions["hippocampus"]) * math.exp(0.12 * spread * z[2]),
-        "thinning": {n: ageing.thinning(regions[n]) + 0.03 * z[3] for n in values},
+        "myelination": {n: ageing.myelination(regions[n]) + 0.03 * z[3] for n in values},
         "contrast_loss": ageing.contrast_loss(age) + 0.025 * z[4],
         "iron": ageing.iron(regions["basal ganglia"]) + 0.025 * z[5],
         "lesion": min(ageing.lesion_load(age) + 0.30 * z[6], LESION_LIMIT),
@@ -142,7 +145,7 @@ def stack_people(people: list[dict], settings: Settings, device: torch.device) -
         person[name] = torch.tensor([p[name] for p in people], dtype=torch.float32)
     regional = {}
     for name in ageing.REGIONS:
-        parts = ("sulcus", "lost", "thinning")
+        parts = ("sulcus", "lost", "myelination")
         values = [[p[part].get(name, 0.0) for part in parts] for p in people]
         regional[name] = torch.tensor(values, dtype=torch.float32, device=device)
     person["regional"] = regional

@@ -29,7 +29,10 @@ def weights(device: str) -> torch.Tensor:
     axes = [torch.arange(n) * STEP + low for n, low in zip(SHAPE, LOW)]
     points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3)
     x, y, z = points.unbind(-1)
-    soft = lambda distance, edge: torch.sigmoid(distance / edge)  # noqa: E731
+
+    def soft(distance, edge):
+        return torch.sigmoid(distance / edge)
+
     cerebellum = soft(-10 + 0.25 * (y + 40) - z, 3) * soft(-36 - y, 4)
     left = 1 - cerebellum
     sylvian = left * _blob(points, (40, -4, 4), (14, 30, 16))

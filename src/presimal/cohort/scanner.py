@@ -103,7 +103,10 @@ def acquire(tissues: dict, people: list[dict], contrast: str, spacing: float) ->
     device, shape = mask.device, tuple(mask.shape[1:])
     count = len(people)
     signals = torch.stack([draw_signals(person, contrast) for person in people]).to(device)
-    column = lambda values: torch.tensor(values, device=device).view(count, 1, 1, 1)  # noqa: E731
+
+    def column(values):
+        return torch.tensor(values, device=device).view(count, 1, 1, 1)
+
 
     image = RESIDUAL[contrast] * tissues["residual"] + VESSEL[contrast] * tissues["vessel"]
     for k, name in enumerate(ALL_TISSUES):

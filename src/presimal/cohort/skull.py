@@ -8,7 +8,7 @@ mm. `head` turns these maps into a person with a skull and a scalp of their own.
 import numpy as np
 from scipy import ndimage
 
-from .anatomy import SHAPE, coordinates, near_curve
+from .anatomy import SHAPE, coordinates, near_curve, signed_distance
 
 # Air spaces, as centre and radii in mm: nasal cavity, maxillary sinuses, sphenoid sinus, frontal
 # sinuses, pharynx, mastoids.
@@ -41,8 +41,7 @@ def _hull_distance(mask: np.ndarray) -> np.ndarray:
 
     def work(coarse):
         hull = ndimage.binary_closing(np.pad(coarse, 16), iterations=12)[16:-16, 16:-16, 16:-16]
-        outside, inside = ndimage.distance_transform_edt(~hull), ndimage.distance_transform_edt(hull)
-        return (outside - inside).astype(np.float32) * 2
+        return 2 * signed_distance(hull)
 
     return _at_half_resolution(mask, work, 2.0)
 
@@ -89,7 +88,8 @@ def derive_head(mask: np.ndarray) -> dict[str, np.ndarray]:
     cord = cord * _soft(-(z + 66), 2.0)
     temple = zeros.copy()
     for side in (-1, 1):
-        temple = np.maximum(temple, _soft((1 - _ellipsoid((68 * side, 14, -18), (16, 34, 36))) * 12))
+        muscle = _ellipsoid((68 * side, 14, -18), (16, 34, 36))
+        temple = np.maximum(temple, _soft((1 - muscle) * 12))
     return {
         "hull": np.clip(hull, -40, 60), "head": head, "skin": np.minimum(skin, 30), "eye": eye,
         "lens": lens, "orbit": orbit, "nerve": nerve, "air": air,

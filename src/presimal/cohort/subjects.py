@@ -51,7 +51,7 @@ class Batch:
 
 
 class Cohort:
-    """People who never lived: a table, a truth, and images, each a function of the numbers asked."""
+    """People who never lived: a table, a truth and images, functions of the numbers asked."""
 
     def __init__(self, seed: int = 0, device: torch.device | str = "cpu", **settings):
         """`settings` are the fields of Settings. Raises TypeError for an unknown one."""

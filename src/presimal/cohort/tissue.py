@@ -39,16 +39,17 @@ def brain_tissues(maps: dict, points: torch.Tensor, person: dict, spacing: float
     """Soft maps (N, X, Y, Z) of TISSUES, which add up to the soft mask, and `residual`, `mask`.
 
     `maps` are the template's brain maps at `points` (MNI mm); `person` holds `regional` (region ->
-    (N, 3): threshold shift, mm lost to the ventricles, thinning), `horn` and `lesion` (N,), and
+    (N, 3): threshold shift, mm lost to the ventricles, myelination), `horn` and `lesion` (N,), and
     the streams.
     """
     device, shape = points.device, tuple(points.shape[1:4])
-    field = lambda streams, scale, channels=1: smooth_field(  # noqa: E731
-        streams, shape, spacing, scale, channels, device
-    )
+
+    def field(streams, scale, channels=1):
+        return smooth_field(streams, shape, spacing, scale, channels, device)
+
     gm, wm, mask, phi, depth = (maps[name] for name in ("gm", "wm", "mask", "phi", "depth"))
     regional = spread(person["regional"], points)
-    shift, loss, thinning = regional.unbind(-1)  # thresholds, and mm lost to the ventricles
+    shift, loss, myelination = regional.unbind(-1)  # thresholds, and mm lost to the ventricles
 
     # Ventricles, with what caudate and callosum lost to them, and the temporal horn.
     phi = phi - loss
@@ -74,7 +75,7 @@ def brain_tissues(maps: dict, points: torch.Tensor, person: dict, spacing: float
     # Grey and white: sharp in the ribbon, the soft mixture of the average deep inside.
     share = wm / (wm + gm + 1e-3)
     lining = 0.62 * own * torch.exp(-((sheet / (2.8 * OWN_WIDTH)) ** 2))
-    sharp = share - lining - (0.5 - 0.9 * thinning)
+    sharp = share - lining - (0.5 - 0.9 * myelination)
     sharp = _sigmoid(sharp + 0.02 * wide[:, 1], 0.13)
     mix = 0.75 * _sigmoid(depth - 14, 3.0)
     white_share = mix * share + (1 - mix) * sharp

@@ -55,7 +55,10 @@ def draw_tumor(generator: torch.Generator, seeds: torch.Tensor) -> dict:
 
 def describe(tumor: dict) -> dict:
     """The geometry as numbers for the table of truths: volumes of the drawn ellipsoids, in ml."""
-    ball = lambda radius: float((4 / 3 * math.pi * radius**3 * tumor["active"]).sum() / 1000)  # noqa: E731
+
+    def ball(radius):
+        return float((4 / 3 * math.pi * radius**3 * tumor["active"]).sum() / 1000)
+
     x, y, z = tumor["centre"][0].tolist()
     return {
         "tumor_x": x, "tumor_y": y, "tumor_z": z, "foci": int(tumor["active"].sum()),
@@ -85,13 +88,14 @@ def _per_person(tumors: list[dict], name: str, device) -> torch.Tensor:
 
 
 def push(tumors: list[dict], person: dict, points: torch.Tensor) -> torch.Tensor:
-    """Mass effect as a pull-back: image points (N, X, Y, Z, 3) relative to CENTRE, before and after.
+    """Mass effect as a pull-back of image points (N, X, Y, Z, 3) relative to CENTRE.
 
     Radially, r maps to r - m w(r) with a slope that stays positive, so nothing folds.
     """
     device = points.device
     for k in range(FOCI):
-        one = [{n: t[n][k : k + 1] for n in ("centre", "stretch", "core", "active")} for t in tumors]
+        names = ("centre", "stretch", "core", "active")
+        one = [{n: t[n][k : k + 1] for n in names} for t in tumors]
         distance, offset = (a[:, 0] for a in _distances(one, person, points))
         core, active = (_per_focus(one, n, device)[:, 0] for n in ("core", "active"))
         amount = _per_person(tumors, "push", device) * active * (1.0 if k == 0 else 0.4)
@@ -121,7 +125,8 @@ def grow(tissues: dict, maps: dict, people: list[dict], person: dict, grid) -> N
     core, edema = core.amin(1), edema.amin(1) - 7 * paths
 
     edge = 0.225 * grid.spacing
-    inside = tissues["mask"] * (1 - tissues["ventricle"]) * torch.sigmoid((maps["depth"] - 1.5) / 0.7)
+    inside = tissues["mask"] * (1 - tissues["ventricle"])
+    inside = inside * torch.sigmoid((maps["depth"] - 1.5) / 0.7)
     core_map = torch.sigmoid(-core / edge) * inside
     permitted = 0.15 + 0.85 * torch.sigmoid((paths + 0.2) / 0.12)
     edema_map = torch.sigmoid(-edema / edge) * inside * (1 - tissues["csf"]) * (1 - core_map)
