@@ -16,7 +16,7 @@ import matplotlib.pyplot as plt
 from matplotlib.colors import ListedColormap
 from PIL import Image
 
-from presimal.cohort import Cohort
+from presimal.cohort import Cohort, ageing
 
 FOLDER = Path(__file__).resolve().parents[1] / "assets" / "figures"
 SPACING = 2.0  # mm
@@ -61,12 +61,13 @@ def save(figure, name: str, colors: int = 64) -> None:
 
 
 def draw_ages() -> None:
-    """One person per age: slices of T1."""
+    """One person per age: slices of T1; of those about as old, the one with typical ventricles."""
     cohort = Cohort(0)
-    people = cohort.people(range(200))
+    people, truth = cohort.people(range(400)), cohort.truth(range(400))
     figure, axes = sheet(len(AGES), 6)
     for row, age in zip(axes, AGES):
-        number = int((people.age - age).abs().idxmin())
+        unusual = (truth.ventricle - ageing.ventricle_push(age)).abs()
+        number = int(unusual[(people.age - age).abs() < 1.5].idxmin())
         batch = cohort.render([number], spacing=SPACING)
         volume = batch.images[0, 0].numpy()
         for axis, picture in zip(row, slices(volume)):

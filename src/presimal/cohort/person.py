@@ -23,7 +23,7 @@ KINDS = ("brain", "tumor", "head")
 POSE = {"brain": (2.0, 1.5), "tumor": (3.0, 2.0), "head": (9.0, 8.0)}
 TURN = (1.0, 0.5, 0.7)  # nodding varies most, then shaking, then tilting
 PUSH_LIMITS = (-4.5, 11.0)  # mm, slit ventricles to severe enlargement
-LESION_LIMIT = 1.3  # no population study has heavier loads; keeps the tail sane
+LESION_LIMIT = 1.6  # no population study has heavier loads; keeps the tail sane
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Settings:
     warp: float = 0.85  # strength of the random warp
     folding: float = 1.0  # strength of a person's own sulci
     biological: float = 2.0  # years by which a brain is older or younger than its age
-    regional: float = 6.0  # years by which a region is older or younger than its brain
+    regional: float = 5.0  # years by which a region is older or younger than its brain
     anatomy: float = 1.0  # variation that has nothing to do with age (ventricles, sulci)
     noise: float = 1.0  # strength of the image noise
     accelerated: float = 0.0  # years added to every biological age: a group of patients
@@ -101,7 +101,7 @@ def _ageing(person: dict, spread: float, z: list[float]) -> dict:
         "myelination": {n: ageing.myelination(regions[n]) + 0.03 * z[3] for n in values},
         "contrast_loss": ageing.contrast_loss(age) + 0.025 * z[4],
         "iron": ageing.iron(regions["basal ganglia"]) + 0.025 * z[5],
-        "lesion": min(ageing.lesion_load(age) + 0.30 * z[6], LESION_LIMIT),
+        "lesion": min(ageing.lesion_load(age) + 0.42 * z[6], LESION_LIMIT),
     }  # fmt: skip
 
 

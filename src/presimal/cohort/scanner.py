@@ -30,7 +30,7 @@ SIGNAL = {
               0.06, 0.42, 0.72, 0.42, 0.18, 0.40, 0.03, 0.55),
 }  # fmt: skip
 RESIDUAL = {"t1": 0.81, "t1gd": 0.81, "t2": -0.71, "flair": -0.33}  # gain of the real T1 texture
-VESSEL = {"t1": 0.03, "t1gd": 1.1, "t2": -0.55, "flair": -0.08}
+VESSEL = {"t1": 0.03, "t1gd": 1.35, "t2": -0.55, "flair": -0.08}
 
 
 @dataclass(frozen=True)

@@ -104,14 +104,18 @@ class Template:
         if (names, step) not in self._tables:
             from safetensors import safe_open
 
-            with safe_open(template_file(step), "pt") as file:
-                maps = [file.get_tensor(name).flatten() for name in names]
-            self._tables[names, step] = torch.stack(maps, 1).to(self.device).float()
+            with safe_open(template_file(min(step, 2)), "pt") as file:
+                maps = torch.stack([file.get_tensor(name) for name in names]).float()
+            if step > 2:
+                maps = F.avg_pool3d(maps, step // 2)
+            self._tables[names, step] = maps.flatten(1).T.contiguous().to(self.device)
         return self._tables[names, step]
 
-    def sample(self, points: torch.Tensor, names: tuple[str, ...], fine: bool = False):
-        """Maps at points: (N, X, Y, Z, 3) in mm -> dict of (N, X, Y, Z). Outside: the border."""
-        step = 1 if fine else 2
+    def sample(self, points: torch.Tensor, names: tuple[str, ...], step: int = 2):
+        """Maps at points: (N, X, Y, Z, 3) in mm -> dict of (N, X, Y, Z). Outside: the border.
+
+        `step` is the voxel size in mm of the maps to read: 1, 2 or 4.
+        """
         shape = tuple((high - low) // step for low, high in zip(LOW, HIGH))
         values = trilinear(self._table(names, step), shape, self.to_index(points, step))
         return dict(zip(names, values.unbind(-1)))

@@ -38,7 +38,7 @@ def draw_tumor(generator: torch.Generator, seeds: torch.Tensor) -> dict:
         distance = 25 + 30 * float(spare[k, 0])
         near = centre[0] + way / way.norm().clamp(min=1) * distance
         centre[k] = seeds[(seeds - near).norm(dim=1).argmin()]
-    core = 8 + 14 * float(u[2]) ** 0.8 * torch.tensor([1.0, 0.55, 0.45])
+    core = 10 + 13 * float(u[2]) ** 0.8 * torch.tensor([1.0, 0.55, 0.45])
     core[1:] = core[1:].clamp(max=10) * (0.7 + 0.5 * spare[1:, 1])
     halo = (3 + 14 * u[3]) if enhancing else (1 + 4 * u[3])
     edema = core * (1.05 + 0.25 * u[4]) + halo * torch.tensor([1.0, 0.6, 0.6])
@@ -48,7 +48,7 @@ def draw_tumor(generator: torch.Generator, seeds: torch.Tensor) -> dict:
         "active": torch.tensor([1.0, several, several and bool(u[7] < 0.4)]),
         "stretch": stretch / stretch.prod(1, keepdim=True) ** (1 / 3),
         "push": float(0.30 * core[0] * (1.0 if enhancing else 0.5) * (0.4 + 0.8 * u[5])),
-        "rim": float(2.8 + 3.4 * u[6]), "necrosis": float(uniform(generator, 1)),
+        "rim": float(3.2 + 4.6 * u[6]), "necrosis": float(uniform(generator, 1)),
         "enhancing": enhancing,
     }  # fmt: skip
 
@@ -131,7 +131,7 @@ def grow(tissues: dict, maps: dict, people: list[dict], person: dict, grid) -> N
     permitted = 0.15 + 0.85 * torch.sigmoid((paths + 0.2) / 0.12)
     edema_map = torch.sigmoid(-edema / edge) * inside * (1 - tissues["csf"]) * (1 - core_map)
     edema_map = edema_map * permitted
-    rim = _per_person(tumors, "rim", device) * (1 + 0.38 * grain).clamp(min=0.25)
+    rim = _per_person(tumors, "rim", device) * (1 + 0.32 * grain).clamp(min=0.25)
     necrosis = torch.sigmoid(-(core + rim) / edge)
     necrosis = necrosis * torch.sigmoid(
         (3 * _per_person(tumors, "necrosis", device) + 0.4 * bumps - 0.35) / 0.1

@@ -9,7 +9,7 @@ import torch
 
 from .fields import smooth_field
 
-VEIN_WIDTH = 0.16  # in standard deviations of the two fields
+VEIN_WIDTH = 0.2  # in standard deviations of the two fields
 
 
 def enhancing_structures(maps: dict, tissues: dict, person: dict, spacing: float) -> torch.Tensor:
