@@ -94,3 +94,85 @@ def three_planes(
         f"of a volume of {' × '.join(f'{s:.0f}' for s in size_mm)} mm; the patient's left is on the left."
     )
     return figure, sentence
+
+
+# What x, θ and y are in the five systems of the workshop, and the notebook that builds each.
+FIVE_SYSTEMS = (
+    ("an image\n(1, 64, 64)", "kernels of a small\n2-D convolutional network", "what is in it\n(2 class probabilities)", "04"),
+    ("a brain MRI\n(1, 40, 48, 40)", "kernels of a\n3-D convolutional network", "age in years\n(1 number)", "05"),
+    ("MRI in 4 contrasts\n(4, 40, 48, 40)", "kernels of a U-Net", "tumor regions\n(3 masks, 40 × 48 × 40)", "06"),
+    ("a whole-head MRI\n(1, 48, 56, 48)", "kernels of a U-Net", "the brain alone\n(1 mask, 48 × 56 × 48)", "07"),
+    ("a clinical record\n(17 columns)", "weights of a Cox model\nor a small network", "outcome: survival\n(1 risk)", "08"),
+)
+
+
+def five_systems() -> tuple[Figure, str]:
+    """The five systems of the workshop as one picture: x → f(x; θ) → y, with shapes and what θ is.
+
+    The slice is the MNI152 template; skull, tumor, table and curve are drawn, not measured.
+    """
+    from nilearn.datasets import load_mni152_template  # 2 s to import: only for those who draw this
+
+    brain = load_mni152_template(resolution=2).get_fdata()[:, :, 45].T
+    figure, axes = plt.subplots(5, 5, figsize=(11, 8.5), width_ratios=[1, 1.5, 1.7, 1.9, 1])
+    for row, (ax_x, ax_x_text, ax_f, ax_y_text, ax_y) in enumerate(axes):
+        x, theta, y, notebook = FIVE_SYSTEMS[row]
+        _draw_input(ax_x, row, brain)
+        ax_x_text.text(0, 0.5, x, va="center")
+        ax_f.text(0.5, 0.72, "f(x; θ)", ha="center", va="center", size=17, weight="bold", color=BLUE)
+        ax_f.text(0.5, 0.30, f"θ: {theta}", ha="center", va="center", size=11)
+        for start, end in ((-0.12, 0.16), (0.84, 1.12)):
+            ax_f.annotate("", (end, 0.72), (start, 0.72), arrowprops={"arrowstyle": "-|>", "lw": 2.5}, annotation_clip=False)
+        ax_y_text.text(0.14, 0.5, f"{y}\nnotebook {notebook}", va="center")
+        _draw_output(ax_y, row, brain)
+        for ax in axes[row]:
+            ax.axis("off")
+    figure.suptitle("One idea, five systems:  y ≈ f(x; θ)")
+    sentence = (
+        "five rows, each an input x, an arrow into f(x; θ), and an arrow to an output y: an image gives what is in it, "
+        "a brain MRI gives an age, MRI in four contrasts gives tumor regions, a whole-head MRI gives the brain alone, "
+        "and a clinical record gives an outcome."
+    )
+    return figure, sentence
+
+
+def _draw_input(ax, row: int, brain: np.ndarray) -> None:
+    height, width = brain.shape
+    if row == 4:
+        cells = [["64 y", "left", "80 %"], ["51 y", "right", "?"], ["77 y", "left", "60 %"]]
+        ax.table(cells, loc="center").scale(1.2, 1.5)
+        return
+    if row == 2:
+        inverted = np.where(brain > 0.1 * brain.max(), brain.max() * 1.1 - brain, 0)
+        for shift, contrast in zip((0, 22, 44, 66), (inverted, brain, inverted, brain), strict=True):
+            ax.imshow(contrast, extent=(shift, shift + width, -shift * 0.6, height - shift * 0.6))
+            ax.plot([shift, shift, shift + width], np.array([0, height, height]) - shift * 0.6, "w-", linewidth=1)
+        ax.set(xlim=(0, width + 66), ylim=(-40, height))
+        return
+    ax.imshow(brain)
+    if row == 3:
+        _ellipse(ax, height, width, 1.08, color=GREY, linewidth=5)
+
+
+def _draw_output(ax, row: int, brain: np.ndarray) -> None:
+    height, width = brain.shape
+    if row in (0, 1):
+        ax.text(0.5, 0.5, ("T1 or T2?", "? years")[row], ha="center", va="center", size=17, weight="bold")
+    elif row == 4:
+        months = np.arange(0, 37, 3)
+        ax.step(months, np.exp(-months / 18), color=BLUE, where="post")
+        ax.plot([0, 0, 38], [1.05, 0, 0], color="black", linestyle="-", linewidth=1)
+        ax.text(19, -0.3, "months", ha="center", size=11)
+    elif row == 3:
+        ax.imshow(brain)
+    else:
+        ax.imshow(brain)
+        for size, color in ((17, ORANGE), (11, BLUE), (6, YELLOW)):
+            ax.add_patch(plt.Circle((width * 0.66, height * 0.62), size, fill=False, color=color, linewidth=2.5))
+
+
+def _ellipse(ax, height: int, width: int, scale: float, **style) -> None:
+    angle = np.linspace(0, 2 * np.pi, 100)
+    ax.plot(
+        width * (0.5 + 0.40 * scale * np.cos(angle)), height * (0.5 + 0.43 * scale * np.sin(angle)), linestyle="-", **style
+    )
