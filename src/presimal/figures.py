@@ -7,7 +7,6 @@ plain sentence, for readers who do not see it and for the person who presents it
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from cycler import cycler
 from IPython.display import display
 from matplotlib.figure import Figure
 
@@ -16,7 +15,7 @@ BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, YELLOW, GREY = "#56B4E9", "#CC79A7", "#F0E442", "#6B6B6B"
 
 # Colour never carries meaning alone: each colour comes with a line style of its own.
-_LINES = cycler(
+_LINES = mpl.cycler(
     color=[BLUE, VERMILION, GREEN, PURPLE, ORANGE, "black"],
     linestyle=["-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 1))],
 )
