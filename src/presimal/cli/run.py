@@ -54,6 +54,9 @@ def execute(file: Path, save: bool = False) -> Outcome:
             on_notebook_start=lambda notebook: peak.watch(client.km.provisioner.pid),
             on_cell_executed=lambda cell, cell_index, execute_reply: bar.update(),
         )
+        # nbclient's stand-in for output widgets sends on the socket from which it awaits replies, and so now and
+        # then misses one until the time-out (nbclient issue 312). What widgets show is not kept: do without it.
+        client.widget_registry = {}
         try:
             client.execute()
         except CellTimeoutError:
