@@ -2,6 +2,7 @@
 
 import os
 
+import nbformat
 import pytest
 
 from presimal.cli import workspace
@@ -44,6 +45,28 @@ def test_a_changed_copy_stays_whatever_happens_to_the_original(folders):
         (folders[0] / "00_a.ipynb").write_text(version)
         assert refresh(*folders).kept == ["00_a.ipynb"]
         assert contents(folders[1])["00_a.ipynb"] == "mine"
+
+
+def test_opening_a_notebook_is_no_change_but_running_or_editing_it_is(folders):
+    def write(folder, source="x = 1", printed="1", **metadata):
+        cell = nbformat.v4.new_code_cell(source, outputs=[nbformat.v4.new_output("stream", text=printed)])
+        cell.id = "cell-000"
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata=metadata), folder / "02_c.ipynb")
+
+    originals, copies = folders
+    write(originals)
+    refresh(originals, copies)
+    for change, expected in (
+        ({"language_info": {"name": "python", "version": "3.12.1"}}, "updated"),  # what JupyterLab does on opening
+        ({"printed": "2"}, "kept"),
+        ({"source": "x = 3"}, "kept"),
+    ):
+        write(originals)
+        (copies / "02_c.ipynb").unlink()
+        refresh(originals, copies)
+        write(copies, **change)
+        write(originals, source="x = 2")
+        assert getattr(refresh(originals, copies), expected) == ["02_c.ipynb"]
 
 
 def test_a_renamed_copy_makes_room_for_the_new_version(folders):

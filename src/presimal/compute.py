@@ -123,12 +123,9 @@ def banner(where: torch.device) -> str:
     """One line that names the device, its threads or memory, and what speed to expect on it."""
     if where.type == "cuda":
         properties = torch.cuda.get_device_properties(where)
-        hardware = f"GPU {properties.name}, {properties.total_memory / 2**30:.0f} GiB"
-        expect = "training runs many times faster than the times given in the notebooks"
+        found = f"GPU {properties.name}, {properties.total_memory / 2**30:.0f} GiB: much faster than the times given"
     elif where.type == "mps":
-        hardware = "Apple GPU (mps)"
-        expect = "training runs faster than the times given in the notebooks"
+        found = "Apple GPU (mps): faster than the times given"
     else:
-        hardware = f"CPU, {torch.get_num_threads()} thread(s) on {os.cpu_count()} cores"
-        expect = "the times given in the notebooks hold for two cores"
-    return f"Device: {hardware}. Here {expect}; the last digits of a result differ between devices."
+        found = f"CPU, {torch.get_num_threads()} thread(s), {os.cpu_count()} cores: the times given are for two cores"
+    return f"Device: {found}. The last digits of results differ between devices."

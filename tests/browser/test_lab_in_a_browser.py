@@ -42,7 +42,8 @@ def server(tmp_path_factory):
         patch.setattr(lab, "REPOSITORY", root)
         options = ["--no-browser", "--LabApp.expose_app_in_browser=True", "--ServerApp.port=8951"]
         command = lab.lab_command(root / "my_work", options)
-    own = {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "runtime", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
+    own = {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
+    own |= {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "runtime"}
     environment = os.environ | {name: str(root / folder) for name, folder in own.items()}
     process = subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
     address, token = next(
@@ -95,18 +96,29 @@ def test_a_notebook_runs_from_top_to_bottom(page, server, name):
     assert not [out.text for cell in cells for out in cell.outputs if out.get("name") == "stderr"]
 
 
+# Only cells near the visible ones are in the page, so go there first.
+SCROLL_TO_WIDGET = """() => {
+    const notebook = window.jupyterapp.shell.currentWidget.content;
+    const isWidget = cell => (cell.model.getMetadata('tags') || []).includes('widget');
+    notebook.activeCellIndex = notebook.widgets.findIndex(isWidget);
+    return notebook.scrollToItem(notebook.activeCellIndex, 'start');
+}"""
+
+
 def test_a_slider_redraws_its_figure(page, server):
     open_notebook(page, server, lab.FIRST)
     page.evaluate(f"window.everythingRan = false; ({RUN_ALL})(); 0")
     page.wait_for_function("window.everythingRan", timeout=120_000)
-    picture = page.locator(".widget-interact .jp-RenderedImage img").first
-    picture.scroll_into_view_if_needed()
-    before = picture.get_attribute("src")
+    page.evaluate(SCROLL_TO_WIDGET)
+    page.wait_for_selector(".widget-interact img", timeout=20_000)
+    before = page.locator(".widget-interact img").get_attribute("src")
     page.locator(".widget-interact .noUi-handle").first.focus()
     for _ in range(5):
         page.keyboard.press("ArrowRight")
     page.wait_for_function(
-        "before => document.querySelector('.widget-interact .jp-RenderedImage img')?.src !== before", arg=before, timeout=20_000
+        "before => { const now = document.querySelector('.widget-interact img'); return now && now.src !== before; }",
+        arg=before,
+        timeout=20_000,
     )
 
 

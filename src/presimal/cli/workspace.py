@@ -6,7 +6,9 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-LEDGER = ".copied.json"  # which version of each notebook was copied: {file name: SHA-256}
+import nbformat
+
+LEDGER = ".copied.json"  # which version of each notebook was copied: {file name: digest}
 
 
 @dataclass
@@ -54,6 +56,15 @@ def _read(ledger_file: Path) -> dict[str, str]:
 
 
 def _digest(content: bytes) -> str:
+    """What a student would call the same notebook: its cells and their outputs.
+
+    JupyterLab rewrites the metadata of a notebook that is merely opened; that is no change.
+    """
+    try:
+        cells = nbformat.reads(content.decode(), as_version=4).cells
+        content = json.dumps([(cell.cell_type, cell.source, cell.get("outputs")) for cell in cells]).encode()
+    except (ValueError, AttributeError, nbformat.ValidationError):
+        pass  # not a notebook any more: compare it byte by byte
     return hashlib.sha256(content).hexdigest()
 
 
