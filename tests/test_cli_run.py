@@ -61,7 +61,7 @@ def test_saving_stores_outputs_but_no_state_of_the_run(write):
 
 
 def test_saving_leaves_out_what_a_widget_showed(write):
-    file = write("00_widget", "import ipywidgets; ipywidgets.interact(print, x=3)", tags=["widget"])
+    file = write("00_widget", "import ipywidgets; ipywidgets.interact(lambda x: print(x), x=3)", tags=["widget"])
     assert run.run([file], save=True) == 0
     stored = nbformat.read(file, as_version=4)
     assert stored.cells[0].outputs == [] and "widgets" not in stored.metadata

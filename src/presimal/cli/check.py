@@ -102,7 +102,7 @@ def disk(folder: Path = REPOSITORY, free_gb: float | None = None) -> Iterator[Fi
     free = shutil.disk_usage(folder).free / 2**30 if free_gb is None else free_gb
     short = free < DISK_GB
     remedy = f"free some: {DISK_GB:.0f} GB are needed" if short else ""
-    yield Finding("disk", f"{free:.1f} GB free at {folder}", remedy, fatal=short)
+    yield Finding("disk", f"{free:.1f} GB free", remedy, fatal=short)
 
 
 def notebooks() -> Iterator[Finding]:
@@ -113,6 +113,6 @@ def notebooks() -> Iterator[Finding]:
         yield Finding("notebooks", "none", str(problem), fatal=True)
         return
     if os.access(REPOSITORY, os.W_OK):
-        yield Finding("notebooks", f"{count} in {originals()}")
+        yield Finding("notebooks", f"{count}, and your copies can be written")
     else:
         yield Finding("notebooks", f"{REPOSITORY} is read-only", "move the repository to a folder of your own", True)

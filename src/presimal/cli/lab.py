@@ -45,7 +45,7 @@ def lab_command(folder: Path, options: list[str] = ()) -> list[str]:
         *(sys.executable, "-m", "jupyterlab"),
         "--ServerApp.ip=127.0.0.1",
         f"--ServerApp.root_dir={REPOSITORY}",
-        f"--ServerApp.preferred_dir={folder}",
+        f"--FileContentsManager.preferred_dir={folder.name}",
         f"--LabApp.default_url=/lab/tree/{folder.name}/{FIRST}",
         f"--LabApp.app_settings_dir={SETTINGS}",
     ]

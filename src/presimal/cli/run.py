@@ -49,6 +49,7 @@ def execute(file: Path, save: bool = False) -> Outcome:
             notebook,
             timeout=CELL_SECONDS,
             coalesce_streams=True,
+            extra_arguments=["--IPKernelApp.log_level=ERROR"],
             resources={"metadata": {"path": str(file.parent)}},
             on_notebook_start=lambda notebook: peak.watch(client.km.provisioner.pid),
             on_cell_executed=lambda cell, cell_index, execute_reply: bar.update(),

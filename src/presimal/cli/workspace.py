@@ -48,7 +48,7 @@ def refresh(originals: Path, copies: Path) -> Refreshed:
 
 def _read(ledger_file: Path) -> dict[str, str]:
     try:
-        return json.loads(ledger_file.read_text())
+        return dict(json.loads(ledger_file.read_text()))
     except (FileNotFoundError, ValueError):
         return {}  # without a ledger every copy counts as the student's own
 
