@@ -59,6 +59,13 @@ def stores_no_warning(notebook, file):
             yield f"cell {cell.execution_count} stores text on stderr"
 
 
+def stores_no_stray_result(notebook, file):
+    for cell in code(notebook):
+        for out in cell.outputs:
+            if out.output_type == "execute_result" and len(out.get("data", {}).get("text/plain", "").splitlines()) > 20:
+                yield f"cell {cell.execution_count} ends in a value that nobody wants to read: assign it to _"
+
+
 def stores_no_widget(notebook, file):
     if "widgets" in notebook.metadata:
         yield "the notebook stores the state of its widgets"
@@ -232,6 +239,7 @@ RULES = [
     is_executed_in_order,
     stores_no_error,
     stores_no_warning,
+    stores_no_stray_result,
     stores_no_widget,
     gives_each_widget_a_static_twin,
     holds_no_absolute_path,

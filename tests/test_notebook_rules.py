@@ -98,6 +98,10 @@ FAULTS = {
         "stores KeyError",
     ),
     "warning": (lambda n: set_output(n, "setup", text("careful", "stderr")), "stderr"),
+    "stray result": (
+        lambda n: set_output(n, "setup", new_output("execute_result", data={"text/plain": "0\n" * 21})),
+        "nobody wants to read",
+    ),
     "widget state": (lambda n: n.metadata.update(widgets={}), "state of its widgets"),
     "widget view": (
         lambda n: set_output(n, "setup", new_output("display_data", data={"application/vnd.jupyter.widget-view+json": {}})),

@@ -96,12 +96,13 @@ def test_a_notebook_runs_from_top_to_bottom(page, server, name):
     assert not [out.text for cell in cells for out in cell.outputs if out.get("name") == "stderr"]
 
 
-# Only cells near the visible ones are in the page, so go there first.
-SCROLL_TO_WIDGET = """() => {
+# Only cells near the visible ones are in the page: go to the first widget, and again while the page still moves.
+SHOW_WIDGET = """() => {
     const notebook = window.jupyterapp.shell.currentWidget.content;
     const isWidget = cell => (cell.model.getMetadata('tags') || []).includes('widget');
     notebook.activeCellIndex = notebook.widgets.findIndex(isWidget);
-    return notebook.scrollToItem(notebook.activeCellIndex, 'start');
+    notebook.scrollToItem(notebook.activeCellIndex, 'start');
+    return document.querySelector('.widget-interact img');
 }"""
 
 
@@ -109,8 +110,7 @@ def test_a_slider_redraws_its_figure(page, server):
     open_notebook(page, server, lab.FIRST)
     page.evaluate(f"window.everythingRan = false; ({RUN_ALL})(); 0")
     page.wait_for_function("window.everythingRan", timeout=120_000)
-    page.evaluate(SCROLL_TO_WIDGET)
-    page.wait_for_selector(".widget-interact img", timeout=20_000)
+    page.wait_for_function(SHOW_WIDGET, polling=500, timeout=30_000)
     before = page.locator(".widget-interact img").get_attribute("src")
     page.locator(".widget-interact .noUi-handle").first.focus()
     for _ in range(5):
