@@ -1,5 +1,7 @@
 """Figures are drawn where they should be and say what they show."""
 
+import base64
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
@@ -72,11 +74,13 @@ def test_the_five_systems_are_all_there():
     assert sentence.endswith(".")
 
 
-def test_showing_prints_the_sentence_stores_it_as_alternative_text_and_frees_the_figure(monkeypatch, capsys):
+def test_showing_gives_a_png_with_its_sentence_as_alternative_text_and_frees_the_figure(monkeypatch, capsys):
     shown = []
-    monkeypatch.setattr(figures, "display", lambda figure, metadata: shown.append(metadata))
+    monkeypatch.setattr(figures, "display", shown.append)
     figure, _ = plt.subplots()
     figures.show(figure, "a line that rises.")
     assert capsys.readouterr().out == "Figure: a line that rises.\n"
-    assert shown == [{"image/png": {"alt": "a line that rises."}}]
+    data, metadata = shown[0]._repr_png_()
+    assert metadata["alt"] == "a line that rises."
+    assert base64.b64decode(data).startswith(b"\x89PNG")
     assert not plt.get_fignums()

@@ -4,10 +4,12 @@ Every function that draws returns `(figure, sentence)`: the picture, and what is
 plain sentence, for readers who do not see it and for the person who presents it.
 """
 
+import io
+
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
-from IPython.display import display
+from IPython.display import Image, display
 from matplotlib.figure import Figure
 
 # Colours that people with any colour vision can tell apart (Okabe and Ito, 2008, "Color universal design").
@@ -45,9 +47,11 @@ def use_style() -> None:
 
 
 def show(figure: Figure, sentence: str) -> None:
-    """Display a figure and print the sentence that describes it (also stored as its alternative text)."""
-    display(figure, metadata={"image/png": {"alt": sentence}})
+    """Display a figure as PNG and print the sentence that describes it, which is also its alternative text."""
+    png = io.BytesIO()
+    figure.savefig(png, format="png", bbox_inches="tight")  # itself: whatever backend matplotlib was started with
     plt.close(figure)
+    display(Image(png.getvalue(), format="png", alt=sentence))
     print(f"Figure: {sentence}")
 
 
