@@ -6,7 +6,7 @@ Read the modules from top to bottom of this list; each imports only from those a
     training    the seven steps of training, once
     figures     pictures drawn in more than one notebook, and their common style
     exercises   checks that answer "not tried yet", "correct", or the first thing that is off
-    cli         the command `presimal`
+    cli/        the command `presimal`
 """
 
 import warnings

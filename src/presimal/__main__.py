@@ -1,0 +1,5 @@
+"""`python -m presimal` is `presimal`."""
+
+from presimal.cli import main
+
+raise SystemExit(main())

@@ -1,0 +1,71 @@
+"""The command `presimal`: one module per subcommand.
+
+    places      where the notebooks are, and which of them are meant
+    workspace   the student's copies in my_work/
+    lab         presimal lab
+    run         presimal run
+    check       presimal check
+"""
+
+import argparse
+import sys
+
+from presimal.cli.places import UserError
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run one subcommand; returns its exit status: 0 good, 1 the answer is no, 2 bad input."""
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="replace")  # a Windows console may lack a letter such as θ
+    choice = _parser().parse_args(arguments)
+    try:
+        return choice.action(choice)
+    except UserError as problem:
+        print(f"presimal: {problem}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("\npresimal: interrupted.", file=sys.stderr)
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="presimal", description="Medical AI and deep learning for precision imaging: the workshop on your machine."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+
+    lab = commands.add_parser("lab", help="open JupyterLab on your own copy of the notebooks")
+    lab.add_argument("--original", action="store_true", help="open the originals instead of your copies in my_work/")
+    lab.add_argument("options", nargs="*", metavar="-- OPTION", help="more options for JupyterLab, after --")
+    lab.set_defaults(action=_lab)
+
+    run = commands.add_parser("run", help="execute notebooks from top to bottom and print a table")
+    run.add_argument("notebooks", nargs="*", metavar="NOTEBOOK", help="a number such as 01, a name or a file; default: all")
+    run.add_argument("--save", action="store_true", help="for authors: store the new outputs in the notebooks")
+    run.set_defaults(action=_run)
+
+    check = commands.add_parser("check", help="tell in one screen whether this machine is ready")
+    check.set_defaults(action=_check)
+    return parser
+
+
+# Each subcommand is imported when it is asked for, so that `presimal --help` answers at once.
+
+
+def _lab(choice) -> int:
+    from presimal.cli import lab
+
+    return lab.open_lab(choice.original, choice.options)
+
+
+def _run(choice) -> int:
+    from presimal.cli import places, run
+
+    return run.run(places.find_notebooks(choice.notebooks), choice.save)
+
+
+def _check(choice) -> int:
+    from presimal.cli import check
+
+    return check.check()

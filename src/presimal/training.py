@@ -1,0 +1,183 @@
+"""The seven steps of training, once: what notebook 02 builds by hand, with progress, early stopping and resume."""
+
+import copy
+import math
+import os
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from IPython.display import display
+from torch import Tensor, nn
+
+Batches = Iterable[tuple[Tensor, Tensor]]
+Score = Callable[[Tensor, Tensor], Tensor]
+
+
+@dataclass
+class History:
+    """What was measured after every epoch, in order; `stopped` says why training ended."""
+
+    train_loss: list[float] = field(default_factory=list)
+    valid_loss: list[float] = field(default_factory=list)
+    metric: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    stopped: str = ""
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch, counted from 0, with the lowest validation loss."""
+        return min(range(len(self.valid_loss)), key=self.valid_loss.__getitem__)
+
+
+def fit(
+    model: nn.Module,
+    train: Batches,
+    valid: Batches,
+    *,
+    loss: Score,
+    optimizer: torch.optim.Optimizer,
+    epochs: int,
+    metric: Score | None = None,
+    patience: int | None = None,
+    device: torch.device | str = "cpu",
+    checkpoint: str | Path | None = None,
+    progress: bool = True,
+) -> History:
+    """Train `model` in place, keep the parameters with the lowest validation loss, return the history.
+
+    `train` and `valid` give batches `(x, y)`, tensors whose first axis counts examples. `loss` and
+    `metric` take `(model(x), y)` and give one number, the mean over the batch. With `patience`, training
+    stops after that many epochs without a lower validation loss. With `checkpoint`, the state is saved
+    to that file after each epoch, and a later call with the same arguments continues from there, to the
+    same result as without the interruption as long as shuffling draws from torch's global generator.
+
+    Raises ValueError if there is nothing to train on or the loss is not finite.
+    """
+    # Step 1: the parameters have been initialised when the model was made.
+    model.to(device)
+    state = _State.load(checkpoint, model, optimizer) if checkpoint and Path(checkpoint).exists() else _State()
+    history, report = state.history, _Progress(epochs, progress)
+    if state.best is None:
+        state.best = copy.deepcopy(model.state_dict())
+
+    # Step 7: over and over, one epoch being one pass through all the training data, until a criterion holds.
+    while not history.stopped:
+        started = time.perf_counter()
+        history.train_loss.append(_one_epoch(model, train, loss, optimizer, device))
+        validation = evaluate(model, valid, {"loss": loss} | ({"metric": metric} if metric else {}), device)
+        history.valid_loss.append(validation["loss"])
+        history.metric.append(validation.get("metric", math.nan))
+        history.seconds.append(time.perf_counter() - started)
+
+        done = len(history.valid_loss)
+        if history.best_epoch == done - 1:
+            state.best = copy.deepcopy(model.state_dict())
+        if done >= epochs:
+            history.stopped = f"all {epochs} epochs done"
+        elif patience is not None and done - 1 - history.best_epoch >= patience:
+            history.stopped = f"no lower validation loss for {patience} epochs"
+        report(history)
+        if checkpoint:
+            state.save(checkpoint, model, optimizer)
+
+    model.load_state_dict(state.best)
+    return history
+
+
+def _one_epoch(model: nn.Module, train: Batches, loss: Score, optimizer, device) -> float:
+    model.train()
+    total, examples = 0.0, 0
+    for x, y in train:
+        x, y = x.to(device), y.to(device)
+        y_hat = model(x)  # Step 2: a batch of inputs, and predictions with the current parameters.
+        error = loss(y_hat, y)  # Step 3: how good are they?
+        optimizer.zero_grad()
+        error.backward()  # Step 4: how would each parameter change the loss?
+        optimizer.step()  # Step 5: move each a little against its gradient.
+        total += error.detach() * len(x)  # Step 6: and on to the next batch.
+        examples += len(x)
+    if not examples:
+        raise ValueError("There is nothing to train on: `train` gave no batch.")
+    if not math.isfinite(total := float(total)):
+        raise ValueError("The training loss is not finite: lower the learning rate, or look for NaN in the data.")
+    return total / examples
+
+
+@torch.no_grad()
+def evaluate(model: nn.Module, batches: Batches, scores: dict[str, Score], device="cpu") -> dict[str, float]:
+    """The mean of each score over all examples, with the model in evaluation mode.
+
+    Raises ValueError if `batches` is empty.
+    """
+    model.eval()
+    totals, examples = dict.fromkeys(scores, 0.0), 0
+    for x, y in batches:
+        x, y = x.to(device), y.to(device)
+        y_hat = model(x)
+        for name, score in scores.items():
+            totals[name] += score(y_hat, y) * len(x)
+        examples += len(x)
+    if not examples:
+        raise ValueError("There is nothing to evaluate on: no batch was given.")
+    return {name: float(total) / examples for name, total in totals.items()}
+
+
+@dataclass
+class _State:
+    """All that an interrupted training needs to go on as if nothing had happened."""
+
+    history: History = field(default_factory=History)
+    best: dict[str, Tensor] | None = None
+
+    def save(self, path: str | Path, model: nn.Module, optimizer) -> None:
+        state = {
+            "model": model.state_dict(),
+            "best": self.best,
+            "optimizer": optimizer.state_dict(),
+            "history": vars(self.history),
+            "random": torch.get_rng_state(),
+        }
+        unfinished = Path(f"{path}.unfinished")
+        torch.save(state, unfinished)
+        os.replace(unfinished, path)  # the old state stays whole until the new one is
+
+    @classmethod
+    def load(cls, path: str | Path, model: nn.Module, optimizer) -> "_State":
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"])
+        return cls(History(**state["history"]), state["best"])
+
+
+class _Progress:
+    """One line that changes after every epoch; what stays in the notebook is its last state."""
+
+    def __init__(self, epochs: int, wanted: bool):
+        self.epochs = epochs
+        self.line = display("training …", display_id=True) if wanted else None
+
+    def __call__(self, history: History) -> None:
+        if self.line is None:
+            return
+        done = len(history.seconds)
+        text = f"epoch {done}/{self.epochs}, loss: training {history.train_loss[-1]:.4g}, "
+        text += f"validation {history.valid_loss[-1]:.4g}"
+        if history.stopped:
+            text += f"; stopped: {history.stopped}; best epoch {history.best_epoch + 1}"
+        else:
+            text += f"; about {sum(history.seconds) / done * (self.epochs - done):.0f} s left"
+        self.line.update(_Plain(text))
+
+
+class _Plain:
+    """Text that a notebook shows without quotation marks."""
+
+    def __init__(self, text: str):
+        self.text = text
+
+    def __repr__(self) -> str:
+        return self.text

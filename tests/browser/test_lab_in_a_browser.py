@@ -1,0 +1,130 @@
+"""JupyterLab as a student meets it: a real browser opens each notebook and runs it from top to bottom.
+
+Needs Playwright (`pip install playwright`) and a Chromium on the path; skipped where either is missing.
+"""
+
+import os
+import re
+import shutil
+import subprocess
+import threading
+
+import nbformat
+import psutil
+import pytest
+
+from presimal.cli import lab, places, workspace
+
+playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on the path")
+
+# The indicator says "idle" before the kernel is connected, and then only the first cell would run: wait for it.
+RUN_ALL = """async () => {
+    const app = window.jupyterapp;
+    await app.restored;
+    const panel = app.shell.currentWidget;
+    await panel.revealed;
+    await panel.sessionContext.ready;
+    await panel.sessionContext.session.kernel.info;
+    await app.commands.execute('notebook:run-all-cells');
+    await app.commands.execute('docmanager:save');
+    window.everythingRan = true;
+}"""
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A JupyterLab as `presimal lab` starts it, on copies in a folder of its own: (address, token, folder)."""
+    root = tmp_path_factory.mktemp("repository")
+    workspace.refresh(places.originals(), root / "my_work")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(lab, "REPOSITORY", root)
+        options = ["--no-browser", "--LabApp.expose_app_in_browser=True", "--ServerApp.port=8951"]
+        command = lab.lab_command(root / "my_work", options)
+    own = {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
+    own |= {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "runtime"}
+    environment = os.environ | {name: str(root / folder) for name, folder in own.items()}
+    process = subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
+    address, token = next(
+        found.groups() for line in process.stderr if (found := re.search(r"(http://127.0.0.1:\d+)\S*token=(\w+)", line))
+    )
+    threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would stop the server
+    yield address, token, root / "my_work"
+    for child in psutil.Process(process.pid).children(recursive=True):
+        child.kill()
+    process.kill()
+    process.wait()
+
+
+@pytest.fixture(scope="module")
+def page(server, tmp_path_factory):
+    quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    quiet += ["--disable-component-update", "--disable-sync"]
+    with playwright.sync_playwright() as driver:
+        profile = str(tmp_path_factory.mktemp("profile"))
+        size = {"width": 1400, "height": 1000}
+        browser = driver.chromium.launch_persistent_context(
+            profile, executable_path=CHROMIUM, headless=True, args=quiet, viewport=size
+        )
+        page = browser.new_page()
+        page.foreign = []
+        page.on("request", lambda request: page.foreign.append(request.url) if is_foreign(request.url) else None)
+        yield page
+        browser.close()
+
+
+def is_foreign(url):
+    return not re.match(r"(https?|wss?)://127\.0\.0\.1:|data:|blob:|about:", url)
+
+
+def open_notebook(page, server, name):
+    address, token, _ = server
+    page.goto(f"{address}/lab/tree/my_work/{name}?reset&token={token}")
+    page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
+
+
+@pytest.mark.parametrize("name", [file.name for file in places.find_notebooks([])])
+def test_a_notebook_runs_from_top_to_bottom(page, server, name):
+    open_notebook(page, server, name)
+    page.evaluate(f"window.everythingRan = false; ({RUN_ALL})(); 0")
+    page.wait_for_function("window.everythingRan", timeout=280_000)
+    stored = nbformat.read(server[2] / name, as_version=4)
+    cells = [cell for cell in stored.cells if cell.cell_type == "code"]
+    assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
+    assert not [out.evalue for cell in cells for out in cell.outputs if out.output_type == "error"]
+    assert not [out.text for cell in cells for out in cell.outputs if out.get("name") == "stderr"]
+
+
+# Only cells near the visible ones are in the page: go to the first widget, and again while the page still moves.
+SHOW_WIDGET = """() => {
+    const notebook = window.jupyterapp.shell.currentWidget.content;
+    const isWidget = cell => (cell.model.getMetadata('tags') || []).includes('widget');
+    notebook.activeCellIndex = notebook.widgets.findIndex(isWidget);
+    notebook.scrollToItem(notebook.activeCellIndex, 'start');
+    return document.querySelector('.widget-interact img');
+}"""
+
+
+def test_a_slider_redraws_its_figure(page, server):
+    open_notebook(page, server, lab.FIRST)
+    page.evaluate(f"window.everythingRan = false; ({RUN_ALL})(); 0")
+    page.wait_for_function("window.everythingRan", timeout=120_000)
+    page.wait_for_function(SHOW_WIDGET, polling=500, timeout=30_000)
+    before = page.locator(".widget-interact img").get_attribute("src")
+    page.locator(".widget-interact .noUi-handle").first.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function(
+        "before => { const now = document.querySelector('.widget-interact img'); return now && now.src !== before; }",
+        arg=before,
+        timeout=20_000,
+    )
+
+
+def test_nothing_pops_up_and_nothing_is_asked_of_the_network(page, server):
+    open_notebook(page, server, lab.FIRST)
+    page.wait_for_timeout(3000)
+    assert page.locator(".jp-toastContainer .Toastify__toast").count() == 0
+    assert page.locator(".jp-Dialog").count() == 0
+    assert page.foreign == []

@@ -1,0 +1,123 @@
+"""`presimal lab`: what it starts, for whom it listens, and that it really answers."""
+
+import json
+import os
+import re
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import psutil
+import pytest
+
+from presimal.cli import lab, places
+
+
+def options(command):
+    return dict(re.fullmatch(r"--([\w.]+)=(.*)", part).groups() for part in command if "=" in part)
+
+
+def test_it_listens_on_this_machine_only_and_keeps_the_token():
+    chosen = options(lab.lab_command(Path("/x/my_work")))
+    assert chosen["ServerApp.ip"] == "127.0.0.1"
+    assert not any("token" in name.lower() or "password" in name.lower() for name in chosen)
+
+
+def test_it_opens_the_first_notebook_of_the_folder():
+    chosen = options(lab.lab_command(Path("/x/my_work")))
+    assert chosen["LabApp.default_url"] == "/lab/tree/my_work/00_start_here.ipynb"
+    assert (places.originals() / lab.FIRST).exists()
+
+
+def test_root_is_allowed_only_to_root(monkeypatch):
+    for user, expected in ((0, True), (1000, False)):
+        monkeypatch.setattr(os, "geteuid", lambda user=user: user, raising=False)
+        assert ("--allow-root" in lab.lab_command(Path("/x"))) is expected
+
+
+def test_the_news_pop_up_is_off():
+    settings = json.loads((lab.SETTINGS / "overrides.json").read_text(encoding="utf-8"))
+    notification = settings["@jupyterlab/apputils-extension:notification"]
+    assert notification == {"fetchNews": "false", "checkForUpdates": False}
+
+
+def test_threads_sleep_while_they_wait_and_the_users_choice_stands():
+    chosen = lab.thread_settings({})
+    assert chosen["OMP_WAIT_POLICY"] == "PASSIVE" and int(chosen["OMP_NUM_THREADS"]) >= 1
+    assert lab.thread_settings({"OMP_NUM_THREADS": "7"})["OMP_NUM_THREADS"] == "7"
+
+
+@pytest.fixture
+def started(tmp_path, monkeypatch):
+    """The command that `open_lab` would start, in a repository of its own."""
+    (tmp_path / "notebooks").mkdir()
+    (tmp_path / "notebooks" / lab.FIRST).write_text("{}")
+    for module in (lab, places):
+        monkeypatch.setattr(module, "REPOSITORY", tmp_path)
+    calls = []
+    monkeypatch.setattr(subprocess, "call", lambda command, env: calls.append(command) or 0)
+    return tmp_path, calls
+
+
+def test_the_students_copy_is_opened_by_default_and_the_original_on_request(started):
+    repository, calls = started
+    assert lab.open_lab() == 0
+    assert options(calls[0])["FileContentsManager.preferred_dir"] == "my_work"
+    assert (repository / "my_work" / lab.FIRST).exists()
+    assert lab.open_lab(original=True, options=["--no-browser"]) == 0
+    assert options(calls[1])["FileContentsManager.preferred_dir"] == "notebooks"
+    assert calls[1][-1] == "--no-browser"
+
+
+def test_copies_that_cannot_be_written_are_said_so(started, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(lab.workspace, "refresh", full)
+    with pytest.raises(places.UserError, match="No space left on device.*free space"):
+        lab.open_lab()
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def answer(url, patience_s=20):
+    """The HTTP status for `url`, once the server listens."""
+    for _ in range(patience_s * 10):
+        try:
+            return urllib.request.urlopen(url).status
+        except urllib.error.HTTPError as refused:
+            return refused.code
+        except urllib.error.URLError:
+            time.sleep(0.1)
+    raise TimeoutError(f"no answer from {url}")
+
+
+def test_a_real_server_answers_with_the_token_and_refuses_without(tmp_path):
+    """Started from another folder, as a user would; stopped as soon as it has answered."""
+    command = [sys.executable, "-m", "presimal", "lab", "--original"]
+    command += ["--", "--no-browser", f"--ServerApp.port={free_port()}"]
+    environment = os.environ | {"JUPYTER_CONFIG_DIR": str(tmp_path), "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime")}
+    server = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    killer = threading.Timer(60, server.kill)
+    killer.start()
+    try:
+        address = next(found for line in server.stderr if (found := re.search(r"(http://127.0.0.1:\d+)\S*token=(\w+)", line)))
+        contents = f"{address[1]}/api/contents/notebooks"
+        assert answer(contents) == 403
+        listed = json.load(urllib.request.urlopen(f"{contents}?token={address[2]}"))
+        assert lab.FIRST in [entry["name"] for entry in listed["content"]]
+    finally:
+        killer.cancel()
+        for process in [*psutil.Process(server.pid).children(recursive=True), server]:
+            process.kill()  # JupyterLab is a child of the command
+        server.wait()
+        server.stderr.close()

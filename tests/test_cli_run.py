@@ -1,0 +1,101 @@
+"""`presimal run`: the table tells the truth about notebooks that pass, fail, hang or die."""
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_notebook
+
+from presimal.cli import main, places, run
+
+GOOD = ["x = 2", "print('take-away: error = 0.1 years (baseline 0.5 years)')"]
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(name, *sources, **metadata):
+        cells = [new_code_cell(source, metadata=metadata) for source in sources]
+        file = tmp_path / f"{name}.ipynb"
+        nbformat.write(new_notebook(cells=cells), file)
+        return file
+
+    return write
+
+
+def test_a_notebook_that_passes(write, capsys):
+    file = write("00_good", *GOOD)
+    before = file.read_bytes()
+    assert main(["run", str(file)]) == 0
+    table = capsys.readouterr().out
+    assert "00_good" in table and "pass" in table and "1 of 1 passed" in table
+    assert "error = 0.1 years (baseline 0.5 years)" in table
+    assert file.read_bytes() == before
+
+
+def test_a_notebook_that_fails_gives_its_error_and_the_others_still_run(write, capsys):
+    bad, good = write("01_bad", "1 / 0", "print('never')"), write("02_good", *GOOD)
+    assert main(["run", str(bad), str(good)]) == 1
+    table = capsys.readouterr().out
+    assert "fail    ZeroDivisionError: division by zero" in table and "1 of 2 passed" in table
+
+
+def test_peak_memory_is_that_of_the_kernel(write):
+    small = run.execute(write("small", "import time; time.sleep(0.5)"))
+    large = run.execute(write("large", "x = bytearray(300 * 2**20)", "import time; time.sleep(0.5)", "del x"))
+    assert 250 < large.peak_mb - small.peak_mb < 400
+
+
+def test_a_cell_that_takes_too_long_and_a_kernel_that_dies_are_told_apart(write, monkeypatch):
+    monkeypatch.setattr(run, "CELL_SECONDS", 2)
+    assert "longer than 2 s" in run.execute(write("slow", "import time; time.sleep(30)")).problem
+    assert "memory ran out" in run.execute(write("dead", "import os; os._exit(1)")).problem
+
+
+def test_saving_stores_outputs_but_no_state_of_the_run(write):
+    file = write("00_good", *GOOD)
+    assert run.run([file], save=True) == 0
+    stored = nbformat.read(file, as_version=4)
+    assert [cell.execution_count for cell in stored.cells] == [1, 2]
+    assert "take-away" in stored.cells[1].outputs[0].text
+    assert set(stored.metadata) == {"kernelspec", "language_info"}
+    assert not any("execution" in cell.metadata for cell in stored.cells)
+    assert [entry.name for entry in file.parent.iterdir()] == [file.name]
+
+
+def test_saving_leaves_out_what_a_widget_showed(write):
+    file = write("00_widget", "import ipywidgets; ipywidgets.interact(lambda x: print(x), x=3)", tags=["widget"])
+    assert run.run([file], save=True) == 0
+    stored = nbformat.read(file, as_version=4)
+    assert stored.cells[0].outputs == [] and "widgets" not in stored.metadata
+
+
+def test_a_notebook_that_fails_is_not_saved(write):
+    file = write("01_bad", "1 / 0")
+    before = file.read_bytes()
+    assert run.run([file], save=True) == 1
+    assert file.read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["1", "01", "01_function_approximation", "01_function_approximation.ipynb", "01_func"])
+def test_a_notebook_is_found_by_number_name_or_beginning(name):
+    assert [file.name for file in places.find_notebooks([name])] == ["01_function_approximation.ipynb"]
+
+
+def test_all_notebooks_are_meant_when_none_is_named():
+    assert places.find_notebooks([]) == sorted(places.originals().glob("*.ipynb"))
+
+
+@pytest.mark.parametrize("name", ["77", "nothing", "missing/01.ipynb"])
+def test_a_name_that_fits_none_is_refused_with_those_that_would(name, capsys):
+    assert main(["run", name]) == 2
+    said = capsys.readouterr().err
+    assert f"'{name}' is neither a file nor a notebook" in said and "00_start_here" in said
+
+
+def test_a_name_that_fits_several_is_refused(capsys):
+    assert main(["run", ""]) == 2
+    assert "fits more than one notebook" in capsys.readouterr().err
+
+
+def test_an_install_without_notebooks_is_said_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(places, "REPOSITORY", tmp_path)
+    assert main(["run"]) == 2
+    assert "clone the whole repository" in capsys.readouterr().err

@@ -1,0 +1,187 @@
+"""The checks answer rightly: by themselves, and for every exercise of every notebook."""
+
+import re
+import tomllib
+from pathlib import Path
+
+import nbformat
+import notebook_rules
+import numpy as np
+import pytest
+import torch
+
+from presimal.exercises import blank, check, equals, given, holds
+
+ROOT = Path(__file__).parents[1]
+
+
+# The checks themselves ----------------------------------------------------------------------------
+
+
+def says(capsys, name, *claims):
+    check(name, *claims)
+    return capsys.readouterr().out.rstrip("\n")
+
+
+def test_a_blank_is_recognised_however_it_was_left():
+    def only_dots(y, y_hat): ...
+
+    def with_docstring(y):
+        """What it should do."""
+        ...
+
+    def returned(y):
+        return ...
+
+    def scaffold(theta, lr):
+        new_theta = ...
+        return new_theta
+
+    def passed(y):
+        pass
+
+    assert all(map(blank, [..., only_dots, with_docstring, returned, scaffold, passed]))
+
+
+def test_an_answer_is_not_taken_for_a_blank():
+    def indexes_with_dots(x):
+        return x[..., 0]
+
+    def forgets_to_return(x):
+        x + 1
+
+    def returns_a_constant(x):
+        return 3
+
+    assert not any(map(blank, [0, None, "", indexes_with_dots, forgets_to_return, returns_a_constant, len]))
+
+
+value = 2.0
+wrong_shape = np.zeros(3)
+not_finite = float("nan")
+words = "axial"
+nothing = ...
+
+
+def no_return(x):
+    x + 1
+
+
+def breaks(x):
+    raise KeyError("x")
+
+
+def changes_its_input(x):
+    x += 1
+    return x
+
+
+@pytest.mark.parametrize(
+    ("name", "claim", "expected"),
+    [
+        ("value", equals(2), "value: correct"),
+        ("value", equals(2.1, tolerance=0.1), "value: correct"),
+        ("value", equals(1.0, mistakes={"Twice too large.": 2.0}), "value: not yet. Twice too large."),
+        ("value", holds(lambda v: v > 3, "It is larger than 3."), "value: not yet. It is larger than 3."),
+        ("words", equals("axial"), "words: correct"),
+        ("words", equals("coronal", {"That is the other one.": "axial"}), "words: not yet. That is the other one."),
+        ("nothing", equals(1), "nothing: not tried yet"),
+        ("never_defined", equals(1), "never_defined: not tried yet (run the cell above that defines it)"),
+        ("wrong_shape", equals(torch.ones(2)), "wrong_shape: not yet. The shape should be (2,), yours is (3,)."),
+    ],
+)
+def test_the_state_is_told_in_one_line(capsys, name, claim, expected):
+    assert says(capsys, name, claim) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "claim", "part"),
+    [
+        ("not_finite", equals(1.0), "not a finite number"),
+        ("no_return", given(1).returns(2), "does it end with `return`?"),
+        ("breaks", given(1).returns(2), "stops with KeyError"),
+        ("value", given(1).returns(2), "should be a function"),
+        ("value", equals(7.0), "is not right yet"),
+        ("words", equals(7.0), "is not right yet"),
+        ("words", holds(lambda v: v > 3, "larger"), "stops with TypeError"),
+    ],
+)
+def test_whatever_the_answer_does_there_is_a_hint_and_no_exception(capsys, name, claim, part):
+    said = says(capsys, name, claim)
+    assert said.startswith(f"{name}: not yet.") and part in said
+
+
+def test_an_answer_cannot_change_the_arguments_of_a_check(capsys):
+    claim = given(torch.zeros(2)).returns(torch.ones(2))
+    assert says(capsys, "changes_its_input", claim) == "changes_its_input: correct"
+    assert says(capsys, "changes_its_input", claim) == "changes_its_input: correct"
+
+
+def test_the_first_claim_that_fails_gives_the_hint(capsys):
+    said = says(capsys, "value", equals(2), holds(lambda v: False, "second"), holds(lambda v: False, "third"))
+    assert said == "value: not yet. second"
+
+
+# The exercises of the notebooks -------------------------------------------------------------------
+
+
+def exercises():
+    """Every exercise: (notebook, name, cells that must have run, attempt, check, solution)."""
+    for file in sorted((ROOT / "notebooks").glob("*.ipynb")):
+        before, attempt, checking = [], None, None
+        for cell in notebook_rules.code(nbformat.read(file, as_version=4)):
+            kinds = set(notebook_rules.tags(cell))
+            if kinds & {"setup", "exercise-data"}:
+                before.append(cell.source)
+            elif "exercise" in kinds:
+                attempt = cell.source
+            elif "check" in kinds:
+                checking = cell.source
+            elif "solution" in kinds:
+                name = re.search(r"\bcheck\(\s*\"(\w+)\"", checking)[1]
+                yield pytest.param(file.stem, name, tuple(before), attempt, checking, cell.source, id=f"{file.stem[:2]}-{name}")
+                before += [attempt, cell.source]
+
+
+def wrong_answers(notebook, name):
+    return tomllib.loads((ROOT / "tests/wrong_answers" / f"{notebook}.toml").read_text(encoding="utf-8")).get(name, [])
+
+
+def state(capsys, before, *cells):
+    """Run the cells as a student would; returns what the last one printed."""
+    namespace = {"__name__": "__main__"}
+    for source in before:
+        exec(compile(source, "<before>", "exec"), namespace)
+    for source in cells:
+        capsys.readouterr()
+        exec(compile(source, "<exercise>", "exec"), namespace)
+    return capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("notebook", "name", "before", "attempt", "checking", "solution"), list(exercises()))
+class TestExercise:
+    def test_untouched_it_is_not_tried_yet(self, capsys, notebook, name, before, attempt, checking, solution):
+        assert state(capsys, before, attempt, checking) == f"{name}: not tried yet\n"
+
+    def test_the_solution_is_correct(self, capsys, notebook, name, before, attempt, checking, solution):
+        assert state(capsys, before, attempt, solution, checking) == f"{name}: correct\n"
+
+    def test_the_solution_leaves_an_answer_alone(self, capsys, notebook, name, before, attempt, checking, solution):
+        for wrong in wrong_answers(notebook, name):
+            without = state(capsys, before, attempt, wrong["answer"], checking)
+            assert state(capsys, before, attempt, wrong["answer"], solution, checking) == without
+
+    def test_plausible_wrong_answers_get_a_helpful_hint(self, capsys, notebook, name, before, attempt, checking, solution):
+        wrong = wrong_answers(notebook, name)
+        assert len(wrong) >= 2, "each exercise needs two wrong answers"
+        for mistake in wrong:
+            said = state(capsys, before, attempt, mistake["answer"], checking)
+            assert said.startswith(f"{name}: not yet. ") and mistake["hint"] in said, said
+            assert "stops with" not in said or "stops with" in mistake["hint"], said
+
+
+def test_no_wrong_answer_is_left_over():
+    known = {(param.values[0], param.values[1]) for param in exercises()}
+    for file in (ROOT / "tests/wrong_answers").glob("*.toml"):
+        for name in tomllib.loads(file.read_text(encoding="utf-8")):
+            assert (file.stem, name) in known, f"{file.name} knows {name}, which is no exercise"

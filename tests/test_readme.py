@@ -1,0 +1,46 @@
+"""What the README promises is there."""
+
+import re
+import tomllib
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
+OWNER_AND_NAME = REPOSITORY.removeprefix("https://github.com/")
+
+
+def test_the_first_screen_starts_and_tests_the_workshop_with_two_commands():
+    first_screen = "\n".join(README.splitlines()[:25])
+    assert "python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/presimal lab\n" in first_screen
+    assert "\n.venv/bin/pytest\n" in first_screen
+
+
+def test_ci_does_what_the_readme_says():
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    for step in ("python3 -m venv", ".venv/bin/pip install", "-e .", ".venv/bin/pytest"):
+        assert step in script
+
+
+def test_every_notebook_has_its_row_with_links_that_fit():
+    for file in (ROOT / "notebooks").glob("*.ipynb"):
+        (row,) = [line for line in README.splitlines() if line.startswith(f"| [{file.stem[:2]} ")]
+        path = f"notebooks/{file.name}"
+        assert f"]({path})" in row
+        assert f"(https://colab.research.google.com/github/{OWNER_AND_NAME}/blob/main/{path})" in row
+        assert f"(https://mybinder.org/v2/gh/{OWNER_AND_NAME}/main?urlpath=lab/tree/{path})" in row
+
+
+def test_the_question_of_a_notebook_is_the_one_in_its_title():
+    for file in (ROOT / "notebooks").glob("*.ipynb"):
+        (row,) = [line for line in README.splitlines() if line.startswith(f"| [{file.stem[:2]} ")]
+        assert row.split("|")[2].strip() in file.read_text(encoding="utf-8")
+
+
+def test_every_link_into_the_repository_leads_somewhere():
+    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", README):
+        assert (ROOT / target).exists(), target
+
+
+def test_every_picture_has_alternative_text():
+    assert all(len(alt.split()) >= 3 for alt in re.findall(r"!\[([^\]]*)\]", README))

@@ -1,0 +1,123 @@
+"""`training.fit` against hand-written loops in torch, and its promises about stopping and resuming."""
+
+import copy
+
+import pytest
+import torch
+from torch import nn
+from torch.utils.data import DataLoader, TensorDataset
+
+from presimal import training
+
+
+@pytest.fixture
+def problem():
+    torch.manual_seed(0)
+    x = torch.randn(96, 3)
+    y = x @ torch.tensor([[1.0], [-2.0], [0.5]]) + 0.1 * torch.randn(96, 1)
+    data = TensorDataset(x, y)
+    train, valid = torch.utils.data.random_split(data, [64, 32])
+    return nn.Linear(3, 1), DataLoader(train, 16, shuffle=True), DataLoader(valid, 16)
+
+
+def run(problem, epochs=4, lr=0.05, **more):
+    model, train, valid = problem
+    optimizer = torch.optim.Adam(model.parameters(), lr)
+    history = training.fit(
+        model, train, valid, loss=nn.functional.mse_loss, optimizer=optimizer, epochs=epochs, progress=False, **more
+    )
+    return model, history
+
+
+def test_fit_takes_the_same_path_as_a_loop_written_by_hand(problem):
+    by_hand, train, _ = copy.deepcopy(problem)
+    torch.manual_seed(1)
+    optimizer = torch.optim.Adam(by_hand.parameters(), 0.05)
+    for _ in range(4):
+        for x, y in train:
+            optimizer.zero_grad()
+            nn.functional.mse_loss(by_hand(x), y).backward()
+            optimizer.step()
+    model, train, valid = problem
+    valid = list(valid)  # a list draws no random numbers
+    torch.manual_seed(1)
+    # The last epoch is the best one here, so the parameters that are kept are those of the last step.
+    model, history = run((model, train, valid), epochs=4)
+    assert history.best_epoch == 3
+    torch.testing.assert_close(model.state_dict(), by_hand.state_dict())
+
+
+def test_losses_are_means_over_examples_also_when_the_last_batch_is_smaller():
+    model = nn.Linear(1, 1)
+    x, y = torch.arange(5.0)[:, None], torch.zeros(5, 1)
+    scores = training.evaluate(model, DataLoader(TensorDataset(x, y), 4), {"loss": nn.functional.mse_loss})
+    assert scores["loss"] == pytest.approx(nn.functional.mse_loss(model(x), y).item())
+
+
+def test_training_stops_when_validation_no_longer_improves_and_keeps_the_best(problem):
+    model, train, _ = problem
+    x, y = next(iter(train))
+    targets = iter(range(100))
+
+    def falls_then_rises(y_hat, _):
+        epoch = next(targets)
+        return torch.tensor(float(abs(epoch - 3)))
+
+    seen = []
+
+    def loss(y_hat, y):
+        if model.training:
+            return nn.functional.mse_loss(y_hat, y)
+        seen.append(copy.deepcopy(model.state_dict()))
+        return falls_then_rises(y_hat, y)
+
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    history = training.fit(
+        model, train, [(x, y)], loss=loss, optimizer=optimizer, epochs=50, patience=2, progress=False
+    )
+    assert history.stopped == "no lower validation loss for 2 epochs"
+    assert history.best_epoch == 3 and len(history.valid_loss) == 6
+    torch.testing.assert_close(model.state_dict(), seen[3])
+
+
+def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(problem, tmp_path):
+    straight, again = copy.deepcopy(problem), copy.deepcopy(problem)
+    torch.manual_seed(3)
+    expected, whole = run(straight, epochs=6)
+
+    class Stop(Exception):
+        pass
+
+    calls = 0
+
+    def interrupting(y_hat, y):
+        nonlocal calls
+        calls += 1
+        if calls > 2 * 3 + 1:  # two validation batches per epoch: in the middle of the fourth epoch
+            raise Stop
+        return nn.functional.mse_loss(y_hat, y)
+
+    torch.manual_seed(3)
+    file = tmp_path / "training.pt"
+    with pytest.raises(Stop):
+        run(again, epochs=6, metric=interrupting, checkpoint=file)
+    torch.manual_seed(99)  # another process would have another random state
+    model, history = run((nn.Linear(3, 1), *again[1:]), epochs=6, checkpoint=file)
+    torch.testing.assert_close(model.state_dict(), expected.state_dict(), rtol=0, atol=0)
+    assert history.train_loss == whole.train_loss and len(history.seconds) == 6
+    assert [p.name for p in tmp_path.iterdir()] == ["training.pt"]
+
+
+def test_nothing_to_train_on_is_said_so(problem):
+    model, _, valid = problem
+    with pytest.raises(ValueError, match="nothing to train on"):
+        run((model, [], valid))
+    with pytest.raises(ValueError, match="nothing to evaluate on"):
+        training.evaluate(model, [], {})
+
+
+def test_a_loss_that_is_not_finite_is_said_so(problem):
+    model, _, valid = problem
+    broken = [(torch.full((4, 3), float("nan")), torch.zeros(4, 1))]
+    with pytest.raises(ValueError, match="not finite"):
+        run((model, broken, valid))
