@@ -50,8 +50,11 @@ def test_fit_takes_the_same_path_as_a_loop_written_by_hand(problem):
 def test_losses_are_means_over_examples_also_when_the_last_batch_is_smaller():
     model = nn.Linear(1, 1)
     x, y = torch.arange(5.0)[:, None], torch.zeros(5, 1)
-    scores = training.evaluate(model, DataLoader(TensorDataset(x, y), 4), {"loss": nn.functional.mse_loss})
-    assert scores["loss"] == pytest.approx(nn.functional.mse_loss(model(x), y).item())
+    expected = pytest.approx(nn.functional.mse_loss(model(x), y).item())
+    batches = DataLoader(TensorDataset(x, y), 4)
+    assert training.evaluate(model, batches, {"loss": nn.functional.mse_loss})["loss"] == expected
+    _, history = run((model, batches, batches), epochs=1, lr=0.0)
+    assert history.train_loss == [expected] and history.valid_loss == [expected]
 
 
 def test_training_stops_when_validation_no_longer_improves_and_keeps_the_best(problem):
