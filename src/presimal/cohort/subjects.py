@@ -39,7 +39,8 @@ class Batch:
     images (N, C, X, Y, Z) float32; labels (N, X, Y, Z) uint8: tumor regions (1 edema,
     2 non-enhancing, 3 enhancing) for tumors, tissues (1 fluid, 2 cortex, 3 deep grey, 4 white,
     5 hyperintensity) for brains, the brain mask for heads; mask (N, X, Y, Z) uint8, the brain with
-    its fluid; affine (4, 4) float64, voxel to RAS mm; volumes, name -> (N,) ml.
+    its fluid; affine (4, 4) float64, voxel to RAS mm; volumes, name -> (N,) ml, and `fraction`, the
+    brain without fluid over the whole.
     """
 
     numbers: list[int]

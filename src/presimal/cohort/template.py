@@ -6,7 +6,6 @@ times faster on a CPU than `grid_sample`, because the maps of one voxel lie side
 """
 
 import os
-import tempfile
 from functools import lru_cache
 from pathlib import Path
 
@@ -86,10 +85,12 @@ def _save(tensors: dict[str, torch.Tensor], path: Path) -> None:
     """Write under another name and rename, so that the file is complete as soon as it exists."""
     from safetensors.torch import save_file
 
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
-    save_file(tensors, temporary, {"source": "ICBM152 2009a symmetric", "notice": NOTICE})
-    os.replace(temporary, path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        save_file(tensors, temporary, {"source": "ICBM152 2009a symmetric", "notice": NOTICE})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 class Template:
