@@ -14,14 +14,11 @@ and a file appears in one move, so whatever ends the process, the next one goes 
 """
 
 import ast
-import errno
 import gzip
 import hashlib
 import json
-import os
 import shutil
 from collections.abc import Iterable
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -29,10 +26,10 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from filelock import FileLock, Timeout
 from tqdm import tqdm
 
 from presimal import compute
+from presimal.storage import DataError, alone, in_one_sentence, write
 
 from .subjects import Cohort, Settings
 from .template import data_folder
@@ -54,10 +51,6 @@ DECATHLON = {
         "3": "enhancing tumour",
     },
 }
-
-
-class DataError(Exception):
-    """Data that cannot be made, got or used. The message is one sentence: what, and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -127,52 +120,12 @@ def ensure(
     return folder
 
 
-def in_one_sentence(problem: Exception, path: Path) -> Exception:
-    """A DataError where the disk is at fault: full, or not ours to write. Else `problem` itself."""
-    number = getattr(problem, "errno", None)
-    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(problem):
-        return DataError(
-            f"The disk of {path} is full: free some space and start again, which goes on from here, "
-            "or set PRESIMAL_DATA to a folder on another disk."
-        )
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return DataError(f"{path} cannot be written: set PRESIMAL_DATA to a folder of your own.")
-    return problem
-
-
-@contextmanager
-def alone(folder: Path):
-    """Hold the lock of a folder; waits, and says so, while another process holds it."""
-    lock = FileLock(f"{folder}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"Another process is making {folder}: waiting for it.", flush=True)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
 @cache
 def generator_version() -> str:
     """A digest of the code of this package without comments: it changes whenever images may."""
     sources = sorted(Path(__file__).parent.glob("*.py"))
     trees = [ast.dump(ast.parse(source.read_text(encoding="utf-8"))) for source in sources]
     return hashlib.sha256("\n".join(trees).encode()).hexdigest()[:16]
-
-
-def write(path: Path, content: bytes) -> str:
-    """Write a file in one move: what has its name is complete. Returns the SHA-256 of the content."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.part")
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)
-    return hashlib.sha256(content).hexdigest()
 
 
 def nifti(values: np.ndarray, affine: np.ndarray, description: str, space: str) -> bytes:
@@ -199,8 +152,9 @@ def _settings(layout: Layout, spacing: float, seed: int) -> dict:
 
 def _manifest(folder: Path) -> dict:
     try:
-        return json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return manifest if {"settings", "people", "tables"} <= manifest.keys() else {}
+    except (OSError, ValueError, AttributeError):  # absent, cut short, or somebody's own
         return {}
 
 
@@ -283,7 +237,7 @@ def _write_people(folder: Path, layout: Layout, cohort: Cohort, settings: dict, 
             )
             for pattern, volume in volumes.items()
         }
-        measured = {f"{n}_ml": round(float(v[row]), 4) for n, v in batch.volumes.items()}
+        measured = {name: round(float(v[row]), 4) for name, v in batch.volumes.items()}
         entries[str(number)] = {"files": files, "volumes": measured}
     return entries
 
@@ -314,5 +268,6 @@ def _tables(
         yield "dataset.csv", table.to_csv(index=False)
     truth = cohort.truth(numbers, layout.kind).drop(columns="number")
     volumes = pd.DataFrame([manifest["people"][str(n)]["volumes"] for n in numbers])
+    volumes.columns = [f"measured_{n}" + "_ml" * (n != "fraction") for n in volumes]
     truth.insert(0, "subject_id", people.subject_id)
-    yield "truth.csv", pd.concat([truth, volumes.add_prefix("image_")], axis=1).to_csv(index=False)
+    yield "truth.csv", pd.concat([truth, volumes], axis=1).to_csv(index=False)
