@@ -75,7 +75,8 @@ def _check_split(table: pd.DataFrame, source: Path) -> None:
         refuse(source, f"split {odd.iloc[0]!r} is not one of {', '.join(SPLITS)}", "rename it")
     several = table.groupby("subject_id").split.nunique()
     if (several > 1).any():
-        refuse(source, f"subject {several.idxmax()} is in two splits", "keep a subject in one of them")
+        subject = several.idxmax()
+        refuse(source, f"subject {subject} is in two splits", "keep a subject in one of them")
     for name in SPLITS:
         if name not in set(table.split):
             refuse(source, f"no subject is in {name}", "fill it, or leave the column split out")
@@ -153,7 +154,7 @@ def _read_image(file: str, channels: int) -> tuple[np.ndarray, np.ndarray]:
         volume = values[..., channel] if channels > 1 else values
         if volume.min() == volume.max():
             which = f"modality {channel}" if channels > 1 else "the volume"
-            refuse(file, f"{which} has one value everywhere", "export it again, or leave the case out")
+            refuse(file, f"{which} has one value everywhere", "export it again or leave it out")
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         refuse(file, "has an affine that cannot be inverted", "set the orientation in its header")
     spacing = np.linalg.norm(affine[:3, :3], axis=0)
@@ -169,8 +170,10 @@ def _check_label(file: str, image: str, shape: tuple, affine: np.ndarray, labels
         refuse(file, f"has shape {values.shape}, its image {shape}", f"resample it onto {image}")
     corners = np.array(np.meshgrid(*[(0, length - 1) for length in shape])).reshape(3, -1)
     moved = (placed - affine) @ np.vstack([corners, np.ones(8)])
-    if not np.abs(moved).max() < 0.1 * np.linalg.norm(affine[:3, :3], axis=0).min():  # or NaN
-        refuse(file, "lies elsewhere than its image (affine)", f"copy the affine of {image} if they match")
+    tolerated = 0.1 * np.linalg.norm(affine[:3, :3], axis=0).min()
+    if not np.abs(moved).max() < tolerated:  # NaN is not below it either
+        remedy = f"copy the affine of {image} if the voxels match"
+        refuse(file, "lies elsewhere than its image (affine)", remedy)
     odd = sorted(set(np.unique(values).tolist()) - set(labels))
     if odd:
         allowed = f"{labels[0]} to {labels[-1]}"

@@ -4,9 +4,9 @@
     table = brain_age("ixi")          # a real set, downloaded when you agree
     table = brain_age("my/scans")     # your own, in the same layout
 
-Every function returns a DataFrame with one row per scan: `subject_id`, `image` and `label` (absolute
-paths), `age` (years), `sex` ("M", "F") and `site` where the set says them, and `split`: "train",
-"valid" or "test". `load` turns its rows into one tensor.
+Every function returns a DataFrame with one row per scan: `subject_id`, `image` and `label`
+(absolute paths), `age` (years), `sex` ("M", "F") and `site` where the set says them, and `split`:
+"train", "valid" or "test". `load` turns its rows into one tensor.
 """
 
 from functools import lru_cache
@@ -18,13 +18,14 @@ import torch
 from tqdm import tqdm
 
 from presimal import downloads
-from presimal.checks import check_volumes, read
+from presimal.checks import check_volumes, read, refuse
 from presimal.cohort import files
 from presimal.layouts import read_brain_age, read_heads, read_tumors
 from presimal.splits import split
 from presimal.storage import DataError
 
 TUMOR_CHANNELS = ("FLAIR", "T1w", "T1gd", "T2w")
+REAL = {"brain_age": ("ixi", "ixi-tiny"), "tumors": ("msd",), "heads": ("ixi-tiny",)}
 REGIONS = {1: "edema", 2: "non-enhancing", 3: "enhancing"}
 
 
@@ -38,7 +39,7 @@ def brain_age(source: str | Path = "cohort", **options) -> pd.DataFrame:
     Raises DataError, whose message is one sentence with the remedy, for data that cannot be made,
     got or trusted; TypeError for an unknown option.
     """
-    return _open("brain_age", source, ("ixi", "ixi-tiny"), read_brain_age, {}, **options)
+    return _open("brain_age", source, read_brain_age, {}, **options)
 
 
 def tumors(source: str | Path = "cohort", **options) -> pd.DataFrame:
@@ -49,7 +50,7 @@ def tumors(source: str | Path = "cohort", **options) -> pd.DataFrame:
     Options and errors as `brain_age`.
     """
     sound = {"channels": 4, "labels": (0, 1, 2, 3)}
-    return _open("tumors", source, ("msd",), read_tumors, sound, **options)
+    return _open("tumors", source, read_tumors, sound, **options)
 
 
 def heads(source: str | Path = "cohort", **options) -> pd.DataFrame:
@@ -57,29 +58,29 @@ def heads(source: str | Path = "cohort", **options) -> pd.DataFrame:
 
     The cohort has 200 subjects. Options and errors as `brain_age`.
     """
-    return _open("heads", source, ("ixi-tiny",), read_heads, {"labels": (0, 1)}, **options)
+    return _open("heads", source, read_heads, {"labels": (0, 1)}, **options)
 
 
 def _open(
-    name, source, real, reader, sound, *,
+    name, source, reader, sound, *,
     subjects=None, spacing=4.0, seed=0, split_seed=0, yes=False, progress=True,
 ) -> pd.DataFrame:  # fmt: skip
     if source == "cohort":
         table = reader(files.ensure(name, subjects, spacing, seed, progress))
         subjects = subjects or files.SETS[name].subjects  # a larger cohort may lie there
-    elif source in real:
+    elif source in REAL[name]:
         table = reader(downloads.get(source, yes))
     elif Path(source).expanduser().is_dir() and source not in downloads.DOWNLOADS:
         table = reader(Path(source).expanduser())
         check_volumes(table, **sound, progress=progress)
     else:
-        known = ", ".join(repr(known) for known in ("cohort", *real))
-        raise DataError(f"{name} has no source {str(source)!r}: use {known} or an existing folder of scans.")
+        known = ", ".join(repr(known) for known in ("cohort", *REAL[name]))
+        raise DataError(f"{name} has no source {str(source)!r}: use {known} or a folder of scans.")
     if subjects is not None:
         table = table[table.subject_id.isin(table.subject_id.unique()[:subjects])]
     if "split" not in table:
-        last = list(table).index("site" if "site" in table else "sex" if "sex" in table else "image")
-        table.insert(last + 1, "split", split(table, split_seed))
+        known = {"subject_id", "image", "label", "age", "sex", "site"} & set(table)
+        table.insert(len(known), "split", split(table, split_seed))
     return table.reset_index(drop=True)
 
 
@@ -92,20 +93,20 @@ def load(
 ) -> torch.Tensor:
     """The volumes of a table as one tensor (N, C, X, Y, Z): images float32, labels uint8.
 
-    Intensities are as stored (1000 for the cohort's unit of signal). With `spacing` (mm) and `shape`
-    they are turned to RAS, resampled, and cropped or padded about their centre, which real sets need
-    before they fit one tensor. The tensor is yours to change; the last few are kept in memory, so
+    Intensities are as stored (1000 for the cohort's unit of signal). With `spacing` (mm) and
+    `shape` they are turned to RAS, resampled, and cropped or padded about their centre, which real
+    sets need before they fit one tensor. The tensor is yours to change; the last few are kept in memory, so
     that a second call costs a copy.
 
-    Raises DataError if a file cannot be read or shapes differ; ValueError for a bad spacing or shape.
+    Raises DataError if a file cannot be read or shapes differ; ValueError if only one of spacing
+    and shape is given.
     """
     if (spacing is None) != (shape is None):
         raise ValueError("Give spacing and shape together, or neither.")
-    paths = [Path(path) for path in table[column]]
-    try:
-        stamps = tuple((str(path), path.stat().st_mtime_ns) for path in paths)
-    except OSError as problem:
-        raise DataError(f"{problem.filename}: is listed but not there; restore the file or drop its row.") from None
+    for path in map(Path, table[column]):
+        if not path.is_file():
+            refuse(path, "is listed but not there", "restore the file or drop its row")
+    stamps = tuple((path, Path(path).stat().st_mtime_ns) for path in table[column])
     stack = _stack(stamps, column == "label", spacing, shape and tuple(shape), progress)
     return torch.from_numpy(stack.astype(np.uint8 if column == "label" else np.float32))
 
@@ -113,14 +114,13 @@ def load(
 @lru_cache(maxsize=4)
 def _stack(stamps, is_label, spacing, shape, progress) -> np.ndarray:
     volumes = []
-    for path, _ in tqdm(stamps, desc="loading", disable=not progress or len(stamps) < 50, leave=False):
+    quiet = not progress or len(stamps) < 50
+    for path, _ in tqdm(stamps, desc="loading", unit="file", disable=quiet, leave=False):
         values = read(path)[0] if spacing is None else _resampled(path, is_label, spacing, shape)
         values = values[None] if values.ndim == 3 else np.moveaxis(values, -1, 0)
         if volumes and values.shape != volumes[0].shape:
-            raise DataError(
-                f"{path}: has shape {values.shape[1:]}, the first {volumes[0].shape[1:]}; "
-                "give spacing and shape to resample all to one grid."
-            )
+            differs = f"has shape {values.shape}, the first file {volumes[0].shape} (C, X, Y, Z)"
+            refuse(path, differs, "give spacing and shape to resample all to one grid")
         volumes.append(values)
     return np.stack(volumes)
 
@@ -129,6 +129,8 @@ def _resampled(path, is_label, spacing, shape) -> np.ndarray:
     import torchio as tio
 
     values, affine = read(path)
+    if values.shape[:3] == shape and np.allclose(affine[:3, :3], spacing * np.eye(3)):
+        return values
     channels = torch.from_numpy(np.atleast_1d(values).astype(np.float32))
     channels = channels[None] if channels.ndim == 3 else channels.movedim(-1, 0)
     image = (tio.LabelMap if is_label else tio.ScalarImage)(tensor=channels, affine=affine)

@@ -73,8 +73,8 @@ def _announce(wanted: Download, folder: Path) -> None:
     )
     if free < wanted.disk_gb:
         raise DataError(
-            f"The disk of {folder} has {free:.1f} GB free, and {wanted.disk_gb:g} GB are needed: free "
-            "some space, or set PRESIMAL_DATA to a folder on another disk."
+            f"The disk of {folder} has {free:.1f} GB free, and {wanted.disk_gb:g} GB are needed: "
+            "free some space, or set PRESIMAL_DATA to a folder on another disk."
         )
 
 
@@ -82,7 +82,10 @@ def _agree(name: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise DataError(f"Nothing is downloaded without your word: say yes=True, or run 'presimal data {name} --yes'.")
+        raise DataError(
+            "Nothing is downloaded without your word: "
+            f"say yes=True, or run 'presimal data {name} --yes'."
+        )
     if input("Download it? [y/N] ").strip().lower() not in ("y", "yes"):
         raise DataError(f"{name} was not downloaded, as you wished.")
 
@@ -102,7 +105,7 @@ def fetch(url: str, file: Path, md5: str = "") -> Path:
         gdown.download(url, str(file), resume=True, use_cookies=False)
     except requests.HTTPError as problem:
         answer = problem.response.status_code
-        raise DataError(f"{url} answered {answer}: try again later, or put the set into {data_folder()} by hand.") from None
+        raise DataError(f"{url} answered {answer}: start again later.") from None
     except (requests.RequestException, gdown.exceptions.DownloadError):
         raise DataError(
             f"{url} cannot be reached or broke off: check the network and start again; "
@@ -110,7 +113,7 @@ def fetch(url: str, file: Path, md5: str = "") -> Path:
         ) from None
     if md5 and pooch.file_hash(str(file), alg="md5") != md5:
         file.unlink()
-        raise DataError(f"{url} sent something else than its published checksum says: start again later.")
+        raise DataError(f"What {url} sent does not have its published checksum: start again later.")
     return file
 
 
@@ -120,7 +123,7 @@ def _ixi(folder: Path) -> Path:
 
     done = folder / "IXI"
     archive, images = done / "IXI-T1.tar", done / "T1_images"
-    if archive.exists() or not images.is_dir():  # the library deletes the archive after unpacking it
+    if archive.exists() or not images.is_dir():  # deleted by the library once unpacked
         fetch(IXI.base_url.format(modality="T1"), archive, IXI.md5_dict["T1"])
         shutil.rmtree(images, ignore_errors=True)
     fetch(MURLs.IXI_DEMOGRAPHIC_INFORMATION, done / "IXI.xls")
@@ -148,7 +151,8 @@ def _msd(folder: Path) -> Path:
     from monai.apps import DecathlonDataset, extractall
 
     task = "Task01_BrainTumour"
-    archive = fetch(DecathlonDataset.resource[task], folder / f"{task}.tar", DecathlonDataset.md5[task])
+    url, md5 = DecathlonDataset.resource[task], DecathlonDataset.md5[task]
+    archive = fetch(url, folder / f"{task}.tar", md5)
     done = folder / "msd"
     shutil.rmtree(done, ignore_errors=True)
     extractall(archive, done)

@@ -20,6 +20,16 @@ MODALITIES = ("flair", "t1w", "t1gd", "t2w")
 REGIONS = (None, r"o?edema", r"non", r"^(?!non).*enhanc")  # of labels 1, 2, 3 in dataset.json
 
 
+def layouts_of(folder: Path) -> list[str]:
+    """Which of "brain_age", "tumors" and "heads" a folder is laid out as, by its landmarks."""
+    landmarks = {
+        "brain_age": ("dataset.csv",),
+        "tumors": ("dataset.json", "Task01_BrainTumour/dataset.json"),
+        "heads": ("image",),
+    }
+    return [name for name, marks in landmarks.items() if any((folder / m).exists() for m in marks)]
+
+
 def read_brain_age(folder: Path) -> pd.DataFrame:
     """As IXI: dataset.csv with t1_path, subject_id, age_at_scan, and perhaps gender, site, split.
 
@@ -49,9 +59,10 @@ def read_tumors(folder: Path) -> pd.DataFrame:
         modalities = [listed["modality"][str(k)].lower() for k in range(len(listed["modality"]))]
         labels = {int(key): name.lower() for key, name in listed["labels"].items()}
     except FileNotFoundError:
-        refuse(source, "is not there", "name the folder that holds dataset.json, imagesTr and labelsTr")
+        refuse(source, "is not there", "name the folder that holds it, imagesTr and labelsTr")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        refuse(source, "does not list modality, labels and training cases", "write it as Task01 does")
+        lacking = "does not list modality, labels and training cases"
+        refuse(source, lacking, "write it as that of Task01_BrainTumour")
     if tuple(modalities) != MODALITIES:
         refuse(source, f"has modalities {modalities}", "stack FLAIR, T1w, T1gd, T2w in this order")
     swapped = [k for k in (1, 2, 3) if not re.search(REGIONS[k], labels.get(k, ""))]
@@ -75,10 +86,11 @@ def read_heads(folder: Path) -> pd.DataFrame:
         for kind in ("image", "label")
     )
     if not images:
-        refuse(folder / "image", "holds no .nii.gz file", "name the folder that holds image and label")
+        refuse(folder / "image", "holds no .nii.gz file", "name the folder of image and label")
     for one, other, kind in ((images, labels, "label"), (labels, images, "image")):
         for name in sorted(set(one) - set(other)):
-            refuse(one[name], f"has no {kind}", f"add {folder / kind / name}_{kind}.nii.gz or remove it")
+            wanted = f"{folder / kind / name}_{kind}.nii.gz"
+            refuse(one[name], f"has no {kind}", f"add {wanted} or remove it")
     names = sorted(images)
     table = pd.DataFrame({
         "image": [os.path.abspath(images[name]) for name in names],

@@ -10,16 +10,16 @@ from filelock import FileLock, Timeout
 
 
 class DataError(Exception):
-    """Data that cannot be made, got or used. The message is one sentence: what, and the remedy."""
+    """Data that cannot be made, got or used. The message is a sentence: what, and the remedy."""
 
 
 def in_one_sentence(problem: Exception, path: Path) -> Exception:
-    """A DataError where the disk is at fault: full, or not ours to write. Else `problem` itself."""
+    """A DataError where the disk is full or not ours to write; else `problem` itself."""
     number = getattr(problem, "errno", None)
     if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(problem):
         return DataError(
-            f"The disk of {path} is full: free some space and start again, which goes on from here, "
-            "or set PRESIMAL_DATA to a folder on another disk."
+            f"The disk of {path} is full: free some space and start again, which goes on from "
+            "here, or set PRESIMAL_DATA to a folder on another disk."
         )
     if number in (errno.EACCES, errno.EPERM, errno.EROFS):
         return DataError(f"{path} cannot be written: set PRESIMAL_DATA to a folder of your own.")
@@ -29,7 +29,7 @@ def in_one_sentence(problem: Exception, path: Path) -> Exception:
 @contextmanager
 def alone(folder: Path):
     """Hold the lock of a folder; waits, and says so, while another process holds it."""
-    lock = FileLock(f"{folder}.lock")
+    lock = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
         lock.acquire(timeout=0)
     except Timeout:
@@ -42,7 +42,7 @@ def alone(folder: Path):
 
 
 def write(path: Path, content: bytes) -> str:
-    """Write a file in one move: what has its name is complete. Returns the SHA-256 of the content."""
+    """Write a file in one move: what has its name is complete. Returns the content's SHA-256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_name(f".{path.name}.part")
     try:

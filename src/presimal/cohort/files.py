@@ -96,17 +96,19 @@ def ensure(
 ) -> Path:
     """The folder of a set with at least the first `subjects` people in it, all files intact.
 
-    What is there and as it was made stays; what is missing, damaged or edited is made again; what an
-    older generator or other settings have made is deleted and made anew. `spacing` is the voxel size
-    in mm. Two processes that ask at once make it once.
+    What is there and as it was made stays; what is missing, damaged or edited is made again; what
+    an older generator or other settings have made is deleted and made anew. `spacing` is the voxel
+    size in mm. Two processes that ask at once make it once.
 
     Raises DataError if a number makes no sense or the disk is full or cannot be written.
     """
     folder = where(name, spacing, seed)
     layout = SETS[name]
     count = layout.subjects if subjects is None else subjects
-    if count < 1 or not 0.5 <= spacing <= 16:
-        raise DataError(f"subjects must be at least 1, not {count}, spacing 0.5 to 16 mm, not {spacing}.")
+    if count < 1:
+        raise DataError(f"subjects must be at least 1, not {count}.")
+    if not 0.5 <= spacing <= 16:
+        raise DataError(f"spacing must be 0.5 to 16 mm, not {spacing:g}.")
     settings = _settings(layout, spacing, seed)
     if _is_ready(folder, settings, count):  # without the lock: the folder may be read-only
         return folder
@@ -115,7 +117,7 @@ def ensure(
         with alone(folder):
             if not _is_ready(folder, settings, count):
                 _make(folder, layout, settings, count, progress)
-    except Exception as problem:  # the library that writes the template has an error class of its own
+    except Exception as problem:  # safetensors, which writes the template, has its own class
         raise in_one_sentence(problem, folder) from None
     return folder
 
@@ -150,7 +152,8 @@ def _settings(layout: Layout, spacing: float, seed: int) -> dict:
     return json.loads(json.dumps(settings))  # as it will be read: tuples become lists
 
 
-def _manifest(folder: Path) -> dict:
+def read_manifest(folder: Path) -> dict:
+    """What has been written into a folder so far, {} if nothing: settings, people, tables."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
         return manifest if {"settings", "people", "tables"} <= manifest.keys() else {}
@@ -159,7 +162,7 @@ def _manifest(folder: Path) -> dict:
 
 
 def _is_ready(folder: Path, settings: dict, count: int) -> bool:
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
     return (
         manifest.get("settings") == settings
         and bool(manifest["tables"])
@@ -188,7 +191,7 @@ def _intact(folder: Path, files: dict[str, str]) -> bool:
 
 
 def _make(folder: Path, layout: Layout, settings: dict, count: int, progress: bool) -> None:
-    manifest = _manifest(folder)
+    manifest = read_manifest(folder)
     if manifest.get("settings") != settings:
         if folder.exists():
             shutil.rmtree(folder)
