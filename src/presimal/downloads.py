@@ -57,7 +57,7 @@ def get(name: str, yes: bool = False) -> Path:
     except OSError as problem:
         raise in_one_sentence(problem, folder) from None
     finally:
-        if unfinished.is_dir() and not any(file.is_file() for file in unfinished.rglob("*")):
+        if not any(file.is_file() and file.stat().st_size for file in unfinished.rglob("*")):
             shutil.rmtree(unfinished, ignore_errors=True)  # nothing came: leave nothing
     return folder
 
@@ -102,7 +102,8 @@ def fetch(url: str, file: Path, md5: str = "") -> Path:
 
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
-        gdown.download(url, str(file), resume=True, use_cookies=False)
+        if not file.exists():  # it has its name only when all of it has come
+            gdown.download(url, str(file), resume=True, use_cookies=False)
     except requests.HTTPError as problem:
         answer = problem.response.status_code
         raise DataError(f"{url} answered {answer}: start again later.") from None
@@ -119,15 +120,15 @@ def fetch(url: str, file: Path, md5: str = "") -> Path:
 
 def _ixi(folder: Path) -> Path:
     from fastMONAI.external_data import MURLs, download_ixi_data
+    from monai.apps import extractall
     from torchio.datasets import IXI
 
-    done = folder / "IXI"
-    archive, images = done / "IXI-T1.tar", done / "T1_images"
-    if archive.exists() or not images.is_dir():  # deleted by the library once unpacked
-        fetch(IXI.base_url.format(modality="T1"), archive, IXI.md5_dict["T1"])
-        shutil.rmtree(images, ignore_errors=True)
+    url, md5 = IXI.base_url.format(modality="T1"), IXI.md5_dict["T1"]
+    archive, done = fetch(url, folder / "IXI-T1.tar", md5), folder / "IXI"
+    shutil.rmtree(done, ignore_errors=True)
+    extractall(archive, done / "T1_images", has_base=False)
     fetch(MURLs.IXI_DEMOGRAPHIC_INFORMATION, done / "IXI.xls")
-    download_ixi_data(folder)
+    download_ixi_data(folder)  # finds all images there, and makes the table
     return _with_relative_paths(done)
 
 
@@ -136,14 +137,13 @@ def _ixi_tiny(folder: Path) -> Path:
     from monai.apps import extractall
     from torchio.datasets.ixi import IXITiny
 
-    done, unpacked = folder / "IXITiny", folder / "ixi_tiny"
-    if not done.is_dir():
-        archive = fetch(IXITiny.url, folder / "ixi_tiny.zip", IXITiny.md5)
+    archive, done = fetch(IXITiny.url, folder / "ixi_tiny.zip", IXITiny.md5), folder / "IXITiny"
+    for unpacked in (folder / "ixi_tiny", done):
         shutil.rmtree(unpacked, ignore_errors=True)
-        extractall(archive, folder)
-        unpacked.replace(done)
+    extractall(archive, folder)
+    (folder / "ixi_tiny").replace(done)
     fetch(MURLs.IXI_DEMOGRAPHIC_INFORMATION, done / "IXI.xls")
-    download_ixi_tiny(folder)
+    download_ixi_tiny(folder)  # likewise
     return _with_relative_paths(done)
 
 

@@ -11,6 +11,7 @@ from presimal.cohort import files
 from presimal.cohort.template import data_folder
 from presimal.downloads import DOWNLOADS
 from presimal.layouts import layouts_of
+from presimal.splits import SPLITS
 from presimal.storage import DataError
 
 OPENERS = {"brain_age": door.brain_age, "tumors": door.tumors, "heads": door.heads}
@@ -60,7 +61,7 @@ def open_real(source: str, wanted: list[str] | None, yes: bool) -> None:
         raise UserError(f"{folder} holds no dataset.csv, no dataset.json, and no image/ and label/.")
     for name in names:
         table = OPENERS[name](source, yes=yes)
-        counts = ", ".join(f"{n} {split}" for split, n in table.split.value_counts().items())
+        counts = ", ".join(f"{(table.split == split).sum()} {split}" for split in SPLITS)
         people = table.subject_id.nunique()
         print(f"{name:10} {len(table)} scans of {people} subjects: {counts}")
 
