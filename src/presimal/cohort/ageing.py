@@ -35,10 +35,10 @@ TIV_RATIO_MEN_WOMEN = 1.14
 TIV_MEAN_ML = 1500.0
 
 # ---- constants solved by scripts/calibrate_cohort.py
-VENTRICLE_KNOTS = (-2.51, -1.86, -1.06, -0.09, 0.75, 1.66, 2.75, 4.26, 5.53)  # mm of push
-SULCUS_KNOTS = (0.0735, 0.0776, 0.0875, 0.1016, 0.1193, 0.1387, 0.1596, 0.1798, 0.2018)
-LESION_KNOTS = (-0.94, -0.73, -0.54, -0.28, 0.0, 0.24, 0.57, 0.86, 1.12)
-HEAD_SCALE = 0.926  # MNI space is about 26 % too large in volume
+VENTRICLE_KNOTS = (-2.4, -1.69, -0.81, 0.24, 1.15, 2.11, 3.24, 4.79, 6.03)  # mm of push
+SULCUS_KNOTS = (0.0744, 0.0788, 0.0888, 0.103, 0.1208, 0.1403, 0.1611, 0.1818, 0.2037)
+LESION_KNOTS = (-0.95, -0.74, -0.56, -0.27, 0.05, 0.33, 0.65, 0.93, 1.2)
+HEAD_SCALE = 0.929  # MNI space is about 26 % too large in volume
 
 # Cortical regions: how fast their sulci open, against the average of the cortex.
 SULCUS_RATE = {
