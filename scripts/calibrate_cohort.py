@@ -1,0 +1,82 @@
+"""Solve for the inner constants of `presimal.cohort.ageing` and print them, ready to paste.
+
+At every knot age the same people are generated again and again; after each round the push of the
+ventricles, the sulcal threshold and the lesion load move towards the published targets. It starts
+from the constants that are there. About four minutes on one core:
+
+    python scripts/calibrate_cohort.py            # solve and print
+    python scripts/calibrate_cohort.py --check    # only print the table of what is reached
+"""
+
+import argparse
+
+import torch
+
+from presimal.cohort import Cohort, ageing
+from presimal.cohort.subjects import volumes_of
+
+PEOPLE = 120  # per age and round; ventricles vary by 40 %, so fewer would bias the means
+ROUNDS = 4
+SPACING = 4.0  # mm
+NAMES = ("VENTRICLE_KNOTS", "SULCUS_KNOTS", "LESION_KNOTS")
+
+
+def measure(age: float, seed: int, people: int = PEOPLE) -> dict[str, torch.Tensor]:
+    """Volumes of people of one age, name -> (people,)."""
+    cohort = Cohort(seed, age_range=(age, age))
+    rows = [volumes_of(cohort.tissues([n], spacing=SPACING)[0], SPACING) for n in range(people)]
+    return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
+
+
+def report(seed: int) -> None:
+    """Print target and cohort mean at every age."""
+    print("age  fraction (target)  ventricles ml (target)  lesions ml median (target)  TIV  GM  WM")
+    for k, age in enumerate(ageing.KNOT_AGES):
+        v = measure(age, seed)
+        print(
+            f"{age:3.0f}  {v['fraction'].mean():.3f} ({ageing.whole_brain_fraction(age):.3f})"
+            f" sd {v['fraction'].std():.3f}"
+            f"  {v['ventricle'].mean():5.1f} ({ageing.VENTRICLE_ML[k]:.1f})"
+            f" sd {v['ventricle'].std():.1f}"
+            f"  {v['lesion'].median():6.2f} ({ageing.LESION_ML[k]:.2f})"
+            f"  {v['tiv'].mean():.0f}  {v['grey'].mean():.0f}  {v['white'].mean():.0f}",
+            flush=True,
+        )
+
+
+def solve(seed: int) -> None:
+    """Fixed-point iteration on all knots at once; the constants are changed in the module."""
+    knots = {name: list(getattr(ageing, name)) for name in NAMES}
+    for _ in range(ROUNDS):
+        for name, values in knots.items():
+            setattr(ageing, name, tuple(values))
+        sizes = []
+        for k, age in enumerate(ageing.KNOT_AGES):
+            v = measure(age, seed)
+            sizes.append(v["tiv"].mean())
+            ratio = ageing.VENTRICLE_ML[k] / v["ventricle"].mean()
+            knots["VENTRICLE_KNOTS"][k] += float(2.5 * ratio.log())
+            error = v["fraction"].mean() - ageing.whole_brain_fraction(age)
+            knots["SULCUS_KNOTS"][k] += 0.7 * float(error)
+            ratio = ageing.LESION_ML[k] / v["lesion"].median().clamp(min=0.005)
+            knots["LESION_KNOTS"][k] += 0.5 * float(ratio.log().clamp(-1, 1))
+        size = float(torch.stack(sizes).mean())
+        ageing.HEAD_SCALE *= (ageing.TIV_MEAN_ML / size) ** (1 / 3)
+        shown = {name: [round(x, 3) for x in values] for name, values in knots.items()}
+        print(f"TIV {size:.0f} ml", shown, flush=True)
+    for name, values in knots.items():
+        setattr(ageing, name, tuple(values))
+        digits = 4 if name == "SULCUS_KNOTS" else 2
+        print(f"{name} = {tuple(round(x, digits) for x in values)}")
+    print(f"HEAD_SCALE = {ageing.HEAD_SCALE:.4f}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--check", action="store_true", help="measure only")
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    if not arguments.check:
+        solve(arguments.seed)
+    report(arguments.seed + 1)

@@ -1,0 +1,55 @@
+"""Images look like what the sequences show, and sites differ."""
+
+import pytest
+import torch
+
+from presimal.cohort import Cohort
+from presimal.cohort.scanner import SITES, acquire, blur_weight, site_signal
+
+
+@pytest.fixture(scope="module")
+def scans() -> dict[str, torch.Tensor]:
+    cohort = Cohort(0, age_range=(30, 60))
+    batch = cohort.render(range(6), "brain", 4.0, ("t1", "t1gd", "t2", "flair"))
+
+    def pick(contrast, label):
+        return batch.images[:, contrast][batch.labels == label].mean()
+
+    means = {n: [float(pick(c, k)) for k in (1, 2, 4)] for c, n in enumerate(batch.contrasts)}
+    means["air"] = float(batch.images[:, 0][batch.mask == 0].median())
+    return means
+
+
+@pytest.mark.parametrize(
+    "contrast, order",  # from dark to bright, among fluid, cortex, white matter
+    [("t1", (0, 1, 2)), ("t1gd", (0, 1, 2)), ("t2", (2, 1, 0)), ("flair", (0, 2, 1))],
+)
+def test_order_of_tissues(scans, contrast, order):
+    values = [scans[contrast][k] for k in order]
+    assert values == sorted(values)
+
+
+def test_air_is_dark(scans):
+    assert 0 < scans["air"] < 0.06
+
+
+def test_sites_differ_more_than_one_site_from_itself():
+    assert torch.equal(site_signal(1, "t1"), site_signal(1, "t1"))
+    assert (site_signal(0, "t1") - site_signal(1, "t1")).abs().max() > 0.03
+    used = Cohort(0, sites=3).people(range(60)).site
+    assert set(used) == {site.name for site in SITES[:3]}
+
+
+def test_noise_of_air_is_rayleigh():
+    """Where there is no signal, a magnitude image has mean sd * sqrt(pi / 2)."""
+    cohort = Cohort(0)
+    tissues, people, _ = cohort.tissues([0], "brain", 8.0)
+    empty = {name: torch.zeros_like(values) for name, values in tissues.items()}
+    image = acquire(empty, people, "t1", 8.0)
+    ratio = image.mean() / image.std()
+    assert float(ratio) == pytest.approx((torch.pi / (4 - torch.pi)) ** 0.5, rel=0.05)
+
+
+def test_blur_grows_with_thickness_and_has_the_variance_of_a_box():
+    assert blur_weight(6.0, 4.0) == pytest.approx(6.0**2 / 12 / (2 * 4.0**2))
+    assert blur_weight(0.0, 2.0) == 0 and blur_weight(50.0, 2.0) <= 1 / 3

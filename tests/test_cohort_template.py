@@ -1,0 +1,72 @@
+"""The template: what was derived is anatomy of the right size, sampled where it is."""
+
+import pytest
+import torch
+
+from presimal.cohort import template
+from presimal.cohort.template import BRAIN_MAPS, Template, trilinear
+
+VOXEL_ML = 0.008
+
+
+@pytest.fixture(scope="module")
+def maps() -> dict[str, torch.Tensor]:
+    from safetensors.torch import load_file
+
+    return {n: t.float() for n, t in load_file(template.template_file(2)).items()}
+
+
+def test_volumes_of_the_template(maps):
+    """The average ICBM brain is about a quarter larger than a real one (hence 1.26)."""
+
+    def ml(values):
+        return float(values.sum()) * VOXEL_ML / 1.26
+
+    assert 1400 < ml(maps["mask"]) < 1650
+    assert 12 < ml((maps["phi"] < 0).float()) < 28  # ventricles without the cisterns
+    assert 15 < ml(maps["deep"]) < 60
+
+
+def test_fractions_add_up_to_the_mask(maps):
+    total = maps["gm"] + maps["wm"] + maps["csf"]
+    inside = maps["depth"] > 4
+    assert (total[inside] - 1).abs().max() < 0.01
+
+
+def test_trilinear_is_exact_on_a_linear_function():
+    shape = (5, 6, 7)
+    axes = torch.meshgrid(*[torch.arange(n, dtype=torch.float32) for n in shape], indexing="ij")
+    table = torch.stack([2 * axes[0] - axes[1], axes[2] + 1], -1).reshape(-1, 2)
+    points = torch.rand(1, 50, 3) * (torch.tensor(shape) - 1)
+    values = trilinear(table, shape, points)
+    x, y, z = points.unbind(-1)
+    assert torch.allclose(values, torch.stack([2 * x - y, z + 1], -1), atol=1e-5)
+    outside = trilinear(table, shape, torch.tensor([[-5.0, 2.0, 99.0]]))
+    assert torch.allclose(outside, torch.tensor([[-2.0, 7.0]]))
+
+
+def test_one_table_per_subject():
+    tables = torch.arange(16, dtype=torch.float32).view(2, 8, 1)
+    points = torch.zeros(2, 3, 3)
+    assert torch.equal(trilinear(tables, (2, 2, 2), points)[:, 0, 0], torch.tensor([0.0, 8.0]))
+
+
+def test_known_places():
+    """White matter in the corona radiata, fluid in the lateral ventricle, nothing outside."""
+    places = torch.tensor([[26.0, -20, 30], [8, 10, 14], [0, -14, 110]]).view(1, 3, 1, 1, 3)
+    maps = Template().sample(places, BRAIN_MAPS)
+    assert maps["wm"][0, 0] > 0.8
+    assert maps["phi"][0, 1] < 1
+    assert maps["mask"][0, 2] == 0
+
+
+def test_notice_travels_with_the_derived_maps():
+    folder = template.template_file(2).parent
+    assert "McConnell Brain Imaging Centre" in (folder / "LICENSE-ICBM152.txt").read_text()
+
+
+def test_data_folder_follows_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path))
+    assert template.data_folder() == tmp_path
+    monkeypatch.delenv("PRESIMAL_DATA")
+    assert template.data_folder() != tmp_path
