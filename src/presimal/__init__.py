@@ -3,6 +3,7 @@
 Read the modules from top to bottom of this list; each imports only from those above it:
 
     compute     where a computation runs: device, precision, threads, seeds
+    cohort/     people who never lived: generated brains, tumors and heads
     training    the seven steps of training, once
     evaluation  scores with the intervals that belong to them
     figures     pictures drawn in more than one notebook, and their common style
