@@ -101,10 +101,11 @@ def check_volumes(
     if passed.exists():
         return
     owners = {}
-    cases = zip(table.subject_id, *(table[column] for column in columns))
-    for subject, *paths in tqdm(
-        cases, total=len(table), desc="checking", unit="case", disable=not progress, leave=False
-    ):
+    cases = zip(*(table[column] for column in columns))
+    for paths in tqdm(
+        cases, total=len(table), desc="checking", unit="case", disable=not progress, leave=False,
+        delay=10,
+    ):  # fmt: skip
         image, affine = _read_image(paths[0], channels)
         digest = hashlib.sha256(np.ascontiguousarray(image)).digest()
         if digest in owners:

@@ -114,8 +114,9 @@ def load(
 @lru_cache(maxsize=4)
 def _stack(stamps, is_label, spacing, shape, progress) -> np.ndarray:
     volumes = []
-    quiet = not progress or len(stamps) < 50
-    for path, _ in tqdm(stamps, desc="loading", unit="file", disable=quiet, leave=False):
+    # The bar appears after ten seconds: what is written at once would be stored in a notebook.
+    bar = tqdm(stamps, desc="loading", unit="file", disable=not progress, leave=False, delay=10)
+    for path, _ in bar:
         values = read(path)[0] if spacing is None else _resampled(path, is_label, spacing, shape)
         values = values[None] if values.ndim == 3 else np.moveaxis(values, -1, 0)
         if volumes and values.shape != volumes[0].shape:

@@ -98,16 +98,17 @@ def fetch(url: str, file: Path, md5: str = "") -> Path:
     """
     import gdown
     import pooch
-    import requests
 
     file.parent.mkdir(parents=True, exist_ok=True)
     try:
         if not file.exists():  # it has its name only when all of it has come
             gdown.download(url, str(file), resume=True, use_cookies=False)
-    except requests.HTTPError as problem:
-        answer = problem.response.status_code
-        raise DataError(f"{url} answered {answer}: start again later.") from None
-    except (requests.RequestException, gdown.exceptions.DownloadError):
+    except (OSError, gdown.exceptions.DownloadError) as problem:  # those of requests are OSErrors
+        if getattr(problem, "errno", None) and not isinstance(problem, ConnectionError):
+            raise  # the disk
+        if getattr(problem, "response", None) is not None:
+            answer = problem.response.status_code
+            raise DataError(f"{url} answered {answer}: start again later.") from None
         raise DataError(
             f"{url} cannot be reached or broke off: check the network and start again; "
             "what has arrived is kept."
