@@ -25,8 +25,10 @@ XLS = 'IXI_ID,"SEX_ID (1=m, 2=f)",AGE\n' + "".join(f"{k},{1 + k % 2},{20 + k}.12
 
 
 @pytest.fixture
-def server():
+def server(monkeypatch):
     """Serves `files` (name -> bytes), breaks off after `breaks` bytes if that is set, and notes `ranges`."""
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self):
@@ -142,7 +144,7 @@ def msd(task):
     [
         (data.brain_age, "ixi", ["subject_id", "image", "age", "sex", "site", "split"]),
         (data.brain_age, "ixi-tiny", ["subject_id", "image", "age", "sex", "site", "split"]),
-        (data.heads, "ixi-tiny", ["subject_id", "image", "label", "age", "sex", "split"]),
+        (data.heads, "ixi-tiny", ["subject_id", "image", "label", "age", "sex", "site", "split"]),
         (data.tumors, "msd", ["subject_id", "image", "label", "split"]),
     ],
 )

@@ -127,9 +127,7 @@ def read(file: Path | str) -> tuple[np.ndarray, np.ndarray]:
     try:
         image = nib.load(file)
         values = np.asanyarray(image.dataobj)
-    except UNREADABLE as problem:
-        if isinstance(problem, FileNotFoundError):
-            refuse(file, "is listed but not there", "restore the file or drop its row")
+    except UNREADABLE:
         refuse(file, "is cut short, damaged or not a NIfTI image", "copy or download it again")
     return values, image.affine
 

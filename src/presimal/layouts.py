@@ -38,11 +38,9 @@ def read_brain_age(folder: Path) -> pd.DataFrame:
     source = folder / "dataset.csv"
     table = _read_csv(source, ("t1_path", "subject_id", "age_at_scan")).rename(columns=OURS)
     table["image"] = [_absolute(source, folder, path) for path in table.image]
-    if "site" not in table and all(IXI_NAME.match(Path(path).name) for path in table.image):
-        table["site"] = [IXI_NAME.match(Path(path).name)[2] for path in table.image]
     table = table.drop(columns="label", errors="ignore")
     check_table(table, source, repeated=True)
-    return _in_order(check_ages(table, source))
+    return _in_order(_with_site(check_ages(table, source)))
 
 
 def read_tumors(folder: Path) -> pd.DataFrame:
@@ -105,7 +103,15 @@ def read_heads(folder: Path) -> pd.DataFrame:
         check_table(table, source)
         table = check_ages(table, source, needed=False) if "age" in table else table
     check_table(table, folder)
-    return _in_order(table)
+    return _in_order(_with_site(table))
+
+
+def _with_site(table: pd.DataFrame) -> pd.DataFrame:
+    """With the hospitals that the file names of IXI tell, where no column does."""
+    names = [IXI_NAME.match(Path(path).name) for path in table.image]
+    if "site" in table or not all(names):
+        return table
+    return table.assign(site=[name[2] for name in names])
 
 
 def _join_clinical(table: pd.DataFrame, source: Path) -> pd.DataFrame:
