@@ -319,7 +319,12 @@ def test_a_complete_cohort_is_used_without_writing_anything(data_home, monkeypat
 
 @pytest.mark.parametrize(
     ("options", "problem"),
-    [({"count": 0}, "subjects"), ({"spacing": 0.1}, "spacing"), ({"spacing": 17.0}, "spacing"), ({"name": "cats"}, "cats")],
+    [
+        ({"count": 0}, "subjects"),
+        ({"spacing": 0.1}, "spacing"),
+        ({"spacing": 17.0}, "spacing"),
+        ({"name": "cats"}, "cats"),
+    ],
 )
 def test_what_makes_no_sense_is_refused(data_home, options, problem):
     with pytest.raises(DataError, match=problem):

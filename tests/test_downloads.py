@@ -247,7 +247,9 @@ def test_a_server_that_answers_with_an_error(internet, home):
     assert not list(home.glob("ixi*"))
 
 
-@pytest.mark.parametrize(("opened", "source"), [(data.brain_age, "ixi"), (data.heads, "ixi-tiny"), (data.tumors, "msd")])
+@pytest.mark.parametrize(
+    ("opened", "source"), [(data.brain_age, "ixi"), (data.heads, "ixi-tiny"), (data.tumors, "msd")]
+)
 def test_without_a_network_one_sentence_and_nothing_left(internet, home, opened, source):
     internet.shutdown()
     internet.server_close()

@@ -142,6 +142,12 @@ def affine(name, new):
     return lambda folder: save(folder / name, np.asarray(nib.load(folder / name).dataobj), new)
 
 
+def one_person(folder):
+    for file in sorted(folder.glob("*/*.nii.gz")):
+        name = file.name.replace("h0", "IXI002-Guys-0828").replace("h1", "IXI002-HH-0829")
+        file.rename(file.with_name(name))
+
+
 def flat(folder):
     image = nib.Nifti1Image(noise(seed=9), None)
     image.set_sform(np.diag([4.0, 4, 0, 1]), "scanner")
@@ -221,9 +227,13 @@ BAD = {
         "map them to 0 background, 1 edema, 2 non-enh",
     ),
     "five labels": ("tumors", listed(lambda c: c["labels"].update({"4": "cyst"})), "map them to 0 background"),
-    "case twice": ("tumors", listed(lambda c: c["training"].append(c["training"][0])), "c0.nii.gz twice; keep"),
+    "case twice": (
+        "tumors", listed(lambda c: c["training"].append(c["training"][0])),
+        "dataset.json: lists .*c0.nii.gz twice; keep",
+    ),
     "same name in two folders": (
-        "tumors", listed(lambda c: c["training"][1].update(image="./more/c0.nii.gz")), "lists subject c0 twice; k",
+        "tumors", listed(lambda c: c["training"][1].update(image="./more/c0.nii.gz")),
+        "dataset.json: lists subject c0 twice; keep",
     ),
     "no path of an image": ("tumors", listed(lambda c: c["training"][0].update(image=3)), "lists 3 as the path"),
     "missing modality": ("tumors", voxels(IMAGE, lambda v: v[..., :3]), "a modality is missing; stack all"),
@@ -250,9 +260,13 @@ BAD = {
     "mask of 255": ("heads", voxels(MASK, lambda v: v * 255), "label 255, not 0 to 1; map"),
     "empty mask": ("heads", voxels(MASK, put(..., 0)), "marks no border: all in or all out; draw"),
     "mask elsewhere": ("heads", affine(MASK, np.diag([4.0, 4, 4.5, 1])), "elsewhere than its image"),
+    "heads with a wrong sex": (
+        "heads", text("dataset.csv", b"subject_id,gender\nh0,w\n"), "dataset.csv: sex 'w' of h0 is neither"
+    ),
     "heads with a wrong age": (
         "heads", text("dataset.csv", b"subject_id,age_at_scan\nh0,444\n"), "age 444.* of h0 is not in 0 to 120"
     ),
+    "two heads of one person": ("heads", one_person, "lists subject IXI002 twice; keep one"),
     "head in two rows": (
         "heads", text("dataset.csv", b"subject_id,age_at_scan\nh0,44\nh0,45\n"), "h0_image.nii.gz twice"
     ),

@@ -100,9 +100,8 @@ def read_heads(folder: Path) -> pd.DataFrame:
         known = _read_csv(source, ("subject_id",)).rename(columns=OURS)
         known = known.drop(columns=["image", "label"], errors="ignore")
         table = table.merge(known, on="subject_id", how="left")
-        check_table(table, source)
         table = check_ages(table, source, needed=False) if "age" in table else table
-    check_table(table, folder)
+    check_table(table, source if source.is_file() else folder)
     return _in_order(_with_site(table))
 
 
