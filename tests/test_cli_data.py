@@ -39,7 +39,7 @@ def test_it_makes_the_sets_asked_for(data_home, capsys):
     options = ["--set", "brain_age", "--set", "heads", "--subjects", "2", "--spacing", "16", "--seed", "3"]
     assert main(["data", "cohort", *options]) == 0
     said = capsys.readouterr()
-    assert said.out.count("    2 people") == 2 and "person" in said.err  # the bar
+    assert said.out.count("    2 people") == 2 and "2/2 [" in said.err and "<" in said.err  # time left
     made = data_home / "cohort-16mm-seed3"
     assert {folder.name for folder in made.iterdir() if folder.is_dir()} == {"brain_age", "heads"}
 
@@ -71,6 +71,15 @@ def test_it_checks_a_folder(home, capsys, tmp_path):
     assert "holds no .nii.gz file" in capsys.readouterr().err
     assert main(["data", str(tmp_path)]) == 2
     assert "holds no dataset.csv" in capsys.readouterr().err
+
+
+def test_a_data_folder_that_is_none_is_one_sentence(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path / "file"))
+    for wanted in (["cohort"], ["ixi", "--yes"]):
+        assert main(["data", *wanted]) == 2
+        said = capsys.readouterr().err
+        assert "cannot be written: set PRESIMAL_DATA" in said and len(said.splitlines()) == 1
 
 
 @pytest.mark.parametrize("wrong", [["nowhere"], ["cohort", "--subjects", "0"], ["cohort", "--spacing", "99"]])

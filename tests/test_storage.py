@@ -64,6 +64,7 @@ def test_the_lock_is_let_go_after_an_error(tmp_path, capsys):
         (OSError(errno.EDQUOT, "Disk quota exceeded"), "is full: free some space"),
         (RuntimeError("I/O error: No space left on device (os error 28)"), "is full"),
         (PermissionError(errno.EACCES, "Permission denied"), "cannot be written: set PRESIMAL_DATA"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory"), "cannot be written: set PRESIMAL_DATA"),
         (OSError(errno.EROFS, "Read-only file system"), "cannot be written: set PRESIMAL_DATA"),
     ],
 )

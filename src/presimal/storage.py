@@ -21,7 +21,7 @@ def in_one_sentence(problem: Exception, path: Path) -> Exception:
             f"The disk of {path} is full: free some space and start again, which goes on from "
             "here, or set PRESIMAL_DATA to a folder on another disk."
         )
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS):
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
         return DataError(f"{path} cannot be written: set PRESIMAL_DATA to a folder of your own.")
     return problem
 
