@@ -92,6 +92,7 @@ def test_the_truth_is_kept_apart(tiny_data):
         folder = tiny_data / "cohort-8mm-seed0" / name
         truth = read_csv(folder, "truth.csv")
         assert {"subject_id", "biological_age", "measured_tiv_ml", "measured_fraction"} <= set(truth)
+        assert "number" not in truth
         assert set(truth) & set(read_csv(folder, used)) == {"subject_id"}
         assert truth.measured_tiv_ml.between(900, 2100).all()
 
@@ -240,13 +241,16 @@ def test_two_processes_make_it_once(data_home):
 import sys, time
 from pathlib import Path
 from presimal.cohort import files
-home, made = Path({str(data_home)!r}), files._write_people
+home, made, whole = Path({str(data_home)!r}), files._write_people, files._make
 def logged(folder, layout, cohort, settings, numbers):
     with open(home / "log", "a") as log:
         log.write("".join(f"{{n}}\\n" for n in numbers))
     time.sleep(0.5)
     return made(folder, layout, cohort, settings, numbers)
-files._write_people = logged
+def counted(*arguments):
+    (home / ("made by " + sys.argv[1])).touch()
+    whole(*arguments)
+files._write_people, files._make = logged, counted
 (home / sys.argv[1]).touch()
 while len(list(home.glob("ready*"))) < 2:
     time.sleep(0.01)
@@ -257,6 +261,7 @@ print(files.ensure("brain_age", 20, {MM}, progress=False))
     assert all(process.returncode == 0 for process in both)
     assert sorted(map(int, (data_home / "log").read_text().split())) == list(range(20))
     assert sum("waiting for it" in text for text in said) == 1
+    assert len(list(data_home.glob("made by*"))) == 1
 
 
 @pytest.mark.parametrize("after", [0, 1, 3, 4, 5])
@@ -283,6 +288,24 @@ def test_a_full_disk_says_so_and_leaves_no_half_file(data_home, monkeypatch, aft
     before = stamps(folder)
     ensure(3)
     assert len(stamps(folder)) == 3 and (good == 0 or stamps(folder) == before)
+
+
+def test_stopped_before_the_tables_it_does_not_keep_the_old_ones(data_home, monkeypatch):
+    folder = ensure(2)
+    write = files.write
+
+    def stopped(path, content):
+        if path.name == "dataset.csv":
+            raise KeyboardInterrupt
+        return write(path, content)
+
+    monkeypatch.setattr(files, "write", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        ensure(4)
+    monkeypatch.setattr(files, "write", write)
+    assert len(stamps(folder)) == 4 and len(read_csv(folder, "dataset.csv")) == 2
+    ensure(4)
+    assert len(read_csv(folder, "dataset.csv")) == 4
 
 
 def test_a_disk_that_fills_while_the_template_is_written(data_home, monkeypatch):

@@ -20,7 +20,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     write(tmp_path / "b.txt", b"old")
 
     def full(path, content):
-        path.touch()
+        path.open("wb").close()  # as a real write begins
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(Path, "write_bytes", full)
