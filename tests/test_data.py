@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -54,6 +55,11 @@ def test_fewer_subjects_than_there_are(home):
     few = data.brain_age(subjects=4, spacing=8.0, progress=False)
     assert list(few.subject_id) == [f"brain-000{k}" for k in range(4)]
     assert set(few.split) == {"train", "valid", "test"}
+
+
+def test_a_larger_cohort_on_disk_does_not_change_the_default(home, monkeypatch):
+    monkeypatch.setitem(files.SETS, "brain_age", replace(files.SETS["brain_age"], subjects=3))
+    assert len(data.brain_age(spacing=8.0, progress=False)) == 3
 
 
 def test_another_seed_of_the_split(home):
