@@ -46,18 +46,14 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--save", action="store_true", help="for authors: store the new outputs in the notebooks")
     run.set_defaults(action=_run)
 
-    data = commands.add_parser(
-        "data",
-        help="list the data sets on this machine, make the cohort, download a set, or check a folder of scans",
-    )
-    data.add_argument(
-        "source", nargs="?", metavar="SOURCE", help="cohort, ixi, ixi-tiny, msd or a folder; default: list what is there"
-    )
-    data.add_argument("--set", action="append", choices=("brain_age", "tumors", "heads"), help="which part; default: all")
-    data.add_argument("--subjects", type=int, metavar="N", help="people in each set; default: 900 brains, 300 tumors, 200 heads")
-    data.add_argument("--spacing", type=float, default=4.0, metavar="MM", help="voxel size of the cohort; default: 4 mm")
-    data.add_argument("--seed", type=int, default=0, metavar="SEED", help="another seed makes other people; default: 0")
-    data.add_argument("--yes", action="store_true", help="download without asking")
+    data = commands.add_parser("data", help="list data sets, generate or download one, or check a folder of scans")
+    add = data.add_argument
+    add("source", nargs="?", metavar="SOURCE", help="cohort, ixi, ixi-tiny, msd or a folder; default: list them")
+    add("--set", action="append", choices=("brain_age", "tumors", "heads"), help="which part; default: all")
+    add("--subjects", type=int, metavar="N", help="people per set; default: 900 brains, 300 tumors, 200 heads")
+    add("--spacing", type=float, default=4.0, metavar="MM", help="voxel size of the cohort; default: 4 mm")
+    add("--seed", type=int, default=0, metavar="SEED", help="another seed makes other people; default: 0")
+    add("--yes", action="store_true", help="download without asking")
     data.set_defaults(action=_data)
 
     check = commands.add_parser("check", help="tell in one screen whether this machine is ready")
