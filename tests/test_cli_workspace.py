@@ -100,6 +100,6 @@ def test_a_copy_interrupted_by_a_full_disk_leaves_the_old_one_whole(folders, mon
     with pytest.raises(OSError, match="No space left"):
         refresh(*folders)
     assert contents(folders[1])["00_a.ipynb"] == "first"
-    assert not list(folders[1].glob("*.unfinished"))
+    assert sorted(file.name for file in folders[1].iterdir()) == [workspace.LEDGER, "00_a.ipynb", "01_b.ipynb"]
     monkeypatch.undo()
     assert refresh(*folders).updated == ["00_a.ipynb"]

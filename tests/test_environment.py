@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CONDA_NAME = {"torch": "pytorch"}
-IMPORT_NAME = {"scikit-image": "skimage", "ipython": "IPython", "pytorch": "torch"}
+IMPORT_NAME = {"scikit-image": "skimage", "pillow": "PIL", "ipython": "IPython", "pytorch": "torch"}
 OURS = {"presimal"} | {file.stem for file in (ROOT / "tests").glob("*.py")}
 
 
@@ -87,7 +87,7 @@ def test_everything_imported_is_declared():
 
 def test_everything_declared_is_used_or_waits_for_its_notebook():
     """A package that nothing imports must be a tool, or be there for a notebook that is still to come."""
-    used = imported("src", "notebooks", "tests")
+    used = imported("src", "notebooks", "tests", "scripts")
     written = {file.name[:2] for file in (ROOT / "notebooks").glob("*.ipynb")}
     for name, (_, reason) in lines_of_conda().items():
         if IMPORT_NAME.get(name, name) in used or reason.startswith("tool:"):

@@ -3,6 +3,13 @@
 Read the modules from top to bottom of this list; each imports only from those above it:
 
     compute     where a computation runs: device, precision, threads, seeds
+    storage     files that are there completely or not at all
+    cohort/     people who never lived: generated brains, tumors and heads, and their files
+    splits      who trains and who examines: the same people on every machine
+    checks      data that would spoil a training is refused
+    layouts     the layouts of real data sets, read into one table
+    downloads   the real data sets, got when told so
+    data        the one door to data
     training    the seven steps of training, once
     evaluation  scores with the intervals that belong to them
     figures     pictures drawn in more than one notebook, and their common style

@@ -1,8 +1,8 @@
 """The seven steps of training, once: what notebook 02 builds by hand, with progress, early stopping and resume."""
 
 import copy
+import io
 import math
-import os
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -11,6 +11,8 @@ from pathlib import Path
 import torch
 from IPython.display import display
 from torch import Tensor, nn
+
+from presimal.storage import write
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 Score = Callable[[Tensor, Tensor], Tensor]
@@ -147,9 +149,9 @@ class _State:
             "history": vars(self.history),
             "random": torch.get_rng_state(),
         }
-        unfinished = Path(f"{path}.unfinished")
-        torch.save(state, unfinished)
-        os.replace(unfinished, path)  # the old state stays whole until the new one is
+        content = io.BytesIO()
+        torch.save(state, content)
+        write(Path(path), content.getvalue())  # in one move: the old state stays whole until the new one is
 
     @classmethod
     def load(cls, path: str | Path, model: nn.Module, optimizer) -> "_State":

@@ -4,6 +4,7 @@
     workspace   the student's copies in my_work/
     lab         presimal lab
     run         presimal run
+    data        presimal data
     check       presimal check
 """
 
@@ -45,6 +46,16 @@ def _parser() -> argparse.ArgumentParser:
     run.add_argument("--save", action="store_true", help="for authors: store the new outputs in the notebooks")
     run.set_defaults(action=_run)
 
+    data = commands.add_parser("data", help="list data sets, generate or download one, or check a folder of scans")
+    add = data.add_argument
+    add("source", nargs="?", metavar="SOURCE", help="cohort, ixi, ixi-tiny, msd or a folder; default: list them")
+    add("--set", action="append", choices=("brain_age", "tumors", "heads"), help="which part; default: all")
+    add("--subjects", type=int, metavar="N", help="people per set; default: 900 brains, 300 tumors, 200 heads")
+    add("--spacing", type=float, default=4.0, metavar="MM", help="voxel size of the cohort; default: 4 mm")
+    add("--seed", type=int, default=0, metavar="SEED", help="another seed makes other people; default: 0")
+    add("--yes", action="store_true", help="download without asking")
+    data.set_defaults(action=_data)
+
     check = commands.add_parser("check", help="tell in one screen whether this machine is ready")
     check.set_defaults(action=_check)
     return parser
@@ -63,6 +74,12 @@ def _run(choice) -> int:
     from presimal.cli import places, run
 
     return run.run(places.find_notebooks(choice.notebooks), choice.save)
+
+
+def _data(choice) -> int:
+    from presimal.cli import data
+
+    return data.data(choice)
 
 
 def _check(choice) -> int:

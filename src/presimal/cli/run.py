@@ -12,6 +12,8 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tqdm import tqdm
 
+from presimal.storage import write
+
 CELL_SECONDS = 300  # as in the tests
 TAKE_AWAY = "take-away:"
 
@@ -91,9 +93,7 @@ def store(notebook, file: Path) -> None:
         cell.metadata.pop("execution", None)
         if "widget" in cell.metadata.get("tags", []):
             cell.outputs = []  # without a kernel a widget shows nothing; its static twin follows
-    unfinished = file.with_name(f"{file.name}.unfinished")
-    nbformat.write(notebook, unfinished)
-    os.replace(unfinished, file)
+    write(file, (nbformat.writes(notebook) + "\n").encode())
 
 
 def table(outcomes: list[Outcome]) -> str:

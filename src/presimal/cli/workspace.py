@@ -2,11 +2,12 @@
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import nbformat
+
+from presimal.storage import write
 
 LEDGER = ".copied.json"  # which version of each notebook was copied: {file name: digest}
 
@@ -37,14 +38,14 @@ def refresh(originals: Path, copies: Path) -> Refreshed:
         newest, copied = _digest(content), ledger.get(name)
         present = _digest(copy.read_bytes()) if copy.exists() else None
         if present is None or (present == copied != newest):
-            _write(copy, content)
+            write(copy, content)
             (done.added if present is None else done.updated).append(name)
         elif present != newest:
             if copied != newest:
                 done.kept.append(name)
             continue
         ledger[name] = newest
-    _write(ledger_file, json.dumps(ledger, indent=1).encode())
+    write(ledger_file, json.dumps(ledger, indent=1).encode())
     return done
 
 
@@ -66,12 +67,3 @@ def _digest(content: bytes) -> str:
     except (ValueError, AttributeError, nbformat.ValidationError):
         pass  # not a notebook any more: compare it byte by byte
     return hashlib.sha256(content).hexdigest()
-
-
-def _write(path: Path, content: bytes) -> None:
-    unfinished = path.with_name(f"{path.name}.unfinished")
-    try:
-        unfinished.write_bytes(content)
-        os.replace(unfinished, path)
-    finally:
-        unfinished.unlink(missing_ok=True)

@@ -17,6 +17,7 @@ Read the files in this order; each imports only from those above it:
     person      one person as numbers
     outcome     the clinical table and survival
     subjects    the table, the truth, the images: `Cohort`
+    files       all of it on disk, in the layouts of real data sets
 """
 
 from .subjects import Batch, Cohort, Settings

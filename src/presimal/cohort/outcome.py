@@ -2,7 +2,7 @@
 
 Survival is Weibull with proportional hazards. Sources of the ratios: unmethylated MGMT promoter
 2.13 and less than gross total resection 1.81 (175 patients, Gessler et al., Neurosurgery 84:190,
-2019); resection against biopsy 0.54 and age, 1.70 from below 50 to the older groups (490 patients,
+2019); resection against biopsy 0.54, and 1.70 for older against below 50 y (490 patients,
 Cancers 14:3161, 2022); multifocal 2.1 and Karnofsky below 70 1.9 (565 patients, PMID 30347300,
 reported there as adjusted odds ratios). The median is that of Stupp et al., N Engl J Med 352:987
 (2005): 14.6 months. The weights of core volume and of a tumor that does not enhance are ours.

@@ -89,6 +89,7 @@ def _save(tensors: dict[str, torch.Tensor], path: Path) -> None:
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         save_file(tensors, temporary, {"source": "ICBM152 2009a symmetric", "notice": NOTICE})
+        temporary.chmod(0o644)  # safetensors writes for its owner alone
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)

@@ -1,0 +1,88 @@
+"""`presimal data`: lists, makes, downloads, checks."""
+
+import pytest
+
+from presimal import downloads
+from presimal.cli import main
+from presimal.cohort import files
+
+
+@pytest.fixture
+def home(tiny_data, monkeypatch):
+    monkeypatch.setenv("PRESIMAL_DATA", str(tiny_data))
+    return tiny_data
+
+
+def test_the_list_says_what_is_there_and_what_could_be(home, capsys, monkeypatch):
+    (home / "msd.unfinished").mkdir(exist_ok=True)
+    assert main(["data"]) == 0
+    said = capsys.readouterr().out
+    assert str(home) in said and "PRESIMAL_DATA" in said
+    for folder in ("brain_age", "Task01_BrainTumour", "heads"):
+        assert f"cohort-8mm-seed0/{folder}" in said
+    assert said.count("6 people\n") == 3 and "continued when you ask" in said
+    for name in downloads.DOWNLOADS:
+        assert f"presimal data {name} " in said
+    monkeypatch.setattr(files, "generator_version", lambda: "newer")
+    main(["data"])
+    assert capsys.readouterr().out.count("of an older version") == 3
+    (home / "msd.unfinished").rmdir()
+
+
+def test_an_empty_data_folder(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path / "none"))
+    assert main(["data"]) == 0
+    assert "presimal data cohort" in capsys.readouterr().out
+
+
+def test_it_makes_the_sets_asked_for(data_home, capsys):
+    options = ["--set", "brain_age", "--set", "heads", "--subjects", "2", "--spacing", "16", "--seed", "3"]
+    assert main(["data", "cohort", *options]) == 0
+    said = capsys.readouterr()
+    assert said.out.count("    2 people") == 2 and "2/2 [" in said.err and "<" in said.err  # time left
+    made = data_home / "cohort-16mm-seed3"
+    assert {folder.name for folder in made.iterdir() if folder.is_dir()} == {"brain_age", "heads"}
+
+
+def test_it_downloads_when_told_so(data_home, capsys, monkeypatch):
+    def prepare(folder):
+        made = folder / "set"
+        tiny = files.ensure("heads", 6, 16.0, progress=False)
+        tiny.rename(made)
+        return made
+
+    wanted = downloads.Download("Heads", "CC", "here", 0.1, 0.1, "checked", prepare)
+    monkeypatch.setitem(downloads.DOWNLOADS, "ixi-tiny", wanted)
+    assert main(["data", "ixi-tiny"]) == 2
+    assert "presimal: Nothing is downloaded without your word" in capsys.readouterr().err
+    assert main(["data", "ixi-tiny", "--yes"]) == 0
+    said = capsys.readouterr().out
+    assert "licence      CC" in said
+    assert "brain_age  6 scans of 6 subjects: 4 train" in said and "heads      6 scans" in said
+    assert main(["data"]) == 0
+    assert "complete" in capsys.readouterr().out
+
+
+def test_it_checks_a_folder(home, capsys, tmp_path):
+    folder = str(home / "cohort-8mm-seed0" / "Task01_BrainTumour")
+    assert main(["data", folder]) == 0
+    assert capsys.readouterr().out == "tumors     6 scans of 6 subjects: 4 train, 1 valid, 1 test\n"
+    assert main(["data", folder, "--set", "heads"]) == 2
+    assert "holds no .nii.gz file" in capsys.readouterr().err
+    assert main(["data", str(tmp_path)]) == 2
+    assert "holds no dataset.csv" in capsys.readouterr().err
+
+
+def test_a_data_folder_that_is_none_is_one_sentence(tmp_path, monkeypatch, capsys):
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path / "file"))
+    for wanted in (["cohort"], ["ixi", "--yes"]):
+        assert main(["data", *wanted]) == 2
+        said = capsys.readouterr().err
+        assert "cannot be written: set PRESIMAL_DATA" in said and len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize("wrong", [["nowhere"], ["cohort", "--subjects", "0"], ["cohort", "--spacing", "99"]])
+def test_what_makes_no_sense_is_one_sentence(data_home, capsys, wrong):
+    assert main(["data", *wrong]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1

@@ -1,0 +1,292 @@
+"""Downloads: asked for, resumed, checked, complete or absent. A server on this machine plays the internet."""
+
+import errno
+import gzip
+import hashlib
+import io
+import json
+import shutil
+import sys
+import tarfile
+import threading
+import types
+import zipfile
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from presimal import data, downloads
+from presimal.storage import DataError
+
+PEOPLE = {1: "Guys", 2: "HH", 3: "IOP", 5: "Guys", 7: "HH"}
+XLS = 'IXI_ID,"SEX_ID (1=m, 2=f)",AGE\n' + "".join(f"{k},{1 + k % 2},{20 + k}.123\n" for k in PEOPLE)
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """Serves `files` (name -> bytes), breaks off after `breaks` bytes if that is set, and notes `ranges`."""
+
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            content = server.files.get(self.path.strip("/"))
+            if content is None:
+                self.send_error(503)
+                return
+            asked = self.headers.get("Range")
+            server.asked.append((self.path.strip("/"), asked))
+            start = int(asked.removeprefix("bytes=").rstrip("-")) if asked else 0
+            self.send_response(206 if asked else 200)
+            self.send_header("Content-Length", str(len(content) - start))
+            self.send_header("ETag", '"one"')
+            if asked:
+                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+            self.end_headers()
+            end, server.breaks = server.breaks, None
+            self.wfile.write(content[start:end])
+
+        def log_message(self, *arguments):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.files, server.breaks, server.asked = {}, None, []
+    server.url = f"http://127.0.0.1:{server.server_port}"
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path / "images" / "data"))  # a path that says "image" itself
+    return tmp_path / "images" / "data"
+
+
+@pytest.fixture
+def internet(server, monkeypatch):
+    """The three sets in miniature, at the addresses that the libraries know."""
+    import pandas as pd
+    from fastMONAI.external_data import MURLs
+    from monai.apps import DecathlonDataset
+    from torchio.datasets.ixi import IXI, IXITiny
+
+    task = "Task01_BrainTumour"
+    server.files = {"IXI-T1.tar": ixi(), "IXI.xls": XLS.encode()}
+    server.files |= {"ixi_tiny.zip": ixi_tiny(), f"{task}.tar": msd(task)}
+    digest = {name: hashlib.md5(content).hexdigest() for name, content in server.files.items()}
+    monkeypatch.setattr(pd, "read_excel", pd.read_csv)  # nothing here writes the old format of Excel
+    monkeypatch.setattr(MURLs, "IXI_DEMOGRAPHIC_INFORMATION", f"{server.url}/IXI.xls")
+    monkeypatch.setattr(IXI, "base_url", server.url + "/IXI-{modality}.tar")
+    monkeypatch.setitem(IXI.md5_dict, "T1", digest["IXI-T1.tar"])
+    monkeypatch.setattr(IXITiny, "url", f"{server.url}/ixi_tiny.zip")
+    monkeypatch.setattr(IXITiny, "md5", digest["ixi_tiny.zip"])
+    monkeypatch.setitem(DecathlonDataset.resource, task, f"{server.url}/{task}.tar")
+    monkeypatch.setitem(DecathlonDataset.md5, task, digest[f"{task}.tar"])
+    return server
+
+
+def volume(seed, *more, label=False):
+    values = np.random.default_rng(seed).normal(size=(9, 10, 8, *more)) * 100
+    image = nib.Nifti1Image((values > 0).astype(np.uint8) if label else values.astype(np.int16), np.eye(4))
+    return gzip.compress(image.to_bytes())
+
+
+def tar(contents):
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for name, content in contents.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
+    return buffer.getvalue()
+
+
+def ixi():
+    """Five images and as many other files as make 581, by which the library knows that all is unpacked."""
+    images = {f"IXI00{k}-{site}-0828-T1.nii.gz": volume(k) for k, site in PEOPLE.items()}
+    return tar(images | {f"{k}.txt": b"" for k in range(576)})
+
+
+def ixi_tiny():
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:
+        for k, site in PEOPLE.items():
+            for kind in ("image", "label"):
+                name = f"ixi_tiny/{kind}/IXI00{k}-{site}-0828_{kind}.nii.gz"
+                archive.writestr(name, volume(k, label=kind == "label"))
+    return buffer.getvalue()
+
+
+def msd(task):
+    cases = [{"image": f"./imagesTr/BRATS_00{k}.nii.gz", "label": f"./labelsTr/BRATS_00{k}.nii.gz"} for k in PEOPLE]
+    listed = {
+        "modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"},
+        "labels": {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"},
+        "training": cases,
+        **{key: "" for key in ("name", "description", "reference", "licence", "tensorImageSize")},
+        **{"numTraining": 5, "numTest": 0},
+    }
+    contents = {f"{task}/dataset.json": json.dumps(listed).encode(), f"{task}/._dataset.json": b"of a Macintosh"}
+    # Random, and larger than what is written in one piece, so that something is there to go on from.
+    contents[f"{task}/imagesTs/BRATS_004.nii.gz"] = np.random.default_rng(0).bytes(2_000_000)
+    for k in PEOPLE:
+        contents[f"{task}/imagesTr/BRATS_00{k}.nii.gz"] = volume(k, 4)
+        contents[f"{task}/labelsTr/BRATS_00{k}.nii.gz"] = volume(k, label=True)
+    return tar(contents)
+
+
+@pytest.mark.parametrize(
+    ("opened", "source", "columns"),
+    [
+        (data.brain_age, "ixi", ["subject_id", "image", "age", "sex", "site", "split"]),
+        (data.brain_age, "ixi-tiny", ["subject_id", "image", "age", "sex", "site", "split"]),
+        (data.heads, "ixi-tiny", ["subject_id", "image", "label", "age", "sex", "site", "split"]),
+        (data.tumors, "msd", ["subject_id", "image", "label", "split"]),
+    ],
+)
+def test_a_set_comes_through_the_door(internet, home, capsys, opened, source, columns):
+    table = opened(source, yes=True)
+    assert list(table) == columns and len(table) == 5
+    assert data.load(table).shape[0] == 5
+    if "label" in columns:
+        assert data.load(table, "label").max() == 1
+    if "age" in columns:
+        assert dict(zip(table.subject_id, table.age)) == {f"IXI00{k}": 20.12 + k for k in PEOPLE}
+    if "site" in columns:
+        assert dict(zip(table.subject_id, table.site)) == {f"IXI00{k}": site for k, site in PEOPLE.items()}
+    said, wanted = capsys.readouterr().out, downloads.DOWNLOADS[source]
+    for shown in (wanted.licence, f"{wanted.download_gb:g} GB", "GB free", str(home / source)):
+        assert shown in said
+    assert sorted(entry.name for entry in home.iterdir() if not entry.name.startswith(".")) == [source]
+    assert not list(home.rglob("*.tar")) and not list(home.rglob("*.zip"))
+    count = len(internet.asked)
+    assert opened(source).equals(table)  # a second time nothing is asked and nothing fetched
+    assert len(internet.asked) == count
+    shutil.move(home / source, home.parent / "mine")  # paths inside are relative
+    assert len(opened(home.parent / "mine", progress=False)) == 5
+
+
+def test_monai_finds_the_decathlon_where_it_looks(internet, home):
+    from monai.apps import DecathlonDataset
+
+    downloads.get("msd", yes=True)
+    cases = DecathlonDataset(home / "msd", "Task01_BrainTumour", "training", cache_rate=0)
+    assert len(cases) == 4 and cases[0]["image"].shape == (9, 10, 8, 4)
+
+
+def test_without_a_terminal_and_without_yes_it_refuses(home, monkeypatch, capsys):
+    monkeypatch.setattr(downloads, "fetch", lambda *arguments: 1 / 0)
+    with pytest.raises(DataError, match="Nothing is downloaded without your word: say yes=True"):
+        data.tumors("msd")
+    assert "CC BY-SA 4.0" in capsys.readouterr().out
+    assert not list(home.rglob("*"))
+
+
+@pytest.mark.parametrize(("answer", "goes"), [("y", True), ("YES ", True), ("", False), ("n", False), ("what?", False)])
+def test_at_a_terminal_it_asks(home, monkeypatch, answer, goes):
+    made = []
+    wanted = types.SimpleNamespace(
+        what="A set", licence="CC", source="here", download_gb=1, disk_gb=1, checksum="",
+        prepare=lambda folder: made.append(1) or made_in(folder),
+    )  # fmt: skip
+
+    def made_in(folder):
+        (folder / "set").mkdir()
+        return folder / "set"
+
+    monkeypatch.setitem(downloads.DOWNLOADS, "msd", wanted)
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("builtins.input", lambda prompt: answer)
+    if goes:
+        assert downloads.get("msd") == home / "msd"
+    else:
+        with pytest.raises(DataError, match="was not downloaded, as you wished"):
+            downloads.get("msd")
+    assert bool(made) == goes
+
+
+def test_too_small_a_disk_is_said_before_anything_is_asked(home, monkeypatch):
+    usage = types.SimpleNamespace(free=3e9)
+    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda folder: usage)
+    monkeypatch.setattr(downloads, "_agree", lambda *arguments: 1 / 0)
+    with pytest.raises(DataError, match="3.0 GB free, and 14.3 GB are needed: free some space"):
+        downloads.get("msd", yes=True)
+
+
+def test_a_download_that_broke_off_goes_on(internet, home):
+    archive = internet.files["Task01_BrainTumour.tar"]
+    internet.breaks = len(archive) * 2 // 3
+    with pytest.raises(DataError, match="cannot be reached or broke off: .*what has arrived is kept"):
+        data.tumors("msd", yes=True)
+    assert not (home / "msd").exists()
+    kept = sum(file.stat().st_size for file in (home / "msd.unfinished").iterdir())
+    assert 0 < kept <= len(archive) * 2 // 3
+    assert len(data.tumors("msd", yes=True)) == 5
+    assert internet.asked[-1] == ("Task01_BrainTumour.tar", f"bytes={kept}-")
+    assert not (home / "msd.unfinished").exists()
+
+
+def test_a_wrong_checksum_is_thrown_away(internet, home):
+    good = internet.files["ixi_tiny.zip"]
+    internet.files["ixi_tiny.zip"] = good[:-9] + b"\0" + good[-8:]
+    with pytest.raises(DataError, match="does not have its published checksum: start again"):
+        data.heads("ixi-tiny", yes=True)
+    assert not list(home.glob("ixi*"))
+    internet.files["ixi_tiny.zip"] = good
+    assert len(data.heads("ixi-tiny", yes=True)) == 5
+
+
+def test_a_server_that_answers_with_an_error(internet, home):
+    del internet.files["IXI-T1.tar"]
+    with pytest.raises(DataError, match="IXI-T1.tar answered 503: start again later"):
+        data.brain_age("ixi", yes=True)
+    assert not list(home.glob("ixi*"))
+
+
+@pytest.mark.parametrize(
+    ("opened", "source"), [(data.brain_age, "ixi"), (data.heads, "ixi-tiny"), (data.tumors, "msd")]
+)
+def test_without_a_network_one_sentence_and_nothing_left(internet, home, opened, source):
+    internet.shutdown()
+    internet.server_close()
+    with pytest.raises(DataError, match="cannot be reached or broke off: check the network") as refused:
+        opened(source, yes=True)
+    assert "\n" not in str(refused.value)
+    assert not [entry for entry in home.iterdir() if not entry.name.startswith(".")]
+
+
+def test_unpacking_that_was_interrupted_is_done_again(internet, home, monkeypatch):
+    import fastMONAI.external_data as external
+
+    process = external._process_ixi_xls
+    monkeypatch.setattr(external, "_process_ixi_xls", lambda **arguments: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        data.brain_age("ixi", yes=True)
+    monkeypatch.setattr(external, "_process_ixi_xls", process)
+    asked = len(internet.asked)
+    half = home / "ixi.unfinished" / "IXI" / "T1_images"
+    assert not (home / "ixi").exists()
+    next(half.glob("*.nii.gz")).write_bytes(b"half")  # as if killed while unpacking
+    table = data.brain_age("ixi", yes=True)
+    assert data.load(table).shape[0] == 5
+    assert len(internet.asked) == asked + 1  # the table; the archive was there
+
+
+def test_a_full_disk_is_said_so(internet, home, monkeypatch):
+    def full(*arguments, **options):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("gdown.download", full)
+    with pytest.raises(DataError, match="disk of .* is full: free some space"):
+        data.tumors("msd", yes=True)
+    assert not list(home.glob("msd*"))
+
+
+def test_every_set_shows_what_a_student_must_know():
+    assert set(downloads.DOWNLOADS) == set().union(*data.REAL.values())
+    for wanted in downloads.DOWNLOADS.values():
+        assert wanted.licence.startswith("CC BY") and wanted.disk_gb > wanted.download_gb > 0

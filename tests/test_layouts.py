@@ -1,0 +1,349 @@
+"""Bad data is refused: one sentence, with the file and the remedy."""
+
+import gzip
+import json
+import re
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from presimal import checks, data
+from presimal.storage import DataError
+
+SHAPE = (9, 10, 8)
+AFFINE = np.diag([4.0, 4, 4, 1])
+
+
+def save(file, values, affine=AFFINE):
+    file.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(values, affine), file)
+
+
+def noise(*more, seed):
+    return np.random.default_rng(seed).normal(size=(*SHAPE, *more)).astype(np.float32)
+
+
+def brains(folder):
+    rows = []
+    for k in range(6):
+        save(folder / f"t1/s{k}.nii.gz", noise(seed=k))
+        rows.append((f"t1/s{k}.nii.gz", f"s{k}", "MF"[k % 2], 20.0 + 10 * k, "north"))
+    header = ["t1_path", "subject_id", "gender", "age_at_scan", "site"]
+    pd.DataFrame(rows, columns=header).to_csv(folder / "dataset.csv", index=False)
+
+
+def tumors(folder):
+    cases = []
+    for k in range(6):
+        save(folder / f"imagesTr/c{k}.nii.gz", noise(4, seed=k))
+        save(folder / f"labelsTr/c{k}.nii.gz", (np.arange(720).reshape(SHAPE) % 4).astype(np.uint8))
+        cases.append({"image": f"./imagesTr/c{k}.nii.gz", "label": f"./labelsTr/c{k}.nii.gz"})
+    listed = {
+        "modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"},
+        "labels": {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"},
+        "training": cases,
+    }
+    (folder / "dataset.json").write_text(json.dumps(listed))
+    table = pd.DataFrame({"subject_id": [f"c{k}" for k in range(6)], "age": 60.0, "sex": "F"})
+    table.to_csv(folder / "clinical.csv", index=False)
+
+
+def heads(folder):
+    for k in range(6):
+        save(folder / f"image/h{k}_image.nii.gz", noise(seed=k))
+        save(folder / f"label/h{k}_label.nii.gz", (noise(seed=k) > 0).astype(np.uint8))
+
+
+MAKE = {"brain_age": brains, "tumors": tumors, "heads": heads}
+OPEN = {"brain_age": data.brain_age, "tumors": data.tumors, "heads": data.heads}
+
+
+@pytest.fixture
+def scans(tmp_path, monkeypatch):
+    monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path / "data"))
+
+    def make(name):
+        folder = tmp_path / name
+        folder.mkdir()
+        MAKE[name](folder)
+        return folder
+
+    return make
+
+
+# Ways to spoil a folder
+
+
+def cell(column, value, row=0, file="dataset.csv"):
+    def spoil(folder):
+        table = pd.read_csv(folder / file).astype(object)
+        table.loc[row, column] = value
+        table.to_csv(folder / file, index=False)
+
+    return spoil
+
+
+def column(name, values=None, file="dataset.csv"):
+    def spoil(folder):
+        table = pd.read_csv(folder / file)
+        table = table.drop(columns=name) if values is None else table.assign(**{name: values})
+        table.to_csv(folder / file, index=False)
+
+    return spoil
+
+
+def rows(keep, file="dataset.csv"):
+    return lambda folder: pd.read_csv(folder / file).iloc[keep].to_csv(folder / file, index=False)
+
+
+def text(name, content):
+    return lambda folder: (folder / name).write_bytes(content)
+
+
+def gone(name):
+    def spoil(folder):
+        path = folder / name
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+    return spoil
+
+
+def copied(one, other):
+    return lambda folder: shutil.copy(folder / one, folder / other)
+
+
+def cut(name):
+    def spoil(folder):
+        content = (folder / name).read_bytes()
+        (folder / name).write_bytes(content[: len(content) // 2])
+
+    return spoil
+
+
+def voxels(name, change):
+    """Store what `change` makes of the voxels; None: change them in place."""
+
+    def spoil(folder):
+        values = np.asarray(nib.load(folder / name).dataobj).copy()
+        changed = change(values)
+        save(folder / name, values if changed is None else changed)
+
+    return spoil
+
+
+def put(where, value):
+    return lambda values: values.__setitem__(where, value)
+
+
+def affine(name, new):
+    return lambda folder: save(folder / name, np.asarray(nib.load(folder / name).dataobj), new)
+
+
+def one_person(folder):
+    for file in sorted(folder.glob("*/*.nii.gz")):
+        name = file.name.replace("h0", "IXI002-Guys-0828").replace("h1", "IXI002-HH-0829")
+        file.rename(file.with_name(name))
+
+
+def flat(folder):
+    image = nib.Nifti1Image(noise(seed=9), None)
+    image.set_sform(np.diag([4.0, 4, 0, 1]), "scanner")
+    nib.save(image, folder / "t1/s1.nii.gz")
+
+
+def moved(*steps):
+    new = AFFINE.copy()
+    new[:3, 3] = steps
+    return new
+
+
+def listed(change):
+    def spoil(folder):
+        content = json.loads((folder / "dataset.json").read_text())
+        change(content)
+        (folder / "dataset.json").write_text(json.dumps(content))
+
+    return spoil
+
+
+SPLITS = ["train", "train", "train", "train", "valid", "test"]
+T1, IMAGE, LABEL = "t1/s1.nii.gz", "imagesTr/c1.nii.gz", "labelsTr/c1.nii.gz"
+HEAD, MASK = "image/h1_image.nii.gz", "label/h1_label.nii.gz"
+BAD = {
+    # the table of a brain age set
+    "no table": ("brain_age", gone("dataset.csv"), "dataset.csv: is not there; write a table with t1_path"),
+    "no csv": ("brain_age", text("dataset.csv", b"\x89PNG\xff\xfe\x00"), "dataset.csv: is not a table"),
+    "no column": ("brain_age", column("age_at_scan"), "no column age_at_scan; it needs"),
+    "no rows": ("brain_age", rows([]), "lists no subject; add"),
+    "no path": ("brain_age", cell("t1_path", None), "as the path of an image; write the path"),
+    "no id": ("brain_age", cell("subject_id", None, 2), "row 3 has no subject_id; fill it in"),
+    "blank id": ("brain_age", cell("subject_id", "  ", 1), "row 2 has no subject_id; fill it in"),
+    "row twice": ("brain_age", rows([0, 1, 2, 2]), "lists .*s2.nii.gz twice; keep one"),
+    "two sexes": ("brain_age", cell("subject_id", "s0", 1), "s0 is both M and F; give two people two ids"),
+    "odd sex": ("brain_age", cell("gender", 2, 3), "sex '2' of s3 is neither M nor F; write M, F"),
+    "negative age": ("brain_age", cell("age_at_scan", -1), "age -1.* of s0 is not in 0 to 120 years; correct it"),
+    "age in months": ("brain_age", cell("age_at_scan", 612, 4), "age 612.* of s4 is not in 0 to 120 years; corr"),
+    "no age": ("brain_age", cell("age_at_scan", None, 5), "age nan of s5 is not in 0 to 120 years; correct it"),
+    "age in words": ("brain_age", cell("age_at_scan", "old", 1), "age old of s1 is not in 0 to 120 years; corr"),
+    "odd split": ("brain_age", column("split", [*SPLITS[:5], "exam"]), "split 'exam' is not one of train, val"),
+    "no test": ("brain_age", column("split", ["train"] * 5 + ["valid"]), "no subject is in test; fill it, or"),
+    "subject in two splits": (
+        "brain_age",
+        lambda folder: (column("split", SPLITS)(folder), cell("subject_id", "s5", 3)(folder)),
+        "subject s5 is in two splits; keep a subject in one",
+    ),
+    # a volume
+    "no image": ("brain_age", gone(T1), "s1.nii.gz: is listed but not there; restore"),
+    "truncated": ("brain_age", cut(T1), "s1.nii.gz: is cut short, damaged or not a NIfTI image; copy or"),
+    "empty": ("brain_age", text(T1, b""), "s1.nii.gz: is cut short, damaged or not a NIfTI"),
+    "a web page": ("brain_age", text(T1, gzip.compress(b"<html>" * 100)), "s1.nii.gz: is cut short, damaged or not"),
+    "NaN": ("brain_age", voxels(T1, put((4, 4, 4), np.nan)), "s1.nii.gz: holds NaN or infinite voxels; repair"),
+    "infinite": ("brain_age", voxels(T1, put((4, 4, 4), np.inf)), "s1.nii.gz: holds NaN or infinite"),
+    "constant": ("brain_age", voxels(T1, put(..., 7)), "s1.nii.gz: the volume has one value everywhere; export"),
+    "a slice": ("brain_age", voxels(T1, lambda v: v[:, :, :1]), r"\(9, 10, 1\), a slice and no volume; store"),
+    "four dimensions": ("brain_age", voxels(T1, lambda v: v[..., None] * [1, 2]), "not three dimensions; store"),
+    "complex": ("brain_age", voxels(T1, lambda v: v + 1j * v), "type complex64; store real numbers"),
+    "flat affine": ("brain_age", flat, "affine that cannot be inverted; set the"),
+    "metres": ("brain_age", affine(T1, np.diag([0.004, 0.004, 0.004, 1])), "0.004 mm; correct the unit"),
+    "one person under two ids": ("brain_age", copied("t1/s0.nii.gz", T1), "same voxels as .*s0.nii.gz; remove"),
+    # a tumor set
+    "no json": ("tumors", gone("dataset.json"), "dataset.json: is not there; name the folder"),
+    "broken json": ("tumors", text("dataset.json", b"{"), "does not list modality, labels and training cases"),
+    "no training": ("tumors", listed(lambda c: c.pop("training")), "does not list modality, labels and training"),
+    "no case": ("tumors", listed(lambda c: c["training"].clear()), "lists no subject; add"),
+    "another order": (
+        "tumors", listed(lambda c: c["modality"].update({"0": "T1w", "1": "FLAIR"})),
+        "stack FLAIR, T1w, T1gd, T2w in this order",
+    ),
+    "labels of BraTS": (
+        "tumors", listed(lambda c: c["labels"].update({"1": "non-enhancing tumor", "2": "edema"})),
+        "map them to 0 background, 1 edema, 2 non-enh",
+    ),
+    "labels swapped": (
+        "tumors", listed(lambda c: c["labels"].update({"2": "enhancing tumour", "3": "non-enhancing tumor"})),
+        "map them to 0 background, 1 edema, 2 non-enh",
+    ),
+    "five labels": ("tumors", listed(lambda c: c["labels"].update({"4": "cyst"})), "map them to 0 background"),
+    "case twice": (
+        "tumors", listed(lambda c: c["training"].append(c["training"][0])),
+        "dataset.json: lists .*c0.nii.gz twice; keep",
+    ),
+    "same name in two folders": (
+        "tumors", listed(lambda c: c["training"][1].update(image="./more/c0.nii.gz")),
+        "dataset.json: lists subject c0 twice; keep",
+    ),
+    "no path of an image": ("tumors", listed(lambda c: c["training"][0].update(image=3)), "lists 3 as the path"),
+    "missing modality": ("tumors", voxels(IMAGE, lambda v: v[..., :3]), "a modality is missing; stack all"),
+    "one modality only": ("tumors", voxels(IMAGE, lambda v: v[..., 0]), "a modality is missing; stack all"),
+    "empty modality": ("tumors", voxels(IMAGE, put((..., 2), 0)), "modality 2 has one value everywhere; exp"),
+    "no label": ("tumors", gone(LABEL), "labelsTr.c1.nii.gz: is listed but not there; restore"),
+    "truncated label": ("tumors", cut(LABEL), "labelsTr.c1.nii.gz: is cut short, damaged"),
+    "label of another shape": ("tumors", voxels(LABEL, lambda v: v[1:]), r"\(8, 10, 8\), its image \(9, 10, 8\); r"),
+    "label elsewhere": ("tumors", affine(LABEL, moved(0, 0, 4)), "elsewhere than its image .affine.; copy"),
+    "label mirrored": ("tumors", affine(LABEL, np.diag([-4.0, 4, 4, 1])), "elsewhere than its image .affine.; copy"),
+    "label of 4": ("tumors", voxels(LABEL, put((1, 1, 1), 4)), "label 4, not 0 to 3; map"),
+    "fraction as label": ("tumors", voxels(LABEL, lambda v: v * np.float32(0.5)), "label 0.5, not 0 to 3; map"),
+    "NaN as label": (
+        "tumors", voxels(LABEL, lambda v: np.where(v == 1, np.nan, v)), "label nan, not 0 to 3; map"
+    ),
+    "clinic without a case": ("tumors", rows([0, 1, 2, 3, 4], "clinical.csv"), "has no row for c5; add it"),
+    "clinic with a case twice": ("tumors", rows([0, 1, 2, 3, 4, 5, 5], "clinical.csv"), "lists subject c5 twice"),
+    "clinic with a wrong age": ("tumors", cell("age", 600, 0, "clinical.csv"), "age 600.* of c0 is not in 0 to"),
+    "clinic with a wrong sex": ("tumors", cell("sex", "x", 0, "clinical.csv"), "sex 'x' of c0 is neither"),
+    # a set of heads
+    "no images": ("heads", gone("image"), "image: holds no .nii.gz file; name the folder"),
+    "head without mask": ("heads", gone(MASK), "h1_image.nii.gz: has no label; add .*h1_label.nii.gz"),
+    "mask without head": ("heads", gone(HEAD), "h1_label.nii.gz: has no image; add .*h1_image.nii.gz"),
+    "mask of 255": ("heads", voxels(MASK, lambda v: v * 255), "label 255, not 0 to 1; map"),
+    "empty mask": ("heads", voxels(MASK, put(..., 0)), "marks no border: all in or all out; draw"),
+    "mask elsewhere": ("heads", affine(MASK, np.diag([4.0, 4, 4.5, 1])), "elsewhere than its image"),
+    "heads with a wrong sex": (
+        "heads", text("dataset.csv", b"subject_id,gender\nh0,w\n"), "dataset.csv: sex 'w' of h0 is neither"
+    ),
+    "heads with a wrong age": (
+        "heads", text("dataset.csv", b"subject_id,age_at_scan\nh0,444\n"), "age 444.* of h0 is not in 0 to 120"
+    ),
+    "two heads of one person": ("heads", one_person, "lists subject IXI002 twice; keep one"),
+    "head in two rows": (
+        "heads", text("dataset.csv", b"subject_id,age_at_scan\nh0,44\nh0,45\n"), "h0_image.nii.gz twice"
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_bad_data_is_refused(scans, name):
+    kind, spoil, problem = BAD[name]
+    folder = scans(kind)
+    spoil(folder)
+    with pytest.raises(DataError) as refused:
+        OPEN[kind](folder, progress=False)
+    said = str(refused.value)
+    assert re.search(problem, said)
+    assert said.startswith(str(folder)) and said.endswith(".") and "\n" not in said
+    assert "; " in said  # what is wrong; and the remedy
+
+
+@pytest.mark.parametrize("name", OPEN)
+def test_good_data_is_taken(scans, name):
+    table = OPEN[name](scans(name), progress=False)
+    assert len(table) == 6 and list(table.split).count("train") == 4
+    assert list(table.subject_id) == sorted(table.subject_id)
+
+
+def test_good_data_in_other_words_is_taken(scans):
+    folder = scans("tumors")
+    listed(lambda c: c["labels"].update({"1": "Oedema", "3": "Enhancing tumor"}))(folder)
+    cell("age", None, 0, "clinical.csv")(folder)
+    table = data.tumors(str(folder), progress=False)
+    assert np.isnan(table.age[0])
+    folder = scans("heads")
+    (folder / "image/._h1_image.nii.gz").write_bytes(b"what macOS leaves in archives")
+    save(folder / "image/h0_image.nii.gz", noise(1, seed=9))  # a fourth dimension of one
+    assert len(data.heads(folder, progress=False)) == 6
+
+
+def test_scans_of_one_person_may_be_many(scans):
+    folder = scans("brain_age")
+    cell("subject_id", "s0", 2)(folder)
+    table = data.brain_age(folder, progress=False)
+    assert table.subject_id.nunique() == 5 and table[table.subject_id == "s0"].split.nunique() == 1
+
+
+def test_a_split_of_ones_own_is_kept(scans):
+    folder = scans("brain_age")
+    column("split", SPLITS)(folder)
+    assert list(data.brain_age(folder, progress=False).split) == SPLITS
+
+
+def test_hospitals_are_read_from_the_names_of_ixi(scans):
+    folder = scans("brain_age")
+    table = pd.read_csv(folder / "dataset.csv").drop(columns="site")
+    for k, hospital in enumerate(["Guys", "HH", "IOP"] * 2):
+        name = f"t1/IXI00{k}-{hospital}-0{k}28-T1.nii.gz"
+        (folder / table.t1_path[k]).rename(folder / name)
+        table.loc[k, ["t1_path", "subject_id"]] = name, f"IXI00{k}"
+    table.to_csv(folder / "dataset.csv", index=False)
+    assert list(data.brain_age(folder, progress=False).site) == ["Guys", "HH", "IOP"] * 2
+
+
+def test_files_are_read_once_until_one_changes(scans, monkeypatch):
+    folder, opened, read = scans("heads"), [], checks.read
+    monkeypatch.setattr(checks, "read", lambda file: opened.append(file) or read(file))
+    data.heads(folder, progress=False)
+    assert len(opened) == 12
+    data.heads(folder, progress=False)
+    assert len(opened) == 12
+    voxels(MASK, put((0, 0, 0), 5))(folder)
+    with pytest.raises(DataError, match="label 5"):
+        data.heads(folder, progress=False)
+
+
+def test_a_check_that_cannot_be_remembered_is_no_error(scans, monkeypatch):
+    def refused(path, content):
+        raise PermissionError
+
+    monkeypatch.setattr(checks, "write", refused)
+    assert len(data.heads(scans("heads"), progress=False)) == 6

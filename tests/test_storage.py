@@ -1,0 +1,78 @@
+"""Files are there completely or not at all, and made by one process at a time."""
+
+import errno
+import hashlib
+import threading
+from pathlib import Path
+
+import pytest
+
+from presimal.storage import DataError, alone, in_one_sentence, write
+
+
+def test_a_file_is_written_with_its_folder_and_digest(tmp_path):
+    assert write(tmp_path / "a" / "b.txt", b"text") == hashlib.sha256(b"text").hexdigest()
+    assert (tmp_path / "a" / "b.txt").read_bytes() == b"text"
+    assert [file.name for file in (tmp_path / "a").iterdir()] == ["b.txt"]
+
+
+def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
+    write(tmp_path / "b.txt", b"old")
+
+    def full(path, content):
+        path.open("wb").close()  # as a real write begins
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError):
+        write(tmp_path / "b.txt", b"new")
+    assert [file.name for file in tmp_path.iterdir()] == ["b.txt"]
+    assert (tmp_path / "b.txt").read_bytes() == b"old"
+
+
+def test_the_second_waits_and_says_so(tmp_path, capsys):
+    order, entered = [], threading.Event()
+
+    def second():
+        entered.set()
+        with alone(tmp_path / "set"):
+            order.append("second")
+
+    with alone(tmp_path / "set"):
+        thread = threading.Thread(target=second)
+        thread.start()
+        entered.wait()
+        thread.join(0.2)
+        order.append("first")
+    thread.join()
+    assert order == ["first", "second"]
+    assert capsys.readouterr().out.count("waiting for it") == 1
+
+
+def test_the_lock_is_let_go_after_an_error(tmp_path, capsys):
+    with pytest.raises(ZeroDivisionError), alone(tmp_path / "set"):
+        1 / 0
+    with alone(tmp_path / "set"):
+        pass
+    assert capsys.readouterr().out == ""
+
+
+@pytest.mark.parametrize(
+    ("problem", "said"),
+    [
+        (OSError(errno.ENOSPC, "No space left on device"), "is full: free some space"),
+        (OSError(errno.EDQUOT, "Disk quota exceeded"), "is full: free some space"),
+        (RuntimeError("I/O error: No space left on device (os error 28)"), "is full"),
+        (PermissionError(errno.EACCES, "Permission denied"), "cannot be written: set PRESIMAL_DATA"),
+        (NotADirectoryError(errno.ENOTDIR, "Not a directory"), "cannot be written: set PRESIMAL_DATA"),
+        (OSError(errno.EROFS, "Read-only file system"), "cannot be written: set PRESIMAL_DATA"),
+    ],
+)
+def test_what_the_disk_says_becomes_one_sentence(problem, said):
+    answer = in_one_sentence(problem, Path("/data/set"))
+    assert isinstance(answer, DataError) and said in str(answer) and "/data/set" in str(answer)
+
+
+def test_other_problems_stay_what_they_are():
+    problem = ValueError("a bug")
+    assert in_one_sentence(problem, Path("/data")) is problem
