@@ -9,6 +9,7 @@ import io
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
+import PIL.Image
 from IPython.display import Image, display
 from matplotlib.figure import Figure
 
@@ -48,9 +49,11 @@ def use_style() -> None:
 
 def show(figure: Figure, sentence: str) -> None:
     """Display a figure as PNG and print the sentence that describes it, which is also its alternative text."""
-    png = io.BytesIO()
-    figure.savefig(png, format="png", bbox_inches="tight")  # itself: whatever backend matplotlib was started with
+    drawn, png = io.BytesIO(), io.BytesIO()
+    figure.savefig(drawn, format="png", bbox_inches="tight")  # itself: whatever backend matplotlib was started with
     plt.close(figure)
+    with PIL.Image.open(drawn) as picture:  # 256 colours are enough for a figure, and less than half the bytes
+        picture.convert("RGB").quantize(256, dither=PIL.Image.Dither.NONE).save(png, "png", optimize=True)
     display(Image(png.getvalue(), format="png", alt=sentence))
     print(f"Figure: {sentence}")
 
