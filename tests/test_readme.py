@@ -20,6 +20,7 @@ def test_ci_does_what_the_readme_says():
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
     for step in ("python3 -m venv", ".venv/bin/pip install", "-e .", ".venv/bin/pytest"):
         assert step in script
+    assert script.count(".venv/bin/pytest") == 2  # with the network cut, and where it cannot be cut
 
 
 def test_every_notebook_has_its_row_with_links_that_fit():

@@ -50,8 +50,11 @@ def test_fit_takes_the_same_path_as_a_loop_written_by_hand(problem):
 def test_losses_are_means_over_examples_also_when_the_last_batch_is_smaller():
     model = nn.Linear(1, 1)
     x, y = torch.arange(5.0)[:, None], torch.zeros(5, 1)
-    scores = training.evaluate(model, DataLoader(TensorDataset(x, y), 4), {"loss": nn.functional.mse_loss})
-    assert scores["loss"] == pytest.approx(nn.functional.mse_loss(model(x), y).item())
+    expected = pytest.approx(nn.functional.mse_loss(model(x), y).item())
+    batches = DataLoader(TensorDataset(x, y), 4)
+    assert training.evaluate(model, batches, {"loss": nn.functional.mse_loss})["loss"] == expected
+    _, history = run((model, batches, batches), epochs=1, lr=0.0)
+    assert history.train_loss == [expected] and history.valid_loss == [expected]
 
 
 def test_training_stops_when_validation_no_longer_improves_and_keeps_the_best(problem):
@@ -121,3 +124,38 @@ def test_a_loss_that_is_not_finite_is_said_so(problem):
     broken = [(torch.full((4, 3), float("nan")), torch.zeros(4, 1))]
     with pytest.raises(ValueError, match="not finite"):
         run((model, broken, valid))
+
+
+def test_a_finished_training_can_be_prolonged(problem, tmp_path):
+    straight, again = copy.deepcopy(problem), copy.deepcopy(problem)
+    torch.manual_seed(3)
+    expected, _ = run(straight, epochs=5)
+    torch.manual_seed(3)
+    run(again, epochs=2, checkpoint=tmp_path / "training.pt")
+    model, history = run((nn.Linear(3, 1), *again[1:]), epochs=5, checkpoint=tmp_path / "training.pt")
+    torch.testing.assert_close(model.state_dict(), expected.state_dict(), rtol=0, atol=0)
+    assert history.stopped == "all 5 epochs done"
+
+
+@pytest.mark.parametrize("damage", ["truncated", "another model"])
+def test_a_checkpoint_that_does_not_fit_is_refused_with_the_remedy(problem, tmp_path, damage):
+    file = tmp_path / "training.pt"
+    run(problem, epochs=1, checkpoint=file)
+    model = problem[0]
+    if damage == "truncated":
+        file.write_bytes(file.read_bytes()[:100])
+    else:
+        model = nn.Linear(7, 1)
+    with pytest.raises(ValueError, match="delete it to start again"):
+        run((model, *problem[1:]), checkpoint=file)
+
+
+def test_the_line_of_progress_ends_with_why_it_stopped(problem, monkeypatch):
+    shown = []
+    handle = type("Handle", (), {"update": lambda self, text: shown.append(repr(text))})()
+    monkeypatch.setattr(training, "display", lambda *_, **__: handle)
+    model, train, valid = problem
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    training.fit(model, train, valid, loss=nn.functional.mse_loss, optimizer=optimizer, epochs=2)
+    assert shown[0].startswith("epoch 1/2, loss: training ") and "s left" in shown[0]
+    assert "stopped: all 2 epochs done; best epoch" in shown[-1]

@@ -54,7 +54,8 @@ def fit(
     to that file after each epoch, and a later call with the same arguments continues from there, to the
     same result as without the interruption as long as shuffling draws from torch's global generator.
 
-    Raises ValueError if there is nothing to train on or the loss is not finite.
+    Raises ValueError if there is nothing to train on, the loss is not finite, or the checkpoint is
+    damaged or belongs to another model.
     """
     # Step 1: the parameters have been initialised when the model was made.
     model.to(device)
@@ -64,7 +65,7 @@ def fit(
         state.best = copy.deepcopy(model.state_dict())
 
     # Step 7: over and over, one epoch being one pass through all the training data, until a criterion holds.
-    while not history.stopped:
+    while not (reason := _reason_to_stop(history, epochs, patience)):
         started = time.perf_counter()
         history.train_loss.append(_one_epoch(model, train, loss, optimizer, device))
         validation = evaluate(model, valid, {"loss": loss} | ({"metric": metric} if metric else {}), device)
@@ -72,19 +73,25 @@ def fit(
         history.metric.append(validation.get("metric", math.nan))
         history.seconds.append(time.perf_counter() - started)
 
-        done = len(history.valid_loss)
-        if history.best_epoch == done - 1:
+        if history.best_epoch == len(history.valid_loss) - 1:
             state.best = copy.deepcopy(model.state_dict())
-        if done >= epochs:
-            history.stopped = f"all {epochs} epochs done"
-        elif patience is not None and done - 1 - history.best_epoch >= patience:
-            history.stopped = f"no lower validation loss for {patience} epochs"
-        report(history)
         if checkpoint:
             state.save(checkpoint, model, optimizer)
+        report(history)
 
+    history.stopped = reason
+    report(history)
     model.load_state_dict(state.best)
     return history
+
+
+def _reason_to_stop(history: History, epochs: int, patience: int | None) -> str:
+    done = len(history.valid_loss)
+    if done >= epochs:
+        return f"all {epochs} epochs done"
+    if patience is not None and done and done - 1 - history.best_epoch >= patience:
+        return f"no lower validation loss for {patience} epochs"
+    return ""
 
 
 def _one_epoch(model: nn.Module, train: Batches, loss: Score, optimizer, device) -> float:
@@ -146,9 +153,14 @@ class _State:
 
     @classmethod
     def load(cls, path: str | Path, model: nn.Module, optimizer) -> "_State":
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
+        try:
+            state = torch.load(path, weights_only=True, map_location="cpu")
+            model.load_state_dict(state["model"])
+            optimizer.load_state_dict(state["optimizer"])
+        except Exception as problem:
+            raise ValueError(
+                f"The checkpoint {path} is damaged or belongs to another model: delete it to start again."
+            ) from problem
         torch.set_rng_state(state["random"])
         return cls(History(**state["history"]), state["best"])
 
