@@ -39,12 +39,20 @@ def test_in_another_process():
         "import torch; torch.set_num_threads(1); from presimal.cohort import Cohort;"
         f"b = Cohort(5).render([9], 'brain', {SPACING}); print(b.images.double().sum().item())"
     )
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
     here = Cohort(5).render([9], "brain", SPACING).images.double().sum().item()
-    torch.set_num_threads(threads)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert float(done.stdout) == here
+
+
+def test_with_any_number_of_threads():
+    threads = torch.get_num_threads()
+    images = []
+    for count in (1, 3):
+        torch.set_num_threads(count)
+        images.append(Cohort(5).render(range(4), "head", SPACING).images)
+        assert torch.get_num_threads() == count
+    torch.set_num_threads(threads)
+    assert torch.equal(*images)
 
 
 def test_seeds_kinds_and_numbers_make_different_people():
@@ -76,6 +84,7 @@ def test_a_batch_at_4_mm(kind, shape):
     assert batch.labels.dtype == batch.mask.dtype == torch.uint8
     assert torch.equal(batch.affine.diagonal(), torch.tensor([4.0, 4, 4, 1]).double())
     assert torch.isfinite(batch.images).all() and batch.images.min() >= 0
+    assert not batch.images.is_inference()  # a network can be trained on it
 
 
 def test_the_same_person_at_another_voxel_size():
@@ -101,6 +110,7 @@ def test_tissue_maps_are_a_label_bank():
         lambda: Cohort(0).people([1], "dog"),
         lambda: Cohort(0).render([1], contrasts=("t3",)),
         lambda: Cohort(0).render([1], spacing=0.0),
+        lambda: Cohort(0).render([]),
     ],
 )
 def test_what_makes_no_sense_is_refused(call):

@@ -6,13 +6,15 @@
     batch = cohort.render(range(8), spacing=4.0)       # images, labels, mask, affine, volumes
 
 A subject is a pure function of (seed, kind, number, settings). Numbers are any integers; those of
-"brain", "tumor" and "head" are different people. On a CPU people are computed one by one, so an
-image is the same to the last bit alone, in any batch, in any order and in any process with the
-same number of threads on the same kind of processor; elsewhere, and on a GPU, where people are
-computed together, it agrees to rounding (about 1e-4 of the signal of white matter).
+"brain", "tumor" and "head" are different people. On a CPU every person is computed alone by one
+thread (several people at a time), so an image is the same to the last bit alone, in any batch, in
+any order, in any process and with any number of threads on the same kind of processor. Elsewhere,
+and on a GPU, where people are computed together, it agrees to rounding (about 1e-4 of the signal
+of white matter).
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, fields
 from functools import partial
 
@@ -30,6 +32,7 @@ from .vessels import enhancing_structures
 
 FIELD_OF_VIEW = {"brain": (160, 192, 160), "tumor": (160, 192, 160), "head": (192, 224, 192)}  # mm
 GPU_CHUNK = 16  # people per batch on a GPU
+MOST_WORKERS = 8  # people at a time on a CPU; Python itself allows no more
 
 
 @dataclass
@@ -39,7 +42,8 @@ class Batch:
     images (N, C, X, Y, Z) float32; labels (N, X, Y, Z) uint8: tumor regions (1 edema,
     2 non-enhancing, 3 enhancing) for tumors, tissues (1 fluid, 2 cortex, 3 deep grey, 4 white,
     5 hyperintensity) for brains, the brain mask for heads; mask (N, X, Y, Z) uint8, the brain with
-    its fluid; affine (4, 4) float64, voxel to RAS mm; volumes, name -> (N,) ml.
+    its fluid; affine (4, 4) float64, voxel to RAS mm; volumes, name -> (N,) ml, and `fraction`, the
+    brain without fluid over the whole.
     """
 
     numbers: list[int]
@@ -110,7 +114,7 @@ class Cohort:
             raise ValueError(f"spacing must be 0.5 to 16 mm, not {spacing}.")
         return Grid(tuple(round(length / spacing) for length in FIELD_OF_VIEW[kind]), spacing)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def tissues(self, numbers: Iterable[int], kind: str = "brain", spacing: float = 4.0):
         """Soft maps of one chunk of people: (dict of (N, X, Y, Z), people, MNI points)."""
         people = [draw_person(self.seed, kind, number, self.settings) for number in numbers]
@@ -131,7 +135,6 @@ class Cohort:
             add_head(tissues, maps | around, people, spacing)
         return tissues, people, points
 
-    @torch.inference_mode()
     def render(
         self,
         numbers: Iterable[int],
@@ -141,28 +144,29 @@ class Cohort:
     ) -> Batch:
         """Images, labels and volumes of the people asked for; see Batch.
 
-        Raises ValueError for an unknown kind or contrast, or a spacing outside 0.5 to 16 mm.
+        Raises ValueError for no numbers, an unknown kind or contrast, or a spacing outside 0.5 to
+        16 mm.
         """
         numbers = [int(number) for number in numbers]
         unknown = set(contrasts) - set(CONTRASTS)
         if unknown:
             raise ValueError(f"Unknown contrasts: {', '.join(sorted(unknown))}.")
-        chunk = GPU_CHUNK if self.device.type == "cuda" else 1
-        parts = []
-        for start in range(0, len(numbers), chunk):
-            tissues, people, _ = self.tissues(numbers[start : start + chunk], kind, spacing)
+
+        def work(chunk):
+            tissues, people, _ = self.tissues(chunk, kind, spacing)
             images = [acquire(tissues, people, contrast, spacing) for contrast in contrasts]
             images = torch.stack(images, 1)
             if kind == "head":
                 images = images * tissues["seen"][:, None]
             labels = labels_of(tissues, kind)
-            parts.append((images, labels, mask_of(tissues), volumes_of(tissues, spacing)))
+            return images, labels, mask_of(tissues), volumes_of(tissues, spacing)
+
+        parts = self._in_chunks(work, numbers)
         images, labels, masks = (torch.cat([part[k] for part in parts]) for k in range(3))
         volumes = {name: torch.cat([part[3][name] for part in parts]) for name in parts[0][3]}
         affine = self.grid(kind, spacing).affine()
         return Batch(numbers, tuple(contrasts), images, labels, masks, affine, volumes)
 
-    @torch.inference_mode()
     def tissue_maps(
         self, numbers: Iterable[int], kind: str = "head", spacing: float = 4.0
     ) -> tuple[tuple[str, ...], torch.Tensor]:
@@ -172,18 +176,38 @@ class Cohort:
         batch (Billot et al., SynthSeg, Med Image Anal 86:102789, 2023). The last maps are `vessel`,
         `residual` (the texture of the real T1, 0.5 is none), `mask`, and `seen` for heads.
         """
-        chunk = GPU_CHUNK if self.device.type == "cuda" else 1
-        numbers, parts, names = list(numbers), [], ()
-        for start in range(0, len(numbers), chunk):
-            tissues, _, _ = self.tissues(numbers[start : start + chunk], kind, spacing)
+
+        def work(chunk):
+            tissues, _, _ = self.tissues(chunk, kind, spacing)
             tissues["residual"] = tissues["residual"] / 0.24 + 0.5
             if "fluid_outside" in tissues:
                 tissues["csf"] = tissues["csf"] + tissues.pop("fluid_outside")
             last = [name for name in ("vessel", "residual", "mask", "seen") if name in tissues]
             names = (*(name for name in ALL_TISSUES if name in tissues), *last)
             maps = torch.stack([tissues[name] for name in names], 1)
-            parts.append((maps.clamp(0, 1) * 255).round().to(torch.uint8))
-        return names, torch.cat(parts)
+            return names, (maps.clamp(0, 1) * 255).round().to(torch.uint8)
+
+        parts = self._in_chunks(work, [int(number) for number in numbers])
+        return parts[0][0], torch.cat([maps for _, maps in parts])
+
+    def _in_chunks(self, work: Callable, numbers: list[int]) -> list:
+        """Results of `work` on chunks of the numbers, in order.
+
+        On a CPU a chunk is one person and one thread, with as many people at a time as torch may
+        use threads: twice as fast as several threads per person, and the bits do not depend on it.
+        """
+        if not numbers:
+            raise ValueError("numbers must hold at least one subject.")
+        if self.device.type != "cpu":
+            starts = range(0, len(numbers), GPU_CHUNK)
+            return [work(numbers[start : start + GPU_CHUNK]) for start in starts]
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(min(threads, MOST_WORKERS)) as pool:
+                return list(pool.map(work, [[number] for number in numbers]))
+        finally:
+            torch.set_num_threads(threads)
 
 
 def labels_of(tissues: dict, kind: str) -> torch.Tensor:

@@ -6,7 +6,7 @@ times faster on a CPU than `grid_sample`, because the maps of one voxel lie side
 """
 
 import os
-import tempfile
+import threading
 from functools import lru_cache
 from pathlib import Path
 
@@ -86,10 +86,12 @@ def _save(tensors: dict[str, torch.Tensor], path: Path) -> None:
     """Write under another name and rename, so that the file is complete as soon as it exists."""
     from safetensors.torch import save_file
 
-    handle, temporary = tempfile.mkstemp(dir=path.parent, suffix=".part")
-    os.close(handle)
-    save_file(tensors, temporary, {"source": "ICBM152 2009a symmetric", "notice": NOTICE})
-    os.replace(temporary, path)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        save_file(tensors, temporary, {"source": "ICBM152 2009a symmetric", "notice": NOTICE})
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 class Template:
@@ -98,18 +100,23 @@ class Template:
     def __init__(self, device: torch.device | str = "cpu"):
         self.device = torch.device(device)
         self._tables: dict[tuple[tuple[str, ...], int], torch.Tensor] = {}
+        self._lock = threading.Lock()
 
     def _table(self, names: tuple[str, ...], step: int) -> torch.Tensor:
         """Rows of `names` for every voxel, float32, on the device."""
-        if (names, step) not in self._tables:
-            from safetensors import safe_open
+        with self._lock:
+            if (names, step) not in self._tables:
+                self._tables[names, step] = self._read(names, step)
+            return self._tables[names, step]
 
-            with safe_open(template_file(min(step, 2)), "pt") as file:
-                maps = torch.stack([file.get_tensor(name) for name in names]).float()
-            if step > 2:
-                maps = F.avg_pool3d(maps, step // 2)
-            self._tables[names, step] = maps.flatten(1).T.contiguous().to(self.device)
-        return self._tables[names, step]
+    def _read(self, names: tuple[str, ...], step: int) -> torch.Tensor:
+        from safetensors import safe_open
+
+        with safe_open(template_file(min(step, 2)), "pt") as file:
+            maps = torch.stack([file.get_tensor(name) for name in names]).float()
+        if step > 2:
+            maps = F.avg_pool3d(maps, step // 2)
+        return maps.flatten(1).T.contiguous().to(self.device)
 
     def sample(self, points: torch.Tensor, names: tuple[str, ...], step: int = 2):
         """Maps at points: (N, X, Y, Z, 3) in mm -> dict of (N, X, Y, Z). Outside: the border.
