@@ -4,6 +4,7 @@ Read the modules from top to bottom of this list; each imports only from those a
 
     compute     where a computation runs: device, precision, threads, seeds
     training    the seven steps of training, once
+    evaluation  scores with the intervals that belong to them
     figures     pictures drawn in more than one notebook, and their common style
     exercises   checks that answer "not tried yet", "correct", or the first thing that is off
     cli/        the command `presimal`

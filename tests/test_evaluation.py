@@ -1,0 +1,84 @@
+"""Intervals against closed forms, and against what resampling must not do."""
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from presimal.evaluation import Interval, bootstrap_interval
+
+
+def test_the_interval_of_a_mean_is_that_of_the_normal_theory():
+    x = np.random.default_rng(0).normal(10, 2, 400)
+    got = bootstrap_interval(np.mean, x, repeats=4000)
+    low, high = stats.norm.interval(0.95, x.mean(), x.std() / 20)
+    assert got.value == x.mean()
+    assert got.low == pytest.approx(low, abs=0.02) and got.high == pytest.approx(high, abs=0.02)
+
+
+def test_it_agrees_with_the_percentile_bootstrap_of_scipy():
+    x, y = np.random.default_rng(1).normal(size=(2, 60))
+    y += x
+
+    def correlation(x, y):
+        return np.corrcoef(x, y)[0, 1]
+
+    got = bootstrap_interval(correlation, x, y, repeats=4000)
+    expected = stats.bootstrap(
+        (x, y), correlation, paired=True, vectorized=False, method="percentile", n_resamples=4000, random_state=2
+    ).confidence_interval
+    assert got[1:] == pytest.approx(tuple(expected), abs=0.02)
+
+
+def test_a_wider_level_gives_a_wider_interval_and_the_same_seed_the_same_one():
+    x = np.arange(30.0)
+    narrow, wide = (bootstrap_interval(np.mean, x, level=level) for level in (0.5, 0.99))
+    assert wide.low < narrow.low < narrow.value < narrow.high < wide.high
+    assert bootstrap_interval(np.mean, x, seed=3) == bootstrap_interval(np.mean, x, seed=3)
+    assert bootstrap_interval(np.mean, x, seed=3) != bootstrap_interval(np.mean, x, seed=4)
+
+
+def test_slices_of_one_patient_are_not_taken_for_independent_evidence():
+    """Ten copies of each patient carry no more than one: by patient the interval stays as wide."""
+    x = np.random.default_rng(0).normal(size=40)
+    patients = np.repeat(np.arange(40), 10)
+    alone = bootstrap_interval(np.mean, x)
+    by_patient = bootstrap_interval(np.mean, np.repeat(x, 10), groups=patients)
+    by_slice = bootstrap_interval(np.mean, np.repeat(x, 10))
+    width = alone.high - alone.low
+    assert by_patient.high - by_patient.low == pytest.approx(width, rel=0.05)
+    assert by_slice.high - by_slice.low < 0.4 * width
+
+
+def test_groups_may_be_names_in_any_order_and_of_any_size():
+    x = np.array([1.0, 5.0, 1.0, 5.0, 1.0])
+    groups = np.array(["b", "a", "b", "a", "b"])
+    got = bootstrap_interval(np.mean, x, groups=groups)
+    assert (got.low, got.high) == (1.0, 5.0)
+
+
+def test_resamples_without_a_number_are_left_out():
+    y = np.array([0] * 9 + [1])
+
+    def mean_of_the_ill(x, y):
+        return x[y == 1].mean() if y.any() else np.nan
+
+    got = bootstrap_interval(mean_of_the_ill, np.arange(10.0), y)
+    assert got == (9.0, 9.0, 9.0)
+
+
+@pytest.mark.parametrize(
+    ("arrays", "groups", "complaint"),
+    [
+        (([1, 2], [1, 2, 3]), None, "one entry per case"),
+        (([],), None, "at least one"),
+        (([1, 2],), [1], "one entry per case"),
+        (([np.nan, np.nan],), None, "not finite for any resample"),
+    ],
+)
+def test_bad_input_is_refused(arrays, groups, complaint):
+    with pytest.raises(ValueError, match=complaint):
+        bootstrap_interval(np.mean, *arrays, groups=groups)
+
+
+def test_an_interval_prints_as_it_is_reported():
+    assert f"{Interval(0.8123, 0.7, 0.9):.2f}" == "0.81 [0.70, 0.90]"
