@@ -1,6 +1,5 @@
 """`presimal data`: what is there; make the cohort, download a set, check a folder of scans."""
 
-import json
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,7 +40,7 @@ def make(names: list[str], subjects: int | None, spacing: float, seed: int) -> N
         started = time.perf_counter()
         folder = files.ensure(name, subjects, spacing, seed)
         seconds = time.perf_counter() - started
-        count = len(json.loads((folder / files.MANIFEST).read_text(encoding="utf-8"))["people"])
+        count = len(files.read_manifest(folder)["people"])
         size = f"{count:5} people {_megabytes(folder):7.1f} MB"
         print(f"{name:10} {size}  ready in {seconds:.0f} s  {folder}")
 

@@ -107,7 +107,6 @@ def acquire(tissues: dict, people: list[dict], contrast: str, spacing: float) ->
     def column(values):
         return torch.tensor(values, device=device).view(count, 1, 1, 1)
 
-
     image = RESIDUAL[contrast] * tissues["residual"] + VESSEL[contrast] * tissues["vessel"]
     for k, name in enumerate(ALL_TISSUES):
         if name in tissues:
