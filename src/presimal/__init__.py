@@ -10,8 +10,10 @@ Read the modules from top to bottom of this list; each imports only from those a
     layouts     the layouts of real data sets, read into one table
     downloads   the real data sets, got when told so
     data        the one door to data
+    scans       one's own scans: onto the grid of a network, and back
+    networks/   the networks that notebooks have built first, and their weights
     training    the seven steps of training, once
-    evaluation  scores with the intervals that belong to them
+    evaluation/ how good is it, and how sure are we?
     figures     pictures drawn in more than one notebook, and their common style
     exercises   checks that answer "not tried yet", "correct", or the first thing that is off
     cli/        the command `presimal`

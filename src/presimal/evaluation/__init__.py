@@ -1,0 +1,8 @@
+"""How good is it, and how sure are we? One file per question.
+
+    intervals   resampling over people: the interval that belongs to every score
+"""
+
+from .intervals import Interval, bootstrap_interval
+
+__all__ = ["Interval", "bootstrap_interval"]

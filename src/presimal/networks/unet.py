@@ -1,0 +1,76 @@
+"""A U-Net that a laptop can train: the finest level works at half resolution.
+
+U-Net: Ronneberger et al., MICCAI 2015. Space to depth and its inverse (sub-voxel convolution): Shi et
+al., CVPR 2016. Deep supervision: Dou et al., Med Image Anal 41:40, 2017.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def space_to_depth(x: Tensor) -> Tensor:
+    """Each block of 2 x 2 x 2 voxels becomes one voxel with eight times the channels.
+
+    (N, C, X, Y, Z) to (N, 8 C, X/2, Y/2, Z/2). Nothing is lost: `depth_to_space` undoes it.
+    """
+    n, c, i, j, k = x.shape
+    blocks = x.reshape(n, c, i // 2, 2, j // 2, 2, k // 2, 2)
+    return blocks.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(n, 8 * c, i // 2, j // 2, k // 2)
+
+
+def depth_to_space(x: Tensor) -> Tensor:
+    """The inverse of `space_to_depth`: (N, 8 C, X, Y, Z) to (N, C, 2 X, 2 Y, 2 Z)."""
+    n, c, i, j, k = x.shape
+    blocks = x.reshape(n, c // 8, 2, 2, 2, i, j, k)
+    return blocks.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(n, c // 8, 2 * i, 2 * j, 2 * k)
+
+
+def _block(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv3d(inside, outside, 3, stride, padding=1, bias=False),
+        nn.InstanceNorm3d(outside, affine=True),
+        nn.LeakyReLU(0.01, inplace=True),
+    )
+
+
+class UNet(nn.Module):
+    """Volumes (N, channels, X, Y, Z) to logits (N, regions, X, Y, Z), whatever the size.
+
+    `widths` are the feature channels per level, the first at half the resolution of the input. In
+    training mode `forward` returns a list: the logits, then those of the coarser levels from fine to
+    coarse, for deep supervision. `skips=False` cuts the connections from the way down to the way up.
+    """
+
+    def __init__(self, channels: int, regions: int, widths: tuple[int, ...] = (24, 48, 96), skips: bool = True):
+        super().__init__()
+        self.arguments = {"channels": channels, "regions": regions, "widths": list(widths), "skips": skips}
+        self.skips = skips
+        inputs = (8 * channels, *widths)
+        self.down = nn.ModuleList(
+            nn.Sequential(_block(before, width, stride=1 if level == 0 else 2), _block(width, width))
+            for level, (before, width) in enumerate(zip(inputs, widths))
+        )
+        upwards = list(zip(widths[::-1], widths[-2::-1]))
+        self.up = nn.ModuleList(nn.ConvTranspose3d(below, width, 2, 2) for below, width in upwards)
+        self.merge = nn.ModuleList(_block(2 * width if skips else width, width) for _, width in upwards)
+        self.coarse_heads = nn.ModuleList(nn.Conv3d(width, regions, 1) for _, width in upwards)
+        self.head = nn.Conv3d(widths[0], 8 * regions, 1)
+
+    def forward(self, x: Tensor) -> Tensor | list[Tensor]:
+        size = x.shape[2:]
+        step = 2 ** len(self.down)
+        missing = [-length % step for length in size]  # pad at the far ends, so that every level divides
+        x = space_to_depth(F.pad(x, [p for m in missing[::-1] for p in (0, m)]))
+        levels = []
+        for down in self.down:
+            x = down(x)
+            levels.append(x)
+        levels.pop()
+        coarse = []
+        for up, merge, head in zip(self.up, self.merge, self.coarse_heads):
+            x, level = up(x), levels.pop()
+            x = merge(torch.cat([x, level], 1) if self.skips else x)
+            coarse.insert(0, head(x) if self.training else None)
+        logits = depth_to_space(self.head(x))[..., : size[0], : size[1], : size[2]]
+        return [logits, *coarse] if self.training else logits

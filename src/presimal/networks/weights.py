@@ -1,0 +1,65 @@
+"""Weights that come with the workshop: small safetensors files that say what they are.
+
+Each file in assets/weights holds the parameters of one network and, in its header, the class and the
+arguments that rebuild it and how it was trained. Nothing is unpickled.
+"""
+
+import json
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save as to_bytes
+from torch import nn
+
+from presimal.storage import DataError, write
+
+from .unet import UNet
+
+NETWORKS = {"UNet": UNet}
+# In a clone of the repository, and in an installed package (see pyproject.toml).
+FOLDERS = (Path(__file__).parents[3] / "assets" / "weights", Path(__file__).parents[1] / "weights")
+
+
+def save(model: nn.Module, file: Path, **how) -> None:
+    """Write a network with its class, arguments (`model.arguments`) and how it was trained.
+
+    `how` are facts that JSON can hold: data, seconds, scores. Parameters are stored as float16.
+    """
+    header = {"network": type(model).__name__, "arguments": model.arguments, **how}
+    tensors = {name: _half(value) for name, value in model.state_dict().items()}
+    write(Path(file), to_bytes(tensors, {"presimal": json.dumps(header)}))
+
+
+def _half(value: torch.Tensor) -> torch.Tensor:
+    value = value.detach().cpu().contiguous()
+    return value.half() if value.is_floating_point() else value
+
+
+def load(name: str, device: torch.device | str = "cpu") -> tuple[nn.Module, dict]:
+    """The network `name` in evaluation mode, and its header; `name` may also be the path of a file.
+
+    Raises DataError if there is no such file or it is damaged.
+    """
+    file = _find(name)
+    try:
+        with safe_open(file, "pt") as content:
+            header = json.loads(content.metadata()["presimal"])
+            state = {key: content.get_tensor(key) for key in content.keys()}
+        model = NETWORKS[header["network"]](**header["arguments"])
+        model.load_state_dict({key: v.float() if v.is_floating_point() else v for key, v in state.items()})
+    except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError):
+        raise DataError(f"{file} is damaged or holds another network: get it again from the repository.") from None
+    return model.to(device).eval(), header
+
+
+def _find(name: str) -> Path:
+    if Path(name).suffix == ".safetensors":
+        candidates = [Path(name)]
+    else:
+        candidates = [folder / f"{name}.safetensors" for folder in FOLDERS]
+    for file in candidates:
+        if file.is_file():
+            return file
+    known = sorted({file.stem for folder in FOLDERS for file in folder.glob("*.safetensors")})
+    raise DataError(f"There are no weights {name!r}: choose from {', '.join(known) or 'none, as none are installed'}.")
