@@ -34,6 +34,18 @@ def test_together_on_one_device_agrees_to_rounding():
         assert torch.allclose(both[name][1], one[name][0], atol=1e-4), name
 
 
+@pytest.mark.parametrize("kind", ["brain", "tumor", "head"])
+def test_nothing_returns_to_the_host_inside_a_batch(kind):
+    """Meta tensors have no values: reading one, as every copy from a GPU would, raises."""
+    cohort = Cohort(0, "meta")
+    batch = cohort.render(range(3), kind, 8.0, ("t1", "flair"))
+    _, maps = cohort.tissue_maps(range(3), kind, 8.0)
+    everything = (batch.images, batch.labels, batch.mask, *batch.volumes.values(), maps)
+    assert {values.device.type for values in everything} == {"meta"}
+    with pytest.raises((RuntimeError, NotImplementedError)):
+        batch.images.max().item()
+
+
 def test_in_another_process():
     code = (
         "import torch; torch.set_num_threads(1); from presimal.cohort import Cohort;"

@@ -5,7 +5,12 @@ it, and gets three parts: an enhancing rim of a few millimetres, what lies insid
 replaces it (non-enhancing tumor), and edema that spreads through white matter and spares cortex.
 The labels are those of the Medical Segmentation Decathlon, Task01: 1 edema, 2 non-enhancing tumor
 or necrosis, 3 enhancing tumor (Antonelli et al., Nat Commun 13:4128, 2022; regions as in BraTS,
-Menze et al., IEEE TMI 34:1993, 2015). The distributions of sizes are ours, in the range of BraTS.
+Menze et al., IEEE TMI 34:1993, 2015).
+
+Sizes: the median of the whole tumor is about 70 ml. In 44 glioblastomas measured before surgery
+60 ml of FLAIR-T2 hyperintensity parted long from short survival (Palpan Flores et al., Front Oncol
+10:1662, 2020). The shares of the parts, and of cases with several foci or without enhancement, are
+ours, placed by eye beside cases of BraTS.
 """
 
 import math
