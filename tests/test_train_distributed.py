@@ -1,0 +1,48 @@
+"""Two processes take the same steps as one."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from presimal import compute, networks
+
+SCRIPT = Path(__file__).parents[1] / "scripts" / "train_distributed.py"
+LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+
+
+def train(launcher: list[str], data: Path, out: Path, *options: str) -> subprocess.CompletedProcess:
+    command = [*launcher, str(SCRIPT), "--subjects", "6", "--spacing", "8", "--out", str(out), *options]
+    return subprocess.run(command, env=environment(data), capture_output=True, text=True, timeout=240)
+
+
+def environment(data: Path) -> dict[str, str]:
+    return os.environ | {"PRESIMAL_DATA": str(data), "PRESIMAL_DEVICE": "cpu", "OMP_NUM_THREADS": "1"}
+
+
+def distance(a: dict, b: dict) -> float:
+    """Mean absolute difference of all parameters."""
+    return float(torch.cat([(a[name].float() - b[name].float()).abs().flatten() for name in a]).mean())
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="torchrun on Windows lacks its rendezvous server in some builds")
+def test_two_processes_give_the_result_of_one(tiny_data, tmp_path):
+    """If gradients were not averaged, the distance between the two would be that of the training itself."""
+    one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
+    for launcher, out in (([sys.executable], one), (LAUNCHER, two)):
+        done = train(launcher, tiny_data, out, "--epochs", "8", "--batch", "4")
+        assert done.returncode == 0, done.stderr
+    compute.seed_everything(0)
+    start = networks.UNet(4, 3).state_dict()
+    moved = distance(load_file(one), start)
+    assert moved > 2e-3
+    assert distance(load_file(one), load_file(two)) < 0.02 * moved
+
+
+def test_a_batch_that_cannot_be_shared_is_refused(tiny_data, tmp_path):
+    done = train(LAUNCHER, tiny_data, tmp_path / "x.safetensors", "--batch", "3")
+    assert done.returncode != 0 and "cannot be shared by 2 processes" in done.stderr + done.stdout
