@@ -1,9 +1,8 @@
 """One's own scans: from a file of any orientation and voxel size onto a network's grid, and back.
 
 A grid is an axis-aligned box in RAS millimetres: `shape` voxels of `spacing` mm round `centre`. Going
-there, a voxel of the grid is the mean of what lies in it (else thin structures would come and go);
-coming back, probabilities are interpolated at the voxels of the scan, so that a mask has the scan's own
-affine and shape.
+there, fine voxels are averaged (else thin structures would come and go); coming back, probabilities are
+interpolated at the voxels of the scan, so that a mask has the scan's own affine and shape.
 """
 
 from dataclasses import dataclass
@@ -56,24 +55,44 @@ def read_scan(file: Path | str) -> tuple[torch.Tensor, np.ndarray]:
 
 
 def to_box(volume: torch.Tensor, affine: np.ndarray, box: Box) -> torch.Tensor:
-    """A scan (X, Y, Z) resampled onto a box, float32; zero outside the scan."""
-    finest = float(np.linalg.norm(affine[:3, :3], axis=0).min())
-    parts = max(1, round(box.spacing / finest))  # samples per voxel and axis, averaged
-    parts = min(parts, 4)
-    fine = Box(tuple(n * parts for n in box.shape), box.spacing / parts, box.centre)
-    sampled = _sample(volume.float(), np.linalg.inv(affine) @ fine.affine, fine.shape, "zeros")
-    return F.avg_pool3d(sampled[None, None], parts)[0, 0]
+    """A scan (X, Y, Z) resampled onto a box, float32; zero outside the scan.
+
+    Voxels finer than those of the box are averaged first, whole groups of them, then interpolated.
+    """
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    group = [max(1, int(box.spacing / length + 1e-3)) for length in spacing]
+    coarse = F.avg_pool3d(volume.float()[None, None], group, ceil_mode=True)[0, 0]
+    centres = np.diag([*group, 1.0])  # of the groups, in voxels of the scan
+    centres[:3, 3] = (np.array(group) - 1) / 2
+    return _sample(coarse, np.linalg.inv(affine @ centres) @ box.affine, box.shape)
 
 
 def from_box(values: torch.Tensor, box: Box, affine: np.ndarray, shape: tuple[int, int, int]) -> torch.Tensor:
-    """What a network said on a box, trilinearly at the voxels of a scan; 0 outside the box."""
-    return _sample(values.float(), np.linalg.inv(box.affine) @ affine, shape, "zeros")
+    """What a network said on a box, trilinearly at the voxels of a scan; 0 where it said 0, and outside."""
+    result = values.new_zeros(shape, dtype=torch.float32)
+    said = values.nonzero()
+    if not len(said):
+        return result
+    # Only the part of the scan in which anything was said: a small one in a large scan.
+    low, high = said.amin(0).tolist(), said.amax(0).tolist()
+    corners = np.array(np.meshgrid(*zip([n - 1 for n in low], [n + 1 for n in high]))).reshape(3, -1)
+    to_scan = np.linalg.inv(affine) @ box.affine
+    reached = to_scan[:3, :3] @ corners + to_scan[:3, 3:]
+    start = np.clip(np.floor(reached.min(1)).astype(int), 0, shape)
+    end = np.clip(np.ceil(reached.max(1)).astype(int) + 1, start, shape)
+    if (end == start).any():
+        return result
+    shifted = np.eye(4)
+    shifted[:3, 3] = start
+    part = _sample(values.float(), np.linalg.inv(to_scan) @ shifted, tuple((end - start).tolist()))
+    result[tuple(slice(*ends) for ends in zip(start.tolist(), end.tolist()))] = part
+    return result
 
 
-def _sample(volume: torch.Tensor, matrix: np.ndarray, shape: tuple[int, int, int], padding: str) -> torch.Tensor:
+def _sample(volume: torch.Tensor, matrix: np.ndarray, shape: tuple[int, int, int]) -> torch.Tensor:
     """`volume` at the indices that `matrix` (4, 4) gives for every voxel of `shape`."""
     # grid_sample wants -1 to 1 over the extent, with the last axis of the volume first.
-    size = np.array(volume.shape, dtype=float)
+    size = np.maximum(volume.shape, 2).astype(float)  # a single voxel has no extent
     normalise = np.diag([*(2 / (size - 1)), 1.0])
     normalise[:3, 3] = -1
     here = np.diag([*((np.array(shape) - 1) / 2), 1.0])  # of affine_grid's -1 to 1, to indices
@@ -81,7 +100,7 @@ def _sample(volume: torch.Tensor, matrix: np.ndarray, shape: tuple[int, int, int
     theta = (normalise @ matrix @ here)[[2, 1, 0]][:, [2, 1, 0, 3]]
     theta = torch.tensor(theta, dtype=torch.float32, device=volume.device)[None]
     grid = F.affine_grid(theta, (1, 1, *shape), align_corners=True)
-    return F.grid_sample(volume[None, None], grid, "bilinear", padding, align_corners=True)[0, 0]
+    return F.grid_sample(volume[None, None], grid, "bilinear", "zeros", align_corners=True)[0, 0]
 
 
 def write_like(file: Path | str, values: np.ndarray, like: Path | str) -> Path:
