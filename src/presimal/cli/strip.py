@@ -19,7 +19,7 @@ def strip_all(scans: list[str], out: str | None) -> int:
 
     Raises UserError if there is nothing to strip, or `out` cannot take what comes.
     """
-    files = [file for scan in scans for file in _files(Path(scan))]
+    files = [file for scan in scans for file in _files(Path(scan), out)]
     if out is not None and str(out).endswith(ENDINGS) and len(files) > 1:
         raise UserError(f"-o {out} names one file for {len(files)} scans: give a folder.")
     try:
@@ -38,12 +38,12 @@ def strip_all(scans: list[str], out: str | None) -> int:
     return int(failed > 0)
 
 
-def _files(scan: Path) -> list[Path]:
+def _files(scan: Path, out: str | None) -> list[Path]:
     """The scans that are meant: a file, or all in a folder that were not stripped and did not come of it."""
     if not scan.is_dir():
         return [scan]
     found = [file for file in sorted(scan.iterdir()) if file.name.endswith(ENDINGS) and not file.name.endswith(OURS)]
-    waiting = [file for file in found if not any(target.exists() for target in targets(file, None))]
+    waiting = [file for file in found if not any(target.exists() for target in targets(file, out))]
     if not found:
         raise UserError(f"{scan} holds no .nii or .nii.gz file.")
     return waiting
