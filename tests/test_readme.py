@@ -45,3 +45,12 @@ def test_every_link_into_the_repository_leads_somewhere():
 
 def test_every_picture_has_alternative_text():
     assert all(len(alt.split()) >= 3 for alt in re.findall(r"!\[([^\]]*)\]", README))
+
+
+def test_the_instructors_page_has_all_it_needs_for_every_notebook():
+    page = (ROOT / "notebooks" / "INSTRUCTOR.md").read_text(encoding="utf-8")
+    sections = re.split(r"^## ", page, flags=re.MULTILINE)
+    for file in (ROOT / "notebooks").glob("*.ipynb"):
+        (section,) = [text for text in sections if text.startswith(file.stem[:2])]
+        for point in ("Timing", "Say", "Ask", "Skip", "Expect", "Stumble", "If it fails"):
+            assert f"- **{point}** " in section, (file.stem, point)
