@@ -14,9 +14,10 @@ from torch import nn
 
 from presimal.storage import DataError, write
 
+from .age import AgeNet
 from .unet import UNet
 
-NETWORKS = {"UNet": UNet}
+NETWORKS = {"AgeNet": AgeNet, "UNet": UNet}
 # In a clone of the repository, and in an installed package (see pyproject.toml).
 FOLDERS = (Path(__file__).parents[3] / "assets" / "weights", Path(__file__).parents[1] / "weights")
 
