@@ -20,7 +20,7 @@ class Reliability(NamedTuple):
 
 
 def reliability(p: np.ndarray, y: np.ndarray, bins: int = 10) -> Reliability:
-    """The points of a reliability diagram (Murphy and Winkler, 1977, Appl Stat 26:41), bins of equal width.
+    """The points of a reliability diagram, bins of equal width.
 
     `p`, probabilities (N,) in 0 to 1; `y`, truth (N,), 0 or 1. A probability on an edge belongs to the
     bin above it, 1 to the last. Raises ValueError if there is no case, lengths differ, or values are none.
