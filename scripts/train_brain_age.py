@@ -101,7 +101,22 @@ def train(x, y, epochs: int, batch: int, device: torch.device, checkpoint: Path)
         torch.save(state, content)
         write(checkpoint, content.getvalue())
         print(f"epoch {epoch + 1}/{epochs}: root of the loss {(total / steps) ** 0.5:.2f} years, {seconds:.0f} s", flush=True)
-    return model.eval(), seconds
+    return model, seconds
+
+
+@torch.no_grad()
+def settle(model: AgeNet, x: torch.Tensor, batch: int, device: torch.device) -> AgeNet:
+    """The batch statistics of people as they are: noise and blur had shifted the averages by a year or two."""
+    model.train()
+    for module in model.modules():
+        if isinstance(module, torch.nn.BatchNorm3d):
+            module.reset_running_stats()
+            module.momentum = None  # a plain mean over all batches
+        elif isinstance(module, torch.nn.Dropout):
+            module.eval()
+    for part in x[:1024].split(batch):
+        model(part.to(device).float())
+    return model.eval()
 
 
 @torch.no_grad()
@@ -124,6 +139,7 @@ def main() -> None:
     x, y = people(folder, options.people, device)
     checkpoint = folder / f"training-{options.people}-{options.epochs}-{options.batch}.pt"
     model, seconds = train(x, y, options.epochs, options.batch, device, checkpoint)
+    settle(model, x, options.batch, device)
     table = data.brain_age()
     test = table[table.split == "test"]
     error = np.abs(predict(model, standardise(data.load(test)), device) - test.age.to_numpy())

@@ -23,7 +23,7 @@ def standardise(x: Tensor) -> Tensor:
     for volume in x:
         top = _quantile(volume, 0.98)
         brain = volume[volume > 0.35 * top]
-        white = brain[brain > _quantile(brain, 2 / 3)] if len(brain) else brain
+        white = brain[brain >= _quantile(brain, 2 / 3)] if len(brain) else brain
         scales.append(white.median() if len(white) else volume.new_ones(()))
     return x / torch.stack(scales).view(-1, 1, 1, 1, 1)
 
