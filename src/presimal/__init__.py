@@ -12,7 +12,6 @@ Read the modules from top to bottom of this list; each imports only from those a
     data        the one door to data
     scans       one's own scans: onto the grid of a network, and back
     networks/   the networks that notebooks have built first, and their weights
-    skull_stripping  one's own scan of a head, cut down to the brain
     training    the seven steps of training, once
     evaluation/ how good is it, and how sure are we?
     figures     pictures drawn in more than one notebook, and their common style

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from presimal import compute, networks
 from presimal.checks import refuse
 from presimal.scans import Box, from_box, read_scan, to_box, write_like
+from presimal.storage import DataError
 
 WEIGHTS = "skull_stripping"
 SPACING = 3.0  # mm, of the network's grid

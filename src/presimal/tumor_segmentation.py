@@ -161,14 +161,17 @@ def _brain_of(images: Tensor, affine: np.ndarray, name: str) -> tuple[Tensor, Te
 def _check_order(images: Tensor, brain: Tensor, name: str) -> None:
     """Refuse four contrasts that cannot be in the order of CONTRASTS.
 
-    Within a brain T1 and T1Gd resemble each other most, and T2 shows fluid bright that T1 and FLAIR show
-    dark. Only a clear contradiction counts: tumors and scanners blur these rules.
+    Within a brain T1 and T1Gd resemble each other most, T2 shows fluid bright that T1 and FLAIR show dark,
+    and on T1Gd vessels are brighter than on T1. Only a clear contradiction counts: tumors and scanners blur
+    these rules.
     """
-    values = images[:, brain][:, :: max(1, int(brain.sum()) // 100_000)]
-    r = np.corrcoef(values.numpy())
+    values = images[:, brain][:, :: max(1, int(brain.sum()) // 100_000)].numpy()
+    r = np.corrcoef(values)
     flair, t1, t1gd, t2 = range(4)
     twins = max(r[a, b] for a in range(4) for b in range(a) if {a, b} != {t1, t1gd})
-    if twins > r[t1, t1gd] + 0.15 or r[t1, t2] > r[t1, flair] + 0.25:
+    z = (values - values.mean(1, keepdims=True)) / values.std(1, keepdims=True)
+    gained, lost = np.quantile(z[t1gd] - z[t1], [0.997, 0.003]) * [1, -1]
+    if twins > r[t1, t1gd] + 0.15 or r[t1, t2] > r[t1, flair] + 0.25 or lost > 2 * gained:
         raise DataError(f"{name}: the contrasts do not look like FLAIR, T1, T1Gd, T2 in this order: give them in this order.")
 
 

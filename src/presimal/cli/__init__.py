@@ -110,9 +110,3 @@ def _segment(choice) -> int:
     from presimal.cli import segment
 
     return segment.segment_one(choice.scans, choice.out)
-
-
-def _strip(choice) -> int:
-    from presimal.cli import strip
-
-    return strip.strip(choice.scans, choice.out)

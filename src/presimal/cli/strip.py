@@ -1,62 +1,49 @@
-"""`presimal strip`: the brain out of every scan given, and one sentence for every scan it cannot be got from."""
+"""`presimal strip`: the brain out of whole heads, files or folders."""
 
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
-from presimal import skull_stripping
+from presimal import networks
 from presimal.cli.places import UserError
+from presimal.skull_stripping import WEIGHTS, strip, targets
 from presimal.storage import DataError
 
+ENDINGS = (".nii", ".nii.gz")
+OURS = ("_brain.nii.gz", "_mask.nii.gz")
 
-def strip(given: list[str], out: str | None) -> int:
-    """Strip all scans, which are files or folders of files; returns 0, or 2 if any could not be stripped.
 
-    Raises UserError if nothing is there to strip, or two results would have one name.
+def strip_all(scans: list[str], out: str | None) -> int:
+    """Strip every scan; returns 0 if all went well, else 1. One that fails does not stop the others.
+
+    Raises UserError if there is nothing to strip, or `out` cannot take what comes.
     """
-    scans = find_scans([Path(name).expanduser() for name in given])
-    folder = None if out is None else Path(out).expanduser()
-    if folder is not None and folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file: give a folder with -o.")
-    names = [skull_stripping.outputs(scan, folder)[0] for scan in scans]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise UserError(f"two scans would both be written to {twice}: strip them into different folders.")
-    refused = 0
-    for scan in tqdm(scans, desc="stripping", unit="scan", file=sys.stderr, disable=len(scans) < 2):
-        try:
-            found = skull_stripping.strip(scan, folder)
-            where = ", ".join(str(file) for file in found.files)
-            tqdm.write(f"{scan.name}: brain of {found.volume:.0f} ml; wrote {where}", file=sys.stdout)
-        except (DataError, OSError) as problem:
-            refused += 1
-            tqdm.write(f"presimal: {problem}", file=sys.stderr)
-    if refused:
-        tqdm.write(f"presimal: {refused} of {len(scans)} scans were not stripped.", file=sys.stderr)
-    return 2 if refused else 0
+    files = [file for scan in scans for file in _files(Path(scan), out)]
+    if out is not None and str(out).endswith(ENDINGS) and len(files) > 1:
+        raise UserError(f"-o {out} names one file for {len(files)} scans: give a folder.")
+    try:
+        model, _ = networks.load(WEIGHTS)
+    except DataError as problem:
+        raise UserError(str(problem)) from None
+    failed = 0
+    with tqdm(files, unit="scan", leave=False, disable=len(files) < 2) as bar:
+        for file in bar:
+            try:
+                found, brain, mask = strip(file, out, model)
+                bar.write(f"{file}: {found.volume_ml:.0f} ml, agreement {found.agreement:.3f}  {brain}  {mask}", file=sys.stdout)
+            except (DataError, OSError) as problem:
+                failed += 1
+                bar.write(f"presimal: {problem}", file=sys.stderr)
+    return int(failed > 0)
 
 
-def find_scans(given: list[Path]) -> list[Path]:
-    """The scans meant by files and folders, in order, each once; results of earlier runs are left out.
-
-    Raises UserError for a path that is not there, and for a folder without scans.
-    """
-    scans = []
-    for path in given:
-        if path.is_dir():
-            inside = sorted(file for file in path.iterdir() if _is_scan(file))
-            if not inside:
-                raise UserError(f"{path} holds no .nii or .nii.gz file that could be stripped.")
-            scans += inside
-        elif path.is_file():
-            scans.append(path)
-        else:
-            raise UserError(f"{path} is not there: give a NIfTI file or a folder of them.")
-    return list(dict.fromkeys(scans))
-
-
-def _is_scan(file: Path) -> bool:
-    suffix = next((s for s in skull_stripping.SUFFIXES if file.name.endswith(s)), None)
-    results = suffix and file.name.removesuffix(suffix).endswith(("_brain", "_mask"))
-    return file.is_file() and bool(suffix) and not results and not file.name.startswith(".")
+def _files(scan: Path, out: str | None) -> list[Path]:
+    """The scans that are meant: a file, or all in a folder that were not stripped and did not come of it."""
+    if not scan.is_dir():
+        return [scan]
+    found = [file for file in sorted(scan.iterdir()) if file.name.endswith(ENDINGS) and not file.name.endswith(OURS)]
+    waiting = [file for file in found if not any(target.exists() for target in targets(file, out))]
+    if not found:
+        raise UserError(f"{scan} holds no .nii or .nii.gz file.")
+    return waiting
