@@ -85,7 +85,7 @@ def main() -> None:
         "spacing_mm": SPACING, "people": len(train), "batch": wanted.batch,
         "data": "generated gliomas, presimal.cohort", "script": "scripts/train_tumor_segmentation.py",
     }  # fmt: skip
-    model = networks.UNet(4, 3, tuple(wanted.widths))
+    model = networks.UNet(4, 3, tuple(wanted.widths), sharp=8)
     train_longer(model, draw, region_loss, score, wanted.out, wanted.minutes, wanted.rate, where, how)
 
 

@@ -51,3 +51,16 @@ def test_without_skips_nothing_fine_gets_through():
     compared = [sum(p.numel() for p in UNet(1, 1, (4, 8, 12), skips=s).parameters()) for s in (True, False)]
     assert compared[0] > compared[1]
     assert UNet(1, 1, (4, 8, 12), skips=False)(torch.randn(1, 1, 16, 16, 16))[0].shape == (1, 1, 16, 16, 16)
+
+
+def test_a_sharp_head_sees_single_voxels():
+    """With the way through the coarse grid cut, only the sharp head can tell neighbors in a block apart."""
+    torch.manual_seed(0)
+    x = torch.randn(1, 1, 8, 8, 8)
+    other = x.clone()
+    other[0, 0, 3, 3, 3] += 5
+    for sharp, differs in ((0, False), (4, True)):
+        model = UNet(1, 1, (4, 8), sharp=sharp).eval()
+        torch.nn.init.zeros_(model.head.weight)
+        assert torch.equal(model(x), model(other)) is not differs
+        assert ("sharp" in model.arguments) is differs

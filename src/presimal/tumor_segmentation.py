@@ -28,7 +28,7 @@ CONTRASTS = ("FLAIR", "T1", "T1Gd", "T2")
 REGIONS = ("whole tumor", "tumor core", "enhancing tumor")  # nested, as the network gives them
 MARGIN_MM = 10.0  # round the brain
 SMALLEST_ML, LARGEST_ML = 400.0, 2300.0  # of the brain
-LEAST_PIECE_ML = 0.3  # smaller separate pieces of whole tumor are not reported
+LEAST_PIECE_ML = 1.0  # smaller separate pieces of whole tumor are not reported
 
 
 @dataclass(frozen=True)
