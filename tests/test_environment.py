@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CONDA_NAME = {"torch": "pytorch"}
-IMPORT_NAME = {"scikit-image": "skimage", "pillow": "PIL", "ipython": "IPython", "pytorch": "torch"}
+IMPORT_NAME = {"scikit-image": "skimage", "scikit-learn": "sklearn", "pillow": "PIL", "ipython": "IPython", "pytorch": "torch"}
 OURS = {"presimal"} | {file.stem for file in (ROOT / "tests").glob("*.py")}
 
 

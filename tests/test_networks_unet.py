@@ -43,7 +43,7 @@ def test_in_training_it_answers_at_every_level():
     assert [tuple(o.shape) for o in outputs] == [(2, 2, 16, 16, 16), (2, 2, 8, 8, 8), (2, 2, 4, 4, 4)]
     sum(o.mean() for o in outputs).backward()
     assert all(p.grad is not None for p in model.parameters())
-    assert torch.equal(model.eval()(torch.zeros(1, 1, 8, 8, 8)), model(torch.zeros(1, 1, 8, 8, 8)))
+    assert model.eval()(torch.zeros(1, 1, 16, 16, 16)).shape == (1, 2, 16, 16, 16)  # one answer when it counts
 
 
 def test_without_skips_nothing_fine_gets_through():

@@ -28,6 +28,8 @@ PASSES = 4  # at most: the box follows the brain until it moves less than MOVED
 MOVED = 4.0  # mm
 SMALLEST_ML, LARGEST_ML = 250.0, 2300.0  # beyond the brains of infants and of the largest heads
 LEAST_AGREEMENT = 0.80  # Dice between the answers for the head and for its mirror image
+LEAST_LIT = 0.6  # share of the brain that is brighter than 3 % of the brightest tissue, which air is not
+NOTHING = "There is no brain in it that the network could find: is it a scan of a head?"
 
 
 @dataclass(frozen=True)
@@ -51,11 +53,14 @@ def prepare(images: Tensor) -> Tensor:
     """
     scaled = []
     for image in images:
-        bright = image[image > image.mean()]
-        bright = bright[:: max(1, len(bright) // 20_000)]
-        top = torch.quantile(bright, 0.98) if len(bright) else image.new_tensor(1.0)
-        scaled.append((image / top.clamp(min=1e-6)).clamp(0, 1.5))
+        scaled.append((image / _brightest(image)).clamp(0, 1.5))
     return torch.stack(scaled)
+
+
+def _brightest(image: Tensor) -> float:
+    bright = image[image > image.mean()]
+    bright = bright[:: max(1, len(bright) // 20_000)]
+    return max(float(torch.quantile(bright, 0.98)), 1e-6) if len(bright) else 1.0
 
 
 def find_brain(
@@ -78,7 +83,7 @@ def find_brain(
         share, mirrored = _shares(model, to_box(volume, affine, box), where)
         inside = _largest_piece((share + mirrored).numpy() / 2 > 0.5)
         if not inside.any():
-            raise DataError("There is no brain in it that the network could find: is it a scan of a head?")
+            raise DataError(NOTHING)
         found = np.argwhere(inside)
         middle = box.affine[:3, :3] @ ((found.min(0) + found.max(0)) / 2) + box.affine[:3, 3]
         moved, centre = np.abs(middle - centre).max(), middle
@@ -90,6 +95,8 @@ def find_brain(
     mean = np.where(ndimage.binary_fill_holes(inside), np.maximum(mean, inside), mean) * near
     mask = from_box(torch.from_numpy(mean.astype(np.float32)), box, affine, tuple(volume.shape)).numpy() > 0.5
     mask = _without_holes(_largest_piece(mask))
+    if not mask.any() or (volume.numpy()[mask] > 0.03 * _brightest(volume)).mean() < LEAST_LIT:
+        raise DataError(NOTHING)
     volume_ml = float(mask.sum() * abs(np.linalg.det(affine[:3, :3])) / 1000)
     if not SMALLEST_ML < volume_ml < LARGEST_ML:
         raise DataError(

@@ -34,7 +34,8 @@ class Contender:
     def train(self, x, y, until):
         self.model.train()
         start = time.process_time() - self.spent
-        while (self.spent := time.process_time() - start) < until:
+        while self.spent < until:
+            self.spent = time.process_time() - start
             chosen = torch.randint(len(x), (2,))
             a, b = self.change(x[chosen], y[chosen])
             if self.fast:
