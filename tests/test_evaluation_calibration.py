@@ -1,0 +1,103 @@
+"""Calibration and selective prediction, against scikit-learn and closed forms."""
+
+import numpy as np
+import pytest
+from sklearn.calibration import calibration_curve
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import brier_score_loss
+
+from presimal.evaluation import expected_calibration_error, fit_temperature, reliability, risk_coverage
+
+
+@pytest.fixture
+def cases():
+    random = np.random.default_rng(0)
+    logits = random.normal(-0.5, 2.0, 4000)
+    y = random.random(4000) < 1 / (1 + np.exp(-logits))
+    return logits, y.astype(int)
+
+
+def sigmoid(z):
+    return 1 / (1 + np.exp(-np.asarray(z)))
+
+
+@pytest.mark.parametrize("bins", [5, 10, 15])
+def test_the_diagram_is_that_of_scikit_learn(cases, bins):
+    logits, y = cases
+    observed, predicted = calibration_curve(y, sigmoid(logits), n_bins=bins)
+    ours = reliability(sigmoid(logits), y, bins)
+    np.testing.assert_allclose(ours.predicted, predicted)
+    np.testing.assert_allclose(ours.observed, observed)
+    assert ours.count.sum() == len(y)
+
+
+def test_probabilities_on_an_edge_belong_to_the_bin_above_and_one_to_the_last():
+    curve = reliability([0.0, 0.29, 0.29, 0.5, 1.0], [0, 1, 1, 1, 1], bins=100)
+    np.testing.assert_allclose(curve.predicted, [0.0, 0.29, 0.5, 1.0])
+    assert curve.count.tolist() == [1, 2, 1, 1]
+    assert reliability([0.5], [1], bins=2).predicted.tolist() == [0.5]
+    assert reliability([0.4, 0.5, 1.0], [0, 1, 1], bins=2).count.tolist() == [1, 2]
+
+
+def test_the_calibration_error_by_hand():
+    # Bin 0.2: two cases, none positive, distance 0.2. Bin 0.9: three cases, two positive, distance 0.9 - 2/3.
+    p, y = [0.2, 0.2, 0.9, 0.9, 0.9], [0, 0, 1, 1, 0]
+    assert expected_calibration_error(p, y) == pytest.approx((2 * 0.2 + 3 * (0.9 - 2 / 3)) / 5)
+
+
+def test_probabilities_that_are_true_are_calibrated_and_too_sure_ones_are_not(cases):
+    logits, y = cases
+    assert expected_calibration_error(sigmoid(logits), y) < 0.02
+    assert expected_calibration_error(sigmoid(3 * logits), y) > 0.08
+
+
+def test_the_temperature_is_the_inverse_slope_of_a_logistic_regression(cases):
+    logits, y = cases
+    slope = LogisticRegression(C=np.inf, fit_intercept=False).fit(logits[:, None], y).coef_[0, 0]
+    assert fit_temperature(logits, y) == pytest.approx(1 / slope, rel=1e-3)
+
+
+@pytest.mark.parametrize("factor", [0.5, 1.0, 4.0])
+def test_logits_that_are_too_large_are_divided_by_what_they_were_multiplied_with(cases, factor):
+    logits, y = cases
+    assert fit_temperature(factor * logits, y) == pytest.approx(factor * fit_temperature(logits, y), rel=1e-3)
+    t = fit_temperature(factor * logits, y)
+    worse = brier_score_loss(y, sigmoid(factor * logits)) - brier_score_loss(y, sigmoid(factor * logits / t))
+    assert worse > (0.005 if factor == 4.0 else -1e-3)
+
+
+def test_large_logits_do_not_overflow():
+    with np.errstate(all="raise", under="ignore"):
+        assert fit_temperature([800.0, -800.0, 700.0, -700.0], [1, 0, 0, 1]) > 1
+
+
+def test_what_is_kept_has_the_mean_error_of_the_most_certain():
+    share, risk = risk_coverage([1, 0, 0, 1], [0.1, 0.9, 0.8, 0.5])
+    np.testing.assert_allclose(share, [0.25, 0.5, 0.75, 1.0])
+    np.testing.assert_allclose(risk, [0, 0, 1 / 3, 1 / 2])
+
+
+def test_certainty_that_knows_the_error_is_the_best_and_a_constant_changes_nothing():
+    random = np.random.default_rng(1)
+    error = random.random(500)
+    share, best = risk_coverage(error, -error)
+    np.testing.assert_allclose(best, np.cumsum(np.sort(error)) / np.arange(1, 501))
+    assert np.all(best <= risk_coverage(error, random.random(500))[1] + 1e-12)
+    np.testing.assert_allclose(risk_coverage(error, np.zeros(500))[1], np.cumsum(error) / np.arange(1, 501))
+
+
+@pytest.mark.parametrize(
+    ("call", "part"),
+    [
+        (lambda: reliability([0.1], [0, 1]), "One value per case"),
+        (lambda: reliability([], []), "at least one"),
+        (lambda: reliability([2.0], [1]), "logits"),
+        (lambda: reliability([0.5], [2]), "0 and 1"),
+        (lambda: expected_calibration_error([np.nan], [1]), "NaN"),
+        (lambda: fit_temperature([1.0, 2.0], [1, 1]), "Both classes"),
+        (lambda: risk_coverage([1.0], [1.0, 2.0]), "One value per case"),
+    ],
+)
+def test_bad_input_gets_one_clear_sentence(call, part):
+    with pytest.raises(ValueError, match=part):
+        call()
