@@ -5,6 +5,8 @@ there, fine voxels are averaged (else thin structures would come and go); coming
 interpolated at the voxels of the scan, so that a mask has the scan's own affine and shape.
 """
 
+import gzip
+import io
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from presimal.checks import read, refuse
+from presimal.checks import VOXEL_MM, read, refuse
 from presimal.storage import write
 
 
@@ -51,6 +53,10 @@ def read_scan(file: Path | str) -> tuple[torch.Tensor, np.ndarray]:
         refuse(file, "has one value everywhere", "export it again")
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         refuse(file, "has an affine that cannot be inverted", "set the orientation in its header")
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    if spacing.min() < VOXEL_MM[0] or spacing.max() > VOXEL_MM[1]:
+        shown = " x ".join(f"{length:.3g}" for length in spacing)
+        refuse(file, f"has voxels of {shown} mm", "correct the unit in its header to millimetres")
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)), affine
 
 
@@ -103,22 +109,27 @@ def _sample(volume: torch.Tensor, matrix: np.ndarray, shape: tuple[int, int, int
     return F.grid_sample(volume[None, None], grid, "bilinear", "zeros", align_corners=True)[0, 0]
 
 
-def write_like(file: Path | str, values: np.ndarray, like: Path | str) -> Path:
-    """Write a NIfTI with the header geometry of another file, in one move. Returns its path.
+def write_like(file: Path | str, values: np.ndarray, like: Path | str, scaling: bool = False) -> Path:
+    """Write a NIfTI with the geometry of another file, in one move. Returns its path.
 
-    Shape and affine (qform, sform, codes, units) are those of `like`; the data type is that of `values`.
+    Shape and affine (qform, sform, codes, units) are those of `like`, or of one volume of it where it has
+    several; the data type is that of `values`.
+    With `scaling`, `values` are numbers as `like` stores them, and its slope and intercept are kept.
     """
     source = nib.load(like)
-    values = values.reshape(source.shape)
-    header = nib.Nifti1Header() if not isinstance(source.header, nib.Nifti1Header) else source.header.copy()
-    image = nib.Nifti1Image(values, source.affine, header)
-    image.header.set_data_dtype(values.dtype)
+    is_nifti = isinstance(source, nib.Nifti1Image)  # NIfTI-2 too
+    kind, header = (type(source), source.header) if is_nifti else (nib.Nifti1Image, None)
+    shape = source.shape if values.size == np.prod(source.shape) else source.shape[:3]
+    image = kind(values.reshape(shape), source.affine, header)
+    image.set_data_dtype(values.dtype)
+    image.header["cal_min"] = image.header["cal_max"] = 0  # the display range of the other image
     image.header.set_slope_inter(1, 0)
-    write(Path(file), _gzipped(image) if str(file).endswith(".gz") else image.to_bytes())
+    content = image.to_bytes()
+    if scaling and is_nifti:
+        written = kind.header_class.from_fileobj(io.BytesIO(content))
+        written["scl_slope"], written["scl_inter"] = source.dataobj.slope, source.dataobj.inter
+        content = written.binaryblock + content[len(written.binaryblock) :]
+    if str(file).endswith(".gz"):
+        content = gzip.compress(content, compresslevel=4, mtime=0)
+    write(Path(file), content)
     return Path(file)
-
-
-def _gzipped(image: nib.Nifti1Image) -> bytes:
-    import gzip
-
-    return gzip.compress(image.to_bytes(), compresslevel=4, mtime=0)

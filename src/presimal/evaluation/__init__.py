@@ -1,6 +1,7 @@
 """How good is it, and how sure are we? One file per question.
 
-    intervals   resampling over people: the interval that belongs to every score
+    intervals      resampling over people: the interval that belongs to every score
+    segmentation   overlap, boundary and volume of masks, case by case
 """
 
 from .intervals import Interval, bootstrap_interval
