@@ -35,7 +35,7 @@ def bank(kind: str, spacing: float, people: int, where: torch.device, settings: 
         unfinished = file.with_suffix(".part")
         save_file({"maps": torch.cat(parts)}, unfinished)
         unfinished.replace(file)
-    return names, load_file(file)["maps"]
+    return names, load_file(file)["maps"].clone()  # into memory: a file is read again when memory is short
 
 
 def region_loss(outputs: list[Tensor], y: Tensor) -> Tensor:
