@@ -15,6 +15,7 @@ Read the modules from top to bottom of this list; each imports only from those a
     training    the seven steps of training, once
     radiomics   numbers that describe a region of an image
     evaluation/ how good is it, and how sure are we?
+    skull_stripping, tumor_segmentation  the shipped networks, for one's own scans
     figures     pictures drawn in more than one notebook, and their common style
     exercises   checks that answer "not tried yet", "correct", or the first thing that is off
     cli/        the command `presimal`

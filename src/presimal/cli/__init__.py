@@ -6,6 +6,8 @@
     run         presimal run
     data        presimal data
     check       presimal check
+    strip       presimal strip
+    segment     presimal segment
 """
 
 import argparse
@@ -58,6 +60,16 @@ def _parser() -> argparse.ArgumentParser:
 
     check = commands.add_parser("check", help="tell in one screen whether this machine is ready")
     check.set_defaults(action=_check)
+
+    strip = commands.add_parser("strip", help="the brain out of MRI scans of heads: its mask, and the scan without skull")
+    strip.add_argument("scans", nargs="+", metavar="SCAN", help="NIfTI files, or folders of them")
+    strip.add_argument("-o", "--out", metavar="OUT", help="folder, or for one scan the file of the brain; default: beside the scan")
+    strip.set_defaults(action=_strip)
+
+    segment = commands.add_parser("segment", help="the regions of a glioma, from four contrasts without skull")
+    segment.add_argument("scans", nargs="+", metavar="SCAN", help="FLAIR, T1, T1Gd, T2 in this order, or one 4-D file")
+    segment.add_argument("-o", "--out", metavar="OUT", required=True, help="file for the labels, .nii.gz")
+    segment.set_defaults(action=_segment)
     return parser
 
 
@@ -86,3 +98,15 @@ def _check(choice) -> int:
     from presimal.cli import check
 
     return check.check()
+
+
+def _strip(choice) -> int:
+    from presimal.cli import strip
+
+    return strip.strip_all(choice.scans, choice.out)
+
+
+def _segment(choice) -> int:
+    from presimal.cli import segment
+
+    return segment.segment_one(choice.scans, choice.out)

@@ -40,12 +40,17 @@ class UNet(nn.Module):
     `widths` are the feature channels per level, the first at half the resolution of the input. In
     training mode `forward` returns a list: the logits, then those of the coarser levels from fine to
     coarse, for deep supervision. `skips=False` cuts the connections from the way down to the way up.
+    `sharp` is the number of features at full resolution that a last convolution joins with the input
+    itself, so that an edge can be drawn voxel by voxel; 0 leaves it out.
     """
 
-    def __init__(self, channels: int, regions: int, widths: tuple[int, ...] = (24, 48, 96), skips: bool = True):
+    def __init__(
+        self, channels: int, regions: int, widths: tuple[int, ...] = (24, 48, 96), skips: bool = True, sharp: int = 0
+    ):
         super().__init__()
         self.arguments = {"channels": channels, "regions": regions, "widths": list(widths), "skips": skips}
-        self.skips = skips
+        self.arguments |= {"sharp": sharp} if sharp else {}
+        self.skips, self.sharp = skips, sharp
         inputs = (8 * channels, *widths)
         self.down = nn.ModuleList(
             nn.Sequential(_block(before, width, stride=1 if level == 0 else 2), _block(width, width))
@@ -55,13 +60,16 @@ class UNet(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose3d(below, width, 2, 2) for below, width in upwards)
         self.merge = nn.ModuleList(_block(2 * width if skips else width, width) for _, width in upwards)
         self.coarse_heads = nn.ModuleList(nn.Conv3d(width, regions, 1) for _, width in upwards)
-        self.head = nn.Conv3d(widths[0], 8 * regions, 1)
+        self.head = nn.Conv3d(widths[0], 8 * (sharp or regions), 1)
+        if sharp:
+            self.sharpen = nn.Sequential(_block(sharp + channels, sharp), nn.Conv3d(sharp, regions, 1))
 
     def forward(self, x: Tensor) -> Tensor | list[Tensor]:
         size = x.shape[2:]
         step = 2 ** len(self.down)
         missing = [-length % step for length in size]  # pad at the far ends, so that every level divides
-        x = space_to_depth(F.pad(x, [p for m in missing[::-1] for p in (0, m)]))
+        whole = F.pad(x, [p for m in missing[::-1] for p in (0, m)])
+        x = space_to_depth(whole)
         levels = []
         for down in self.down:
             x = down(x)
@@ -72,5 +80,8 @@ class UNet(nn.Module):
             x, level = up(x), levels.pop()
             x = merge(torch.cat([x, level], 1) if self.skips else x)
             coarse.insert(0, head(x) if self.training else None)
-        logits = depth_to_space(self.head(x))[..., : size[0], : size[1], : size[2]]
+        logits = depth_to_space(self.head(x))
+        if self.sharp:
+            logits = self.sharpen(torch.cat([logits, whole], 1))
+        logits = logits[..., : size[0], : size[1], : size[2]]
         return [logits, *coarse] if self.training else logits

@@ -1,0 +1,112 @@
+"""What the scripts that train the shipped networks share: a bank of tissue maps, the loss, the long loop.
+
+The loop is that of `presimal.training.fit` without epochs: every batch is drawn anew, so there is
+nothing to pass through twice. It keeps a running average of the parameters, stores weights and a
+checkpoint every few minutes, and goes on from the checkpoint when started again.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from torch.nn.functional import adaptive_avg_pool3d, binary_cross_entropy_with_logits
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+
+from presimal import compute, networks
+from presimal.cohort import Cohort
+from presimal.cohort.template import data_folder
+
+SAVE_EVERY = 240  # seconds
+
+
+def bank(kind: str, spacing: float, people: int, where: torch.device, settings: dict) -> tuple[tuple[str, ...], Tensor]:
+    """Names and tissue maps (N, K, X, Y, Z) uint8 of some people, made once and kept in the data folder."""
+    cohort = Cohort(device=where if where.type == "cuda" else "cpu", **settings)
+    names, _ = cohort.tissue_maps([0], kind, spacing)
+    file = data_folder() / "banks" / f"{kind}-{spacing:g}mm-{people}.safetensors"
+    if not file.exists():
+        starts = range(0, people, 20)
+        parts = [cohort.tissue_maps(range(k, min(k + 20, people)), kind, spacing)[1].cpu() for k in starts]
+        file.parent.mkdir(parents=True, exist_ok=True)
+        unfinished = file.with_suffix(".part")
+        save_file({"maps": torch.cat(parts)}, unfinished)
+        unfinished.replace(file)
+    return names, load_file(file)["maps"].clone()  # into memory: a file is read again when memory is short
+
+
+def region_loss(outputs: list[Tensor], y: Tensor) -> Tensor:
+    """Dice and cross-entropy at every level, the coarser ones with half the weight of the next finer.
+
+    `outputs` are the logits (N, R, X, Y, Z) of a UNet in training, `y` the shares of the regions.
+    """
+    total = 0.0
+    for level, logits in enumerate(outputs):
+        logits, target = logits.float(), adaptive_avg_pool3d(y, logits.shape[2:])
+        p = logits.sigmoid()
+        overlap, size = (p * target).sum((2, 3, 4)), (p + target).sum((2, 3, 4))
+        dice = 1 - (2 * overlap + 1) / (size + 1)
+        total = total + 0.5**level * (dice.mean() + binary_cross_entropy_with_logits(logits, target))
+    return total
+
+
+def train_longer(
+    model: nn.Module,
+    draw: Callable[[], tuple[Tensor, Tensor]],
+    loss: Callable[..., Tensor],
+    score: Callable[[nn.Module], dict],
+    out: Path,
+    minutes: float,
+    rate: float,
+    where: torch.device,
+    how: dict,
+) -> None:
+    """Train for some minutes of computing time; `draw` gives a batch, `score` numbers for the header."""
+    model.to(where).train()
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.995))
+    optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=1e-2)
+    checkpoint, spent, step = out.with_suffix(".checkpoint"), 0.0, 0
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True, map_location=where)
+        model.load_state_dict(state["model"])
+        average.load_state_dict(state["average"])
+        optimizer.load_state_dict(state["optimizer"])
+        spent, step = state["spent"], state["step"]
+
+    def keep() -> None:
+        scores = score(average.module)
+        print(f"step {step}: {scores}", flush=True)
+        networks.save(average.module, out, **how, **scores, steps=step, minutes=round(spent / 60, 1), device=where.type)
+        state = {"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
+        unfinished = out.with_suffix(".part")
+        torch.save(state | {"spent": spent, "step": step}, unfinished)
+        unfinished.replace(checkpoint)
+
+    clock = time.process_time if where.type == "cpu" else time.perf_counter
+    started, saved = clock() - spent, spent
+    while (spent := clock() - started) < 60 * minutes:
+        done = spent / (60 * minutes)  # one cycle: up in the first tenth, then down along a cosine
+        cosine = 0.5 * (1 + math.cos(math.pi * max(0.0, (done - 0.1) / 0.9)))
+        for group in optimizer.param_groups:
+            group["lr"] = rate * min(1.0, done / 0.1) * cosine
+        x, y = draw()
+        with compute.autocast(where):
+            outputs = model(x)
+        error = loss(outputs, y)
+        optimizer.zero_grad()
+        if torch.isfinite(error):
+            error.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+            optimizer.step()
+            average.update_parameters(model)
+        step += 1
+        if step % 50 == 0:
+            print(f"step {step}, {spent / 60:.1f} of {minutes:g} min, loss {error.item():.3f}", flush=True)
+        if spent - saved > SAVE_EVERY:
+            saved = spent
+            keep()
+    keep()
+    checkpoint.unlink()

@@ -1,0 +1,139 @@
+"""Seconds of computing to each Dice: the network, loss and optimizer of the 2022 workshop against ours.
+
+    python tests/benchmarks/tumor_segmentation.py --seconds 200
+
+Same patients, same process, one thread, taking turns every few seconds, so that a busy machine disturbs
+both alike. Also the time of one training step per volume, beside MONAI's SegResNet and DynUNet.
+"""
+
+import argparse
+import time
+
+import torch
+from monai.losses import DiceLoss
+from monai.networks.nets import DynUNet, SegResNet
+from monai.networks.nets import UNet as MonaiUNet
+from torch.nn.functional import adaptive_avg_pool3d, binary_cross_entropy_with_logits
+
+from presimal import compute, data, networks
+from presimal.evaluation.segmentation import dice
+from presimal.tumor_segmentation import prepare
+
+WHERE = torch.device("cpu")
+LEVELS = (0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8)
+
+
+class Contender:
+    """A network in training, with its own clock."""
+
+    def __init__(self, name, model, optimizer, loss, fast, change, seconds):
+        self.name, self.model, self.optimizer, self.loss = name, model, optimizer, loss
+        self.fast, self.change, self.seconds = fast, change, seconds
+        self.spent, self.highest, self.curve = 0.0, [g["lr"] for g in optimizer.param_groups][0], []
+
+    def train(self, x, y, until):
+        self.model.train()
+        start = time.process_time() - self.spent
+        while (self.spent := time.process_time() - start) < until:
+            chosen = torch.randint(len(x), (2,))
+            a, b = self.change(x[chosen], y[chosen])
+            if self.fast:
+                done = self.spent / self.seconds
+                for group in self.optimizer.param_groups:
+                    group["lr"] = self.highest * min(1, done / 0.2) * (1 - max(0, (done - 0.2) / 0.8)) + 1e-6
+            with compute.autocast(WHERE) if self.fast else torch.autocast("cpu", enabled=False):
+                outputs = self.model(a)
+            error = self.loss(outputs, b)
+            self.optimizer.zero_grad()
+            error.backward()
+            self.optimizer.step()
+
+    @torch.no_grad()
+    def score(self, x, y):
+        self.model.eval()
+        found = torch.cat([self.model(part).float() > 0 for part in x.split(10)])
+        self.curve.append((self.spent, float(dice(found, y).mean())))
+
+
+def plain(x, y):
+    return x, y
+
+
+def mirrored(x, y):
+    for axis in (2, 3, 4):
+        if torch.rand(()) < 0.5:
+            x, y = x.flip(axis), y.flip(axis)
+    gain = 1 + 0.15 * torch.randn(len(x), 4, 1, 1, 1)
+    return x * gain, y
+
+
+def dice_and_entropy(outputs, y):
+    total = 0
+    for level, z in enumerate(outputs):
+        z, target = z.float(), adaptive_avg_pool3d(y, z.shape[2:])
+        total = total + 0.5**level * (DiceLoss(sigmoid=True, smooth_nr=1, smooth_dr=1)(z, target)
+                                      + binary_cross_entropy_with_logits(z, target))  # fmt: skip
+    return total
+
+
+def contenders(seconds):
+    torch.manual_seed(0)
+    old = MonaiUNet(3, 4, 3, channels=(16, 32, 64, 128, 256), strides=(2, 2, 2, 2), num_res_units=2, act="mish")
+    ours = networks.UNet(4, 3)
+    squared = DiceLoss(sigmoid=True, squared_pred=True, smooth_nr=0, smooth_dr=1e-5)
+    return [
+        Contender("2022 workshop", old, torch.optim.Adam(old.parameters(), 1e-3), squared, False, plain, seconds),
+        Contender("ours", ours, torch.optim.AdamW(ours.parameters(), 4e-3, weight_decay=0.01), dice_and_entropy,
+                  True, mirrored, seconds),
+    ]  # fmt: skip
+
+
+def race(seconds, turns):
+    table = data.tumors()
+    images, labels = data.load(table), data.load(table, "label")
+    x = prepare(images, images[:, 1:2] > 0.1 * images[:, 1:2].amax((2, 3, 4), keepdim=True))
+    y = torch.cat([labels > 0, labels >= 2, labels == 3], 1).float()
+    pad = [0, 8, 0, 0, 0, 8]  # 48 x 48 x 48: the 2022 network needs a multiple of 16
+    x, y = (torch.nn.functional.pad(values, pad) for values in (x, y))
+    train, valid = ((table.split == name).to_numpy() for name in ("train", "valid"))
+    both = contenders(seconds)
+    for turn in range(1, turns + 1):
+        for contender in both:
+            contender.train(x[train], y[train], seconds * turn / turns)
+            contender.score(x[valid], y[valid])
+    for contender in both:
+        print(contender.name + ": " + "  ".join(f"{s:.0f} s {d:.3f}" for s, d in contender.curve))
+    for level in LEVELS:
+        first = [next((s for s, d in c.curve if d >= level), None) for c in both]
+        ratio = f"{first[0] / first[1]:.1f} times sooner" if all(first) else ""
+        print(f"mean Dice {level:.2f}: " + ", ".join(f"{c.name} {'never' if s is None else f'{s:.0f} s'}"
+                                                     for c, s in zip(both, first)), ratio)  # fmt: skip
+
+
+def throughput():
+    """Milliseconds of computing for one training step per volume of 48 x 48 x 48, float32."""
+    models = {
+        "2022 workshop": contenders(1)[0].model, "ours": networks.UNet(4, 3),
+        "SegResNet 8": SegResNet(3, 8, 4, 3, blocks_down=(1, 2, 2, 4), blocks_up=(1, 1, 1)),
+        "DynUNet 16-96": DynUNet(3, 4, 3, [3] * 4, [1, 2, 2, 2], [2] * 3, filters=[16, 32, 64, 96]),
+    }  # fmt: skip
+    x = torch.randn(2, 4, 48, 48, 48)
+    for name, model in models.items():
+        model.train()
+        took = []
+        for _ in range(4):
+            start = time.process_time()
+            outputs = model(x)
+            sum(o.mean() for o in (outputs if isinstance(outputs, list) else [outputs])).backward()
+            took.append(time.process_time() - start)
+        print(f"{name:14s} {1000 * min(took) / 2:5.0f} ms per volume, {sum(p.numel() for p in model.parameters()):9,} parameters")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--seconds", type=float, default=200, help="of computing for each contender")
+    parser.add_argument("--turns", type=int, default=20)
+    wanted = parser.parse_args()
+    torch.set_num_threads(1)
+    throughput()
+    race(wanted.seconds, wanted.turns)

@@ -1,0 +1,49 @@
+"""`presimal strip`: files and folders."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from presimal.cli import main
+from presimal.cohort import Cohort
+
+
+@pytest.fixture(scope="module")
+def head():
+    batch = Cohort(77, rotation=4.0).render([3], "head", 4.0)
+    return nib.Nifti1Image((batch.images[0, 0] * 500).round().numpy().astype(np.int16), batch.affine.numpy())
+
+
+def test_a_folder_goes_on_after_a_bad_scan_and_does_nothing_twice(head, tmp_path, capsys):
+    for name in ("a.nii.gz", "b.nii"):
+        nib.save(head, tmp_path / name)
+    (tmp_path / "broken.nii.gz").write_bytes(b"nothing")
+    assert main(["strip", str(tmp_path)]) == 1
+    said = capsys.readouterr()
+    assert said.out.count(" ml, agreement ") == 2
+    assert said.err.count("\n") == 1 and "broken.nii.gz" in said.err
+    written = {file.name for file in tmp_path.iterdir()}
+    assert {"a_brain.nii.gz", "a_mask.nii.gz", "b_brain.nii.gz", "b_mask.nii.gz"} < written
+    (tmp_path / "broken.nii.gz").unlink()
+    assert main(["strip", str(tmp_path)]) == 0  # all done already
+    assert {file.name for file in tmp_path.iterdir()} == written - {"broken.nii.gz"}
+
+
+def test_where_it_goes(head, tmp_path, capsys):
+    nib.save(head, tmp_path / "a.nii.gz")
+    assert main(["strip", str(tmp_path / "a.nii.gz"), "-o", str(tmp_path / "out" / "brain.nii.gz")]) == 0
+    assert {file.name for file in (tmp_path / "out").iterdir()} == {"brain.nii.gz", "brain_mask.nii.gz"}
+    assert main(["strip", str(tmp_path / "a.nii.gz"), "-o", str(tmp_path / "folder")]) == 0
+    assert {file.name for file in (tmp_path / "folder").iterdir()} == {"a_brain.nii.gz", "a_mask.nii.gz"}
+
+
+def test_bad_use_is_said_in_one_sentence(head, tmp_path, capsys):
+    for name in ("a.nii.gz", "b.nii.gz"):
+        nib.save(head, tmp_path / name)
+    assert main(["strip", str(tmp_path), "-o", str(tmp_path / "one.nii.gz")]) == 2
+    assert "give a folder" in capsys.readouterr().err
+    (tmp_path / "empty").mkdir()
+    assert main(["strip", str(tmp_path / "empty")]) == 2
+    assert "holds no .nii" in capsys.readouterr().err
+    assert main(["strip", str(tmp_path / "none.nii.gz")]) == 1
+    assert "none.nii.gz" in capsys.readouterr().err

@@ -1,0 +1,195 @@
+"""Stripping generated heads whose brain is known, in every orientation that a file may have."""
+
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from presimal.cohort import Cohort
+from presimal.scans import read_scan
+from presimal.skull_stripping import find_brain, prepare, strip
+from presimal.storage import DataError
+
+REAL = Path(os.environ.get("PRESIMAL_REALDATA", Path(__file__).parents[2] / "shared" / "realdata"))
+
+
+@pytest.fixture(scope="module")
+def head():
+    """A generated head at 3 mm and its brain, RAS."""
+    batch = Cohort(77, rotation=4.0).render([3], "head", 3.0)
+    image = (batch.images[0, 0] * 500).round().numpy().astype(np.int16)
+    return nib.Nifti1Image(image, batch.affine.numpy()), nib.Nifti1Image(batch.mask[0].numpy(), batch.affine.numpy())
+
+
+def dice(a, b):
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+def test_the_brain_is_found(head):
+    scan, truth = head
+    volume, affine = torch.from_numpy(scan.get_fdata(dtype=np.float32)), scan.affine
+    found = find_brain(volume, affine)
+    brain = truth.get_fdata() > 0
+    assert dice(found.mask, brain) > 0.95
+    assert found.volume_ml == pytest.approx(brain.sum() * 0.027, rel=0.05)
+    assert 0.9 < found.agreement <= 1
+
+
+ORIENTATIONS = ["RAS", "LAS", "LPS", "RPI", "ASR", "PIL", "SAR", "IPL", "LIA", "SRP"]
+
+
+@pytest.mark.parametrize("axes", ORIENTATIONS)
+def test_mask_and_brain_lie_where_the_scan_lies(head, axes, tmp_path):
+    """Reorienting scan and truth together changes nothing but the order of the voxels."""
+    scan, truth = (
+        image.as_reoriented(
+            nib.orientations.ornt_transform(
+                nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(axes)
+            )
+        )
+        for image in head
+    )
+    file = tmp_path / "scan.nii.gz"
+    nib.save(scan, file)
+    found, brain_file, mask_file = strip(file)
+    for written in (nib.load(brain_file), nib.load(mask_file)):
+        assert written.shape == scan.shape
+        assert np.allclose(written.affine, scan.affine)
+        assert nib.aff2axcodes(written.affine) == tuple(axes)
+    brain = np.asanyarray(nib.load(brain_file).dataobj)
+    mask = np.asanyarray(nib.load(mask_file).dataobj) > 0
+    assert brain.dtype == scan.get_data_dtype() and np.array_equal(mask, found.mask)
+    assert np.array_equal(brain, np.where(mask, scan.dataobj, 0))
+    assert dice(mask, truth.get_fdata() > 0) > 0.95
+
+
+def stored(image, **how):
+    """The same head as another scanner would store it."""
+    values, affine = np.asarray(image.dataobj), image.affine.copy()
+    if "thick" in how:  # every second slice along one axis: voxels of 3 x 3 x 6 mm
+        axis = how["thick"]
+        values = values.take(range(0, values.shape[axis] - 1, 2), axis)
+        affine[:3, axis] *= 2
+    if "odd" in how:  # an odd number of voxels, a corner cut off
+        values = values[1:, :-2, 2:]
+        affine[:3, 3] = nib.affines.apply_affine(affine, [1, 0, 2])
+    if "turned" in how:  # oblique: the whole scanner room turned about two axes
+        turn = nib.eulerangles.euler2mat(0.10, 0.0, 0.15)
+        affine[:3] = turn @ affine[:3]
+    if "four" in how:
+        values = values[..., None]
+    return nib.Nifti1Image(values, affine)
+
+
+@pytest.mark.parametrize("how", [{"thick": 0}, {"thick": 1}, {"thick": 2}, {"odd": 1}, {"turned": 1}, {"four": 1}], ids=str)
+def test_odd_shapes_thick_slices_oblique_and_4d(head, how, tmp_path):
+    scan, truth = (stored(image, **how) for image in head)
+    nib.save(scan, tmp_path / "scan.nii")
+    found, brain_file, mask_file = strip(tmp_path / "scan.nii")
+    assert nib.load(brain_file).shape == nib.load(mask_file).shape == scan.shape
+    assert np.allclose(nib.load(mask_file).affine, scan.affine, atol=1e-5)
+    assert dice(found.mask, truth.get_fdata().reshape(found.mask.shape) > 0) > 0.94
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int16, np.uint16, np.float32, np.float64])
+def test_data_types_and_scaling_are_kept(head, kind, tmp_path):
+    scan, _ = head
+    values = np.clip(scan.get_fdata() / 4, 0, 255).astype(kind)
+    image = nib.Nifti1Image(values, scan.affine)
+    image.header.set_slope_inter(*((2.5, -10) if np.dtype(kind).kind in "iu" else (1, 0)))
+    content = image.to_bytes() if np.dtype(kind).kind == "f" else None
+    if content is None:  # numbers as stored, scaled by the header
+        header = image.header.copy()
+        plain = nib.Nifti1Image(values, scan.affine, header)
+        plain.header.set_slope_inter(1, 0)
+        content = bytearray(plain.to_bytes())
+        content[112:120] = np.array([2.5, -10], "<f4").tobytes()  # scl_slope, scl_inter
+    (tmp_path / "scan.nii").write_bytes(bytes(content))
+    found, brain_file, _ = strip(tmp_path / "scan.nii")
+    before, after = nib.load(tmp_path / "scan.nii"), nib.load(brain_file)
+    assert after.get_data_dtype() == before.get_data_dtype() == np.dtype(kind)
+    assert np.array_equal(np.asarray(after.dataobj)[found.mask], np.asarray(before.dataobj)[found.mask])
+    assert np.abs(np.asarray(after.dataobj)[~found.mask]).max() <= (0 if np.dtype(kind).kind == "f" else 1.25)
+
+
+def test_one_piece_without_holes(head):
+    from scipy import ndimage
+
+    scan, _ = head
+    mask = find_brain(torch.from_numpy(scan.get_fdata(dtype=np.float32)), scan.affine).mask
+    assert ndimage.label(mask)[1] == 1
+    assert ndimage.label(~np.pad(mask, 1))[1] == 1
+
+
+def test_the_scale_of_the_intensities_does_not_matter(head):
+    scan, _ = head
+    x = torch.from_numpy(scan.get_fdata(dtype=np.float32))[None, None]
+    assert torch.allclose(prepare(x), prepare(x * 37.0), atol=1e-5)
+    assert 0 <= prepare(x).min() and prepare(x).max() <= 1.5
+
+
+def test_nothing_is_overwritten(head, tmp_path):
+    nib.save(head[0], tmp_path / "scan.nii.gz")
+    (tmp_path / "scan_mask.nii.gz").write_bytes(b"mine")
+    with pytest.raises(DataError, match="nothing is overwritten"):
+        strip(tmp_path / "scan.nii.gz")
+    assert (tmp_path / "scan_mask.nii.gz").read_bytes() == b"mine"
+    assert not (tmp_path / "scan_brain.nii.gz").exists()
+
+
+def noise(shape=(60, 70, 60)):
+    return np.random.default_rng(0).normal(100, 20, shape).astype(np.float32)
+
+
+def ball():
+    grid = np.indices((60, 60, 60)) - 30
+    return (np.sqrt((grid**2).sum(0)) < 8).astype(np.float32) * 100 + np.random.default_rng(0).random((60, 60, 60))
+
+
+NO_HEADS = {
+    "noise": (noise(), "head"),
+    "a small ball": (ball(), "head"),
+    "NaN": (np.where(np.indices((60, 70, 60))[0] == 3, np.nan, noise()), "NaN"),
+    "constant": (np.full((60, 70, 60), 3.0, np.float32), "one value"),
+    "a slice": (noise((60, 70, 1)), "not one volume"),
+    "two volumes": (noise((30, 35, 30, 2)), "not one volume"),
+}
+
+
+@pytest.mark.parametrize("case", NO_HEADS)
+def test_what_is_no_head_is_refused_in_one_sentence(case, tmp_path):
+    values, said = NO_HEADS[case]
+    file = tmp_path / "scan.nii.gz"
+    nib.save(nib.Nifti1Image(values, np.diag([3.0, 3, 3, 1])), file)
+    with pytest.raises(DataError, match=said) as refused:
+        strip(file)
+    assert str(file) in str(refused.value) and "\n" not in str(refused.value)
+    assert os.listdir(tmp_path) == ["scan.nii.gz"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", None], ids=["empty", "text", "missing"])
+def test_what_is_no_file_is_refused(content, tmp_path):
+    if content is not None:
+        (tmp_path / "scan.nii.gz").write_bytes(content)
+    with pytest.raises(DataError):
+        strip(tmp_path / "scan.nii.gz")
+
+
+@pytest.mark.skipif(not (REAL / "head_t1.nii.gz").exists(), reason="the real head is not here")
+def test_a_real_head():
+    """Without a reference: a plausible volume, one answer for the head however it is seen."""
+    volume, affine = read_scan(REAL / "head_t1.nii.gz")
+    found = find_brain(volume, affine)
+    assert 1300 < found.volume_ml < 1750 and found.agreement > 0.95
+    top = float(volume.max())
+    others = {
+        "inverted": torch.where(volume > 0.06 * top, (1.1 * top - volume).clamp(min=0), volume),
+        "thick slices": torch.nn.functional.interpolate(
+            torch.nn.functional.avg_pool3d(volume[None, None], (1, 5, 1)), volume.shape, mode="trilinear"
+        )[0, 0],
+    }
+    for name, other in others.items():
+        assert dice(find_brain(other, affine).mask, found.mask) > 0.93, name

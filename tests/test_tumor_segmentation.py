@@ -1,0 +1,155 @@
+"""Segmenting generated gliomas from files, as a user would; and what is refused."""
+
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+
+from presimal.cli import main
+from presimal.cohort import Cohort
+from presimal.scans import read_scan
+from presimal.storage import DataError
+from presimal.tumor_segmentation import REGIONS, find_tumor, prepare, segment
+
+REAL = Path(os.environ.get("PRESIMAL_REALDATA", Path(__file__).parents[2] / "shared" / "realdata")) / "glioma"
+NAMES = ("flair", "t1", "t1gd", "t2")
+
+
+@pytest.fixture(scope="module")
+def patient():
+    """A generated glioma at 2 mm: images (4, X, Y, Z) without skull, labels, affine."""
+    batch = Cohort(55).render([4], "tumor", 2.0, NAMES)
+    images = (batch.images[0] * batch.mask[0] * 1000).round().numpy().astype(np.int16)
+    return images, batch.labels[0].numpy(), batch.affine.numpy()
+
+
+@pytest.fixture
+def files(patient, tmp_path):
+    images, _, affine = patient
+    for name, image in zip(NAMES, images):
+        nib.save(nib.Nifti1Image(image, affine), tmp_path / f"{name}.nii.gz")
+    return [tmp_path / f"{name}.nii.gz" for name in NAMES]
+
+
+def dice(a, b):
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+def test_the_regions_are_found_and_written_with_the_affine_of_the_scan(patient, files, tmp_path):
+    _, labels, affine = patient
+    found = segment(files, tmp_path / "out.nii.gz")
+    for region, low in ((0, 0.8), (1, 0.7)):
+        assert dice(found.labels > region, labels > region) > low
+    written = nib.load(tmp_path / "out.nii.gz")
+    assert np.allclose(written.affine, affine) and written.get_data_dtype() == np.uint8
+    assert np.array_equal(np.asarray(written.dataobj), found.labels)
+    assert set(np.unique(found.labels)) <= {0, 1, 2, 3}
+    assert found.volumes_ml[REGIONS[0]] == pytest.approx((found.labels > 0).sum() * 0.008)
+    assert list(found.volumes_ml.values()) == sorted(found.volumes_ml.values(), reverse=True)  # nested
+
+
+def test_one_file_with_four_volumes_is_the_same(patient, files, tmp_path):
+    images, _, affine = patient
+    nib.save(nib.Nifti1Image(np.moveaxis(images, 0, -1), affine), tmp_path / "all.nii.gz")
+    one = segment(tmp_path / "all.nii.gz", tmp_path / "out.nii.gz")
+    assert np.array_equal(one.labels, segment(files).labels)
+    assert nib.load(tmp_path / "out.nii.gz").shape == images.shape[1:]
+
+
+@pytest.mark.parametrize("axes", ["LPS", "RPI", "ASR", "PIL"])
+def test_the_orientation_of_the_files_does_not_matter(patient, files, axes):
+    images, _, affine = patient
+    to = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(axes))
+    turned = [nib.Nifti1Image(image, affine).as_reoriented(to) for image in images]
+    found = find_tumor(torch.tensor(np.stack([t.get_fdata(dtype=np.float32) for t in turned])), turned[0].affine)
+    back = nib.Nifti1Image(found.labels, turned[0].affine).as_reoriented(
+        nib.orientations.ornt_transform(nib.orientations.axcodes2ornt(axes), nib.orientations.axcodes2ornt("RAS"))
+    )
+    assert dice(np.asarray(back.dataobj) > 0, segment(files).labels > 0) > 0.98
+
+
+def test_scale_offset_and_background_of_the_intensities_do_not_matter(patient):
+    images, _, affine = patient
+    images = torch.tensor(images, dtype=torch.float32)
+    other = images * torch.tensor([0.01, 3.0, 1.0, 40.0]).view(4, 1, 1, 1) - 7
+    assert dice(find_tumor(images, affine).labels > 0, find_tumor(other, affine).labels > 0) > 0.97
+
+
+def test_prepare_gives_zero_mean_and_unit_spread_in_the_brain():
+    generator = torch.Generator().manual_seed(0)
+    x = 5 + 3 * torch.randn(2, 4, 20, 20, 20, generator=generator)
+    brain = (torch.rand(2, 1, 20, 20, 20, generator=generator) > 0.4).float()
+    z = prepare(x, brain)
+    values = z.movedim(1, 0)[:, brain[:, 0] > 0]
+    assert values.mean() == pytest.approx(0, abs=0.02) and values.std() == pytest.approx(1, abs=0.03)
+    assert (z * (1 - brain) == 0).all()
+    x[0, 0, 0, 0, :5] = 1e4  # bright vessels
+    assert prepare(x, brain)[0, 1:].std() == pytest.approx(float(z[0, 1:].std()), rel=1e-3)
+    kept = brain[0, 0].bool() & (x[0, 0] < 1e3)
+    assert prepare(x, brain)[0, 0][kept].std() == pytest.approx(1, abs=0.1)
+
+
+def spoil(name, images, affine, tmp_path, files):
+    """Files with one fault, and a word of the sentence that must come."""
+    if name == "two files":
+        return files[:2], "four are needed"
+    if name == "wrong order":
+        return [files[3], files[2], files[1], files[0]], "in this order"
+    if name == "three volumes":
+        nib.save(nib.Nifti1Image(np.moveaxis(images[:3], 0, -1), affine), tmp_path / "x.nii.gz")
+        return tmp_path / "x.nii.gz", "not (X, Y, Z, 4)"
+    if name == "missing":
+        return [*files[:3], tmp_path / "none.nii.gz"], "none.nii.gz"
+    image, place = images[3].astype(np.float32), affine.copy()
+    if name == "another shape":
+        image = image[2:]
+    if name == "another place":
+        place[0, 3] += 8
+    if name == "NaN":
+        image[10, 10, 10] = np.nan
+    if name == "labels":
+        image = (image > 0).astype(np.float32) * 2
+    if name == "constant":
+        image[:] = 4
+    nib.save(nib.Nifti1Image(image, place), files[3])
+    return files, {"another shape": "another grid", "another place": "another grid", "NaN": "NaN",
+                   "labels": "labels", "constant": "one value"}[name]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "fault",
+    ["two files", "wrong order", "three volumes", "missing", "another shape", "another place", "NaN", "labels", "constant"],
+)
+def test_bad_input_is_refused_in_one_sentence(fault, patient, files, tmp_path):
+    scans, said = spoil(fault, patient[0], patient[2], tmp_path, files)
+    with pytest.raises(DataError) as refused:
+        segment(scans, tmp_path / "out.nii.gz")
+    assert said in str(refused.value) and "\n" not in str(refused.value)
+    assert not (tmp_path / "out.nii.gz").exists()
+
+
+def test_a_head_with_its_skull_is_sent_to_strip():
+    batch = Cohort(3).render([0], "head", 4.0, NAMES)
+    with pytest.raises(DataError, match="presimal strip"):
+        find_tumor(batch.images[0], batch.affine.numpy())
+
+
+def test_the_command(files, tmp_path, capsys):
+    out = tmp_path / "labels.nii.gz"
+    assert main(["segment", *map(str, files), "-o", str(out)]) == 0
+    said = capsys.readouterr().out
+    assert all(region in said for region in REGIONS) and "Not for clinical use" in said
+    assert main(["segment", *map(str, files), "-o", str(out)]) == 2  # never overwritten
+    assert "nothing is overwritten" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not REAL.exists(), reason="the real glioma is not here")
+def test_a_real_glioma():
+    """A lower-grade glioma: found in one piece, hardly enhancing; no reference exists."""
+    read = [read_scan(REAL / f"{name}.nii.gz") for name in NAMES]
+    found = find_tumor(torch.stack([volume for volume, _ in read]), read[0][1])
+    whole, core, enhancing = found.volumes_ml.values()
+    assert 15 < whole < 70 and enhancing < 0.2 * whole
