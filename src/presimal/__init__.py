@@ -13,6 +13,7 @@ Read the modules from top to bottom of this list; each imports only from those a
     scans       one's own scans: onto the grid of a network, and back
     networks/   the networks that notebooks have built first, and their weights
     training    the seven steps of training, once
+    radiomics   numbers that describe a region of an image
     evaluation/ how good is it, and how sure are we?
     skull_stripping, tumor_segmentation  the shipped networks, for one's own scans
     figures     pictures drawn in more than one notebook, and their common style

@@ -4,6 +4,8 @@
     calibration    does 0.8 mean eight in ten, and which cases should a human see?
     intervals      resampling over people: the interval that belongs to every score
     segmentation   overlap, boundary and volume of masks, case by case
+    agreement      do two measurements of the same people agree?
+    survival       how good is a prediction, when some people are still alive at the end?
 """
 
 from .age import AgeBias, conformal_half_width

@@ -1,0 +1,158 @@
+"""Scores of survival against torchsurv, scikit-learn, counting, and the truth of a simulation."""
+
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import roc_auc_score
+from torchsurv.metrics.cindex import ConcordanceIndex
+from torchsurv.stats.ipcw import get_ipcw
+from torchsurv.stats.kaplan_meier import KaplanMeierEstimator
+
+from presimal.evaluation.survival import calibration, concordance_draws, dead_by, interval_of, net_benefit
+
+
+def simulated(n, seed=0, censored_until=3.0):
+    """Exponential survival with hazard exp(x), uniform censoring: time, died, x, and the true survival."""
+    random = np.random.default_rng(seed)
+    x = random.normal(size=n)
+    survival = random.exponential(np.exp(-x))
+    followed = random.uniform(0.05, censored_until, n)
+    return np.minimum(survival, followed), survival <= followed, x, survival
+
+
+def test_concordance_agrees_with_torchsurv_weighted_and_truncated():
+    time, died, x, _ = simulated(150)
+    risk = np.round(x + np.random.default_rng(1).normal(size=150), 1)  # with ties
+    event, t = torch.from_numpy(died), torch.from_numpy(time).float()
+    theirs = ConcordanceIndex()(
+        torch.from_numpy(risk).float(), event, t, weight=get_ipcw(event, t), tmax=torch.tensor(2.0)
+    )
+    assert concordance_draws(risk, time, died, 2.0, repeats=1)[0] == pytest.approx(float(theirs), abs=1e-4)
+
+
+def test_concordance_of_the_uncensored_does_not_change_with_censoring():
+    time, died, x, survival = simulated(1200, censored_until=2.5)
+    free = concordance_draws(x, survival, np.ones(1200), 1.5, repeats=1)[0]
+    weighted = concordance_draws(x, time, died, 1.5, repeats=1)[0]
+    assert weighted == pytest.approx(free, abs=0.015)
+
+
+def test_a_resample_is_the_concordance_of_the_people_in_it():
+    time, died, x, survival = simulated(60)
+    draws = concordance_draws(x, survival, np.ones(60), 99.0, repeats=3, seed=5)
+    counts = np.random.default_rng(5).multinomial(60, np.full(60, 1 / 60), size=3)
+    for draw, count in zip(draws[1:], counts):
+        again = np.repeat(np.arange(60), count)
+        assert draw == pytest.approx(concordance_draws(x[again], survival[again], np.ones(60), 99.0, 1)[0])
+
+
+def test_the_interval_covers_the_truth_about_as_often_as_it_says():
+    _, _, x, survival = simulated(2500, seed=99)
+    truth = concordance_draws(x, survival, np.ones(2500), 99.0, 1)[0]
+    covered = 0
+    for seed in range(40):
+        time, died, x, survival = simulated(100, seed)
+        found = interval_of(concordance_draws(x, survival, np.ones(100), 99.0, 200))
+        covered += found.low <= truth <= found.high
+    assert 34 <= covered <= 40
+
+
+def test_the_same_seed_pairs_two_models():
+    time, died, x, _ = simulated(200)
+    one = concordance_draws(x, time, died, 2.0, 100)
+    assert np.ptp(one - concordance_draws(2 * x + 1, time, died, 2.0, 100)) == 0
+    noisy = concordance_draws(x + 0.3 * np.random.default_rng(2).normal(size=200), time, died, 2.0, 100)
+    assert np.std(one - noisy) < np.std(one)
+
+
+def test_concordance_refuses_what_has_no_pair():
+    with pytest.raises(ValueError, match="No pair"):
+        concordance_draws([1, 2], [3.0, 4.0], [0, 0], 9.0)
+    with pytest.raises(ValueError, match="one entry per person"):
+        concordance_draws([1, 2, 3], [3.0, 4.0], [1, 0], 9.0)
+
+
+def test_dead_by_agrees_with_kaplan_meier_of_torchsurv_and_with_the_truth():
+    time, died, _, survival = simulated(400)
+    km = KaplanMeierEstimator()
+    km(torch.from_numpy(died), torch.from_numpy(time))
+    found = dead_by(time, died, 1.0)
+    assert found.value == pytest.approx(1 - float(km.predict(torch.tensor([1.0], dtype=torch.float64))[0]), abs=1e-6)
+    assert found.low < (survival <= 1).mean() < found.high
+
+
+def test_dead_by_has_the_log_log_interval_of_a_proportion_without_censoring():
+    # Without censoring Greenwood's variance of S is S(1-S)/n, on the log-log scale (1-S)/(n S log(S)²).
+    time = np.arange(1, 101.0)
+    found = dead_by(time, np.ones(100), 30.5)
+    s = 0.7
+    half = 1.959964 * np.sqrt((1 - s) / (100 * s)) / abs(np.log(s))
+    assert found == pytest.approx((0.3, 1 - s ** np.exp(-half), 1 - s ** np.exp(half)), abs=1e-6)
+
+
+def test_dead_by_when_nobody_or_everybody_has_died():
+    with warnings.catch_warnings(action="error"):
+        assert dead_by(np.array([5.0, 6.0]), np.array([1, 1]), 1.0) == (0, 0, 0)
+        assert dead_by(np.array([5.0, 6.0]), np.array([1, 1]), 9.0) == (1, 1, 1)
+
+
+def test_true_probabilities_are_calibrated_and_exaggerated_ones_are_not():
+    time, died, x, _ = simulated(6000)
+    truth = 1 - np.exp(-np.exp(x))  # to die by time 1
+    for predicted, observed in calibration(truth, time, died, 1.0):
+        assert predicted == pytest.approx(observed.value, abs=0.04)
+    first, *_, last = calibration(1 - np.exp(-np.exp(2 * x)), time, died, 1.0)
+    assert first[0] < first[1].low and last[0] > last[1].high
+
+
+def test_calibration_counts_deaths_where_nobody_is_censored():
+    time, predicted = np.arange(1.0, 21.0), np.repeat([0.9, 0.1], 10)
+    (low, few), (high, many) = calibration(predicted, time, np.ones(20), 8.0, groups=2)
+    assert (low, high) == pytest.approx((0.1, 0.9))
+    assert (few.value, many.value) == pytest.approx((0.0, 0.8))
+
+
+def test_net_benefit_is_true_less_weighted_false_positives():
+    time, _, x, survival = simulated(500)
+    predicted, dead = 1 / (1 + np.exp(-x)), survival <= 1
+    for threshold in (0.1, 0.4, 0.8):
+        called = predicted >= threshold
+        by_counting = ((called & dead).sum() - (called & ~dead).sum() * threshold / (1 - threshold)) / 500
+        assert net_benefit(predicted, survival, np.ones(500), 1.0, threshold)[0] == pytest.approx(by_counting)
+
+
+def test_net_benefit_with_censoring_is_near_that_without():
+    time, died, x, survival = simulated(8000)
+    predicted, thresholds = 1 - np.exp(-np.exp(x)), np.array([0.2, 0.5, 0.7])
+    free = net_benefit(predicted, survival, np.ones(8000), 1.0, thresholds)
+    assert net_benefit(predicted, time, died, 1.0, thresholds) == pytest.approx(free, abs=0.02)
+
+
+def test_treating_nobody_has_no_benefit_and_treating_all_that_of_the_prevalence():
+    _, _, _, survival = simulated(300)
+    dead = (survival <= 1).mean()
+    assert net_benefit(np.zeros(300), survival, np.ones(300), 1.0, [0.3])[0] == 0
+    assert net_benefit(np.ones(300), survival, np.ones(300), 1.0, [0.0, dead]) == pytest.approx([dead, 0])
+
+
+def test_concordance_of_a_yes_or_no_outcome_is_the_area_under_the_curve():
+    random = np.random.default_rng(3)
+    dead, score = random.random(120) < 0.4, random.normal(size=120)
+    time = np.where(dead, 1.0, 2.0)
+    assert concordance_draws(score, time, dead, 1.5, 1)[0] == pytest.approx(roc_auc_score(dead, score))
+
+
+@pytest.mark.parametrize(
+    "call, says",
+    [
+        (lambda: calibration([0.1, 1.2], [1, 2], [1, 1], 1), "between 0 and 1"),
+        (lambda: calibration([0.1, 0.2], [1, 2], [1, 1], 1, groups=3), "do not make 3 groups"),
+        (lambda: net_benefit([0.1], [1], [1], 1, [1.0]), "below 1"),
+        (lambda: dead_by([], [], 1), "one entry per person"),
+    ],
+)
+def test_refuses_in_one_sentence(call, says):
+    with pytest.raises(ValueError, match=says):
+        call()
