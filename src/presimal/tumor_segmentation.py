@@ -28,6 +28,8 @@ CONTRASTS = ("FLAIR", "T1", "T1Gd", "T2")
 REGIONS = ("whole tumor", "tumor core", "enhancing tumor")  # nested, as the network gives them
 MARGIN_MM = 10.0  # round the brain
 SMALLEST_ML, LARGEST_ML = 400.0, 2300.0  # of the brain
+LEAST_GAIN = 0.75  # standard deviations by which T1Gd must exceed T1 in what is called enhancing
+LEAST_ENHANCING_ML = 0.5  # less than this in all is called none
 LEAST_PIECE_ML = 1.0  # smaller separate pieces of whole tumor are not reported
 
 
@@ -100,7 +102,10 @@ def find_tumor(
     box = _box_round(brain, affine)
     x = torch.stack([to_box(image, affine, box) for image in images])[None]
     inside = (to_box(brain.float(), affine, box) > 0.5)[None, None]
-    mean = _shares(model, prepare(x, inside).to(where), where) * inside[0]
+    x = prepare(x, inside)
+    mean = _shares(model, x.to(where), where) * inside[0]
+    # What takes up no gadolinium does not enhance, whatever the network says.
+    mean[2] *= x[0, 2] - x[0, 1] > LEAST_GAIN
     shares = torch.stack([from_box(share, box, affine, tuple(brain.shape)) for share in mean]) * brain
     labels = _labels(shares.numpy(), abs(np.linalg.det(affine[:3, :3])) / 1000)
     ml = abs(np.linalg.det(affine[:3, :3])) / 1000
@@ -118,6 +123,7 @@ def _shares(model: nn.Module, x: Tensor, where: torch.device) -> Tensor:
 
 def _labels(shares: np.ndarray, voxel_ml: float) -> np.ndarray:
     whole, core, enhancing = shares > 0.5
+    enhancing = enhancing & (enhancing.sum() * voxel_ml >= LEAST_ENHANCING_ML)
     pieces, count = ndimage.label(whole)
     if count > 1:
         sizes = np.bincount(pieces.ravel()) * voxel_ml
