@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 CONDA_NAME = {"torch": "pytorch"}
 IMPORT_NAME = {"scikit-image": "skimage", "scikit-learn": "sklearn", "pillow": "PIL", "ipython": "IPython", "pytorch": "torch"}
-OURS = {"presimal"} | {file.stem for file in (ROOT / "tests").glob("*.py")}
+OURS = {"presimal"} | {file.stem for folder in ("tests", "scripts") for file in (ROOT / folder).glob("*.py")}
 
 
 def requirements_of_pip() -> dict[str, str]:
