@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from presimal.storage import write
 
-CELL_SECONDS = 300  # as in the tests
+CELL_SECONDS = 600  # as in the tests
 TAKE_AWAY = "take-away:"
 
 
