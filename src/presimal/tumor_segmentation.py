@@ -150,7 +150,9 @@ def _brain_of(images: Tensor, affine: np.ndarray, name: str) -> tuple[Tensor, Te
     faces = torch.cat([images.movedim(axis, 1)[:, [0, -1]].flatten(1) for axis in (1, 2, 3)], 1)
     background = faces.median(1).values.view(-1, 1, 1, 1)
     images = images - background
-    tiny = 1e-3 * images.flatten(1).abs().amax(1).view(-1, 1, 1, 1)
+    # A stripped scan has a constant background; one that is not constant is noise, seen on the faces too.
+    noise = 10 * (faces - background.flatten(1)).abs().median(1).values
+    tiny = torch.maximum(1e-3 * images.flatten(1).abs().amax(1), noise).view(-1, 1, 1, 1)
     inside = (images.abs() > tiny).any(0).numpy()
     ml = abs(np.linalg.det(affine[:3, :3])) / 1000
     if inside.sum() * ml > LARGEST_ML:
