@@ -132,6 +132,16 @@ def read(file: Path | str) -> tuple[np.ndarray, np.ndarray]:
     return values, image.affine
 
 
+def check_geometry(file: Path | str, affine: np.ndarray) -> None:
+    """Raises DataError if an affine, voxel to RAS mm, has no inverse or a voxel size outside VOXEL_MM."""
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        refuse(file, "has an affine that cannot be inverted", "set the orientation in its header")
+    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    if spacing.min() < VOXEL_MM[0] or spacing.max() > VOXEL_MM[1]:
+        shown = " x ".join(f"{length:.3g}" for length in spacing)
+        refuse(file, f"has voxels of {shown} mm", "correct the unit in its header to millimetres")
+
+
 def _read_image(file: str, channels: int) -> tuple[np.ndarray, np.ndarray]:
     values, affine = read(file)
     if channels == 1 and values.ndim == 4 and values.shape[3] == 1:
@@ -154,12 +164,7 @@ def _read_image(file: str, channels: int) -> tuple[np.ndarray, np.ndarray]:
         if volume.min() == volume.max():
             which = f"modality {channel}" if channels > 1 else "the volume"
             refuse(file, f"{which} has one value everywhere", "export it again or leave it out")
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        refuse(file, "has an affine that cannot be inverted", "set the orientation in its header")
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    if spacing.min() < VOXEL_MM[0] or spacing.max() > VOXEL_MM[1]:
-        shown = " x ".join(f"{length:.3g}" for length in spacing)
-        refuse(file, f"has voxels of {shown} mm", "correct the unit in its header to millimetres")
+    check_geometry(file, affine)
     return values, affine
 
 

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from presimal.checks import VOXEL_MM, read, refuse
+from presimal.checks import check_geometry, read, refuse
 from presimal.storage import write
 
 
@@ -51,12 +51,7 @@ def read_scan(file: Path | str) -> tuple[torch.Tensor, np.ndarray]:
         refuse(file, "holds NaN or infinite voxels", "repair the export")
     if values.min() == values.max():
         refuse(file, "has one value everywhere", "export it again")
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        refuse(file, "has an affine that cannot be inverted", "set the orientation in its header")
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
-    if spacing.min() < VOXEL_MM[0] or spacing.max() > VOXEL_MM[1]:
-        shown = " x ".join(f"{length:.3g}" for length in spacing)
-        refuse(file, f"has voxels of {shown} mm", "correct the unit in its header to millimetres")
+    check_geometry(file, affine)
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)), affine
 
 
