@@ -1,10 +1,11 @@
-"""What the scripts that train the shipped networks share: a bank of tissue maps, the loss, the long loop.
+"""What the scripts that train the shipped networks share: options, a bank of tissue maps, the loss, the long loop.
 
 The loop is that of `presimal.training.fit` without epochs: every batch is drawn anew, so there is
 nothing to pass through twice. It keeps a running average of the parameters, stores weights and a
 checkpoint every few minutes, and goes on from the checkpoint when started again.
 """
 
+import argparse
 import math
 import time
 from collections.abc import Callable
@@ -21,6 +22,28 @@ from presimal.cohort import Cohort
 from presimal.cohort.template import data_folder
 
 SAVE_EVERY = 240  # seconds
+
+
+def options(description: str, people: int, batch: int) -> argparse.Namespace:
+    """What may be said on the command line of a training script."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--minutes", type=float, default=40.0, help="of computing time")
+    parser.add_argument("--people", type=int, default=people, help="whose tissue maps are made")
+    parser.add_argument("--batch", type=int, default=batch)
+    parser.add_argument("--rate", type=float, default=3e-3, help="largest learning rate")
+    parser.add_argument("--widths", type=int, nargs="+", default=[24, 48, 96, 128])
+    parser.add_argument("--start", type=Path, help="weights to begin with, as far as they fit")
+    parser.add_argument("--out", type=Path, required=True)
+    return parser.parse_args()
+
+
+def begin_with(model: nn.Module, file: Path) -> None:
+    """Take over the parameters of a weights file whose names and shapes are those of the model."""
+    own = model.state_dict()
+    given = {name: value.float() for name, value in load_file(file).items()}
+    fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
+    print(f"beginning with {len(fitting)} of {len(own)} tensors of {file}", flush=True)
+    model.load_state_dict(own | fitting)
 
 
 def bank(kind: str, spacing: float, people: int, where: torch.device, settings: dict) -> tuple[tuple[str, ...], Tensor]:

@@ -6,11 +6,8 @@ Tissue maps of some hundred heads are made once; every step draws new contrasts,
 view (presimal.cohort.randomisation). The last 40 heads are kept for the score that is stored.
 """
 
-import argparse
-from pathlib import Path
-
 import torch
-from longer_training import bank, region_loss, train_longer
+from longer_training import bank, begin_with, options, region_loss, train_longer
 
 from presimal import compute, networks
 from presimal.cohort.randomisation import randomise
@@ -21,29 +18,18 @@ PEOPLE = {"seed": 101, "rotation": 14.0, "shift": 10.0, "size": 0.05, "warp": 1.
 HELD_OUT = 40
 
 
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=40.0, help="of computing time")
-    parser.add_argument("--people", type=int, default=300)
-    parser.add_argument("--batch", type=int, default=4)
-    parser.add_argument("--rate", type=float, default=3e-3, help="largest learning rate")
-    parser.add_argument("--widths", type=int, nargs="+", default=[24, 48, 96, 128])
-    parser.add_argument("--out", type=Path, required=True)
-    return parser.parse_args()
-
-
 def main() -> None:
-    wanted = parse()
+    wanted = options(__doc__.splitlines()[0], people=300, batch=4)
     where = compute.device()
     names, maps = bank("head", SPACING, wanted.people, where, PEOPLE)
-    train, kept, brain = maps[:-HELD_OUT], maps[-HELD_OUT:], names.index("mask")
+    train, kept = maps[:-HELD_OUT], maps[-HELD_OUT:]
     compute.seed_everything(1)
     generator = torch.Generator(where).manual_seed(1)
 
     def draw():
         chosen = torch.randint(len(train), (wanted.batch,))
         images, shares = randomise(names, train[chosen].to(where), SPACING, generator)
-        return prepare(images), shares[:, [brain]]
+        return prepare(images), shares
 
     @torch.no_grad()
     def score(model):
@@ -53,7 +39,7 @@ def main() -> None:
             images, shares = randomise(names, kept[start : start + 4].to(where), SPACING, fixed)
             with compute.autocast(where):
                 p = model(prepare(images)).float()[:, 0] > 0
-            truth = shares[:, brain] > 0.5
+            truth = shares[:, 0] > 0.5
             found.append(2 * (p & truth).flatten(1).sum(1) / (p.flatten(1).sum(1) + truth.flatten(1).sum(1)))
         return {"held_out_dice": round(float(torch.cat(found).mean()), 4)}
 
@@ -61,7 +47,9 @@ def main() -> None:
         "task": "brain mask of a whole head, any contrast", "spacing_mm": SPACING, "people": len(train),
         "batch": wanted.batch, "data": "generated heads, presimal.cohort", "script": "scripts/train_skull_stripping.py",
     }  # fmt: skip
-    model = networks.UNet(1, 1, tuple(wanted.widths))
+    model = networks.UNet(1, 1, tuple(wanted.widths), sharp=8)
+    if wanted.start:
+        begin_with(model, wanted.start)
     train_longer(model, draw, region_loss, score, wanted.out, wanted.minutes, wanted.rate, where, how)
 
 

@@ -6,12 +6,9 @@ Tissue maps of some hundred people with gliomas are made once; every step draws 
 and errors of skull stripping. The last 30 people are kept for the score that is stored.
 """
 
-import argparse
-from pathlib import Path
-
 import torch
 import torch.nn.functional as F
-from longer_training import bank, region_loss, train_longer
+from longer_training import bank, begin_with, options, region_loss, train_longer
 
 from presimal import compute, networks
 from presimal.cohort.randomisation import Randomisation, randomise
@@ -22,19 +19,9 @@ PEOPLE = {"seed": 202, "rotation": 7.0, "shift": 4.0, "size": 0.05, "warp": 1.1,
 HELD_OUT = 30
 CONTRASTS = ("flair", "t1", "t1gd", "t2")
 HOW = Randomisation(
-    invented=0, jitter=0.12, bias=0.3, thick=0.4, slice_mm=6, noise=0.06, gamma=0.2, cut=0, defaced=0, stripped=0
-)
-
-
-def parse() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--minutes", type=float, default=40.0, help="of computing time")
-    parser.add_argument("--people", type=int, default=430)
-    parser.add_argument("--batch", type=int, default=2)
-    parser.add_argument("--rate", type=float, default=3e-3, help="largest learning rate")
-    parser.add_argument("--widths", type=int, nargs="+", default=[24, 48, 96, 128])
-    parser.add_argument("--out", type=Path, required=True)
-    return parser.parse_args()
+    invented=0, jitter=0.12, turn=6, stretch=0.05, bend=2, bias=0.3, thick=0.4, slice_mm=6, noise=0.06, gamma=0.2,
+    cut=0, defaced=0, stripped=0,
+)  # fmt: skip
 
 
 def stripped(mask: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
@@ -47,16 +34,15 @@ def stripped(mask: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
 
 def examples(names, maps, generator) -> tuple[torch.Tensor, torch.Tensor]:
     """Network inputs (N, 4, X, Y, Z) and the shares of whole tumor, core and enhancing part."""
-    images, shares = randomise(names, maps, SPACING, generator, CONTRASTS, HOW)
-    tissue = dict(zip(names, shares.unbind(1)))
-    core = tissue["core"] + tissue["enhancing"]
-    regions = torch.stack([core + tissue["edema"], core, tissue["enhancing"]], 1).clamp(0, 1)
-    brain = stripped(tissue["mask"][:, None], generator)
+    images, shares = randomise(names, maps, SPACING, generator, CONTRASTS, HOW, ("mask", "edema", "core", "enhancing"))
+    mask, edema, core, enhancing = shares.split(1, 1)
+    regions = torch.cat([core + enhancing + edema, core + enhancing, enhancing], 1).clamp(0, 1)
+    brain = stripped(mask, generator)
     return prepare(images, brain), regions
 
 
 def main() -> None:
-    wanted = parse()
+    wanted = options(__doc__.splitlines()[0], people=430, batch=2)
     where = compute.device()
     names, maps = bank("tumor", SPACING, wanted.people, where, PEOPLE)
     train, kept = maps[:-HELD_OUT], maps[-HELD_OUT:]
@@ -86,6 +72,8 @@ def main() -> None:
         "data": "generated gliomas, presimal.cohort", "script": "scripts/train_tumor_segmentation.py",
     }  # fmt: skip
     model = networks.UNet(4, 3, tuple(wanted.widths), sharp=8)
+    if wanted.start:
+        begin_with(model, wanted.start)
     train_longer(model, draw, region_loss, score, wanted.out, wanted.minutes, wanted.rate, where, how)
 
 

@@ -2,14 +2,16 @@
 
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from presimal.cohort import Cohort
-from presimal.cohort.randomisation import Randomisation, randomise
+from presimal.cohort.randomisation import Randomisation, _rotation, _thin_bone, randomise
 
 SPACING = 6.0
 PLAIN = Randomisation(
-    invented=0, jitter=0, texture=0, blobs=0, bias=0, thick=0, noise=0, gamma=0, cut=0, defaced=0, stripped=0
-)
+    invented=0, jitter=0, texture=0, blobs=0, thin=0, turn=0, stretch=0, bend=0, bias=0, thick=0, noise=0, gamma=0,
+    cut=0, defaced=0, stripped=0,
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -34,7 +36,7 @@ def test_the_same_seed_gives_the_same_images(heads):
 
 def test_maps_stay_those_of_the_person_or_of_a_mirror_image(heads):
     names, maps = heads
-    _, shares = randomise(names, maps, SPACING, seeded(4), how=PLAIN)
+    _, shares = randomise(names, maps, SPACING, seeded(4), how=PLAIN, targets=names)
     mirrored = 0
     for before, after in zip(maps.float() / 255, shares):
         seen = before[names.index("seen")]
@@ -44,10 +46,12 @@ def test_maps_stay_those_of_the_person_or_of_a_mirror_image(heads):
     assert 0 < mirrored < 4
 
 
-def test_real_contrasts_keep_the_order_of_their_tissues(tumors):
+@pytest.mark.parametrize("turn", [0, 25])
+def test_real_contrasts_keep_the_order_of_their_tissues(tumors, turn):
     """Fluid is dark on T1 and bright on T2, edema bright on FLAIR, the enhancing part bright on T1Gd."""
     names, maps = tumors
-    images, shares = randomise(names, maps, SPACING, seeded(), ("t1", "t2", "flair", "t1gd"), PLAIN)
+    how = Randomisation(**{**vars(PLAIN), "turn": turn})
+    images, shares = randomise(names, maps, SPACING, seeded(), ("t1", "t2", "flair", "t1gd"), how, names)
 
     def mean(contrast, tissue):
         where = shares[:, names.index(tissue)] > 0.8
@@ -60,31 +64,57 @@ def test_real_contrasts_keep_the_order_of_their_tissues(tumors):
 
 def test_invented_contrasts_are_all_different(heads):
     names, maps = heads
-    images, shares = randomise(names, maps[[0] * 12], SPACING, seeded(), how=Randomisation(invented=1, cut=0, stripped=0))
-    white = shares[:, names.index("white")]
-    muscle = shares[:, names.index("muscle")]
+    how = Randomisation(invented=1, cut=0, stripped=0)
+    images, shares = randomise(names, maps[[0] * 12], SPACING, seeded(), how=how, targets=("white", "muscle"))
+    white, muscle = shares.unbind(1)
     ratio = [float((i * w).sum() / w.sum() / ((i * m).sum() / m.sum())) for i, w, m in zip(images[:, 0], white, muscle)]
     assert min(ratio) < 0.8 and max(ratio) > 1.25  # white matter darker than muscle, and brighter
 
 
 def test_what_is_not_seen_is_neither_in_the_image_nor_in_the_maps(heads):
     names, maps = heads
-    images, shares = randomise(names, maps, SPACING, seeded(), how=Randomisation(cut=1, defaced=1))
+    how = Randomisation(cut=1, defaced=1)
+    images, shares = randomise(names, maps, SPACING, seeded(), how=how, targets=("white",))
     dark = images[:, 0] == 0
     assert 0.05 < dark.float().mean() < 0.9
-    assert (shares[:, names.index("white")][dark] == 0).all()
+    assert (shares[:, 0][dark] == 0).all()
     stripped, shares = randomise(names, maps, SPACING, seeded(), how=Randomisation(stripped=1, cut=0, defaced=0))
-    assert (stripped[:, 0][shares[:, names.index("mask")] < 0.3] == 0).all()
+    assert (stripped[:, 0][shares[:, 0] < 0.3] == 0).all()
+
+
+def test_a_turn_keeps_volumes_and_a_stretch_changes_them(heads):
+    names, maps = heads
+    before = maps[:, names.index("mask")].float().sum((1, 2, 3)) / 255
+    turned, stretched = (
+        randomise(names, maps, SPACING, seeded(3), how=Randomisation(**{**vars(PLAIN), **pose}))[1].sum((1, 2, 3, 4))
+        for pose in ({"turn": 20}, {"stretch": 0.1})
+    )
+    assert torch.allclose(turned / before, torch.ones(4), atol=0.03)
+    assert ((stretched / before - 1).abs() > 0.05).any()
+
+
+def test_rotations_turn_as_they_should():
+    """Against scipy: about x, then y, then z, around axes that stay where they are."""
+    angles = torch.tensor([[0.3, -0.5, 1.1], [-0.2, 0.9, 0.0]])
+    expected = Rotation.from_euler("xyz", angles.numpy() * [1, -1, 1]).as_matrix()  # y turns z towards x
+    assert torch.allclose(_rotation(angles), torch.from_numpy(expected).float(), atol=1e-6)
+
+
+def test_thin_bone_is_muscle(heads):
+    names, maps = heads
+    tissue = dict(zip(names, (maps.float() / 255).unbind(1)))
+    before = {name: tissue[name].clone() for name in ("bone", "muscle")}
+    _thin_bone(tissue, SPACING, Randomisation(thin=1), seeded())
+    lost, won = before["bone"] - tissue["bone"], tissue["muscle"] - before["muscle"]
+    assert torch.allclose(lost, won, atol=1e-5) and 0.05 < lost.sum() / before["bone"].sum() < 0.6
 
 
 def test_defacing_never_cuts_the_brain(heads):
     names, maps = heads
-    brain = names.index("mask")
-    plain = Randomisation(cut=0, defaced=0, stripped=0)
-    _, whole = randomise(names, maps, SPACING, seeded(9), how=plain)
-    _, cut = randomise(names, maps, SPACING, seeded(9), how=Randomisation(cut=0, defaced=1, stripped=0))
-    assert torch.equal(whole[:, brain] > 0.5, cut[:, brain] > 0.5)
-    assert cut[:, names.index("fat")].sum() < whole[:, names.index("fat")].sum()
+    plain, defaced = Randomisation(cut=0, defaced=0, stripped=0), Randomisation(cut=0, defaced=1, stripped=0)
+    whole, cut = (randomise(names, maps, SPACING, seeded(9), how=how, targets=("mask", "fat"))[1] for how in (plain, defaced))
+    assert torch.equal(whole[:, 0] > 0.5, cut[:, 0] > 0.5)
+    assert cut[:, 1].sum() < whole[:, 1].sum()
 
 
 def test_noise_is_rician(heads):

@@ -33,6 +33,15 @@ def test_sizes_are_those_of_gliomas(batch):
     assert hard.float().mean() == pytest.approx(float(whole.mean()) / 3, rel=0.1)
 
 
+def test_the_parts_have_published_shares():
+    """Enhancing part and core of 214 glioblastomas: 17 and 34 % of the FLAIR lesion (Loebel et al., 2025)."""
+    volumes = Cohort(0).render(range(100, 160), "tumor", 6.0, ("flair",)).volumes
+    edema, core, enhancing = (float(volumes[name].mean()) for name in ("edema", "core", "enhancing"))
+    whole = edema + core + enhancing
+    assert enhancing / whole == pytest.approx(16.60 / 97.88, abs=0.04)
+    assert (core + enhancing) / whole == pytest.approx(33.62 / 97.88, abs=0.05)
+
+
 def test_shares_of_non_enhancing_and_multifocal_cases():
     truth = Cohort(0).truth(range(300), "tumor")
     assert 0.12 < (~truth.enhances).mean() < 0.25

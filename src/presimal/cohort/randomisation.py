@@ -1,7 +1,7 @@
 """Domain randomisation: the same anatomy as no two scanners would show it.
 
-Tissue maps are made once (`Cohort.tissue_maps`); contrast, texture, bias field, resolution, noise and
-field of view are drawn anew for every batch. A network trained on such images cannot rely on any one
+Tissue maps are made once (`Cohort.tissue_maps`); contrast, texture, pose, bias field, resolution, noise
+and field of view are drawn anew for every batch. A network trained on such images cannot rely on any one
 contrast, and so works on contrasts that it never saw (Billot et al., SynthSeg, Med Image Anal
 86:102789, 2023; Hoopes et al., SynthStrip, NeuroImage 260:119474, 2022).
 
@@ -28,6 +28,10 @@ class Randomisation:
     jitter: float = 0.15  # relative spread of the tissue signals of real contrasts
     texture: float = 0.35  # unevenness of what lies outside the brain
     blobs: float = 0.5  # share with structures that the generator does not know
+    thin: float = 0.3  # share with bone too thin in places to be seen between brain and muscle
+    turn: float = 10.0  # standard deviation of a rotation about each axis, degrees
+    stretch: float = 0.05  # standard deviation of the size along each axis, relative
+    bend: float = 2.5  # standard deviation of a smooth displacement, mm
     bias: float = 0.35  # standard deviation of the logarithm of the receive field
     thick: float = 0.5  # share with thick slices, along any axis
     slice_mm: float = 7.0  # the thickest
@@ -45,17 +49,22 @@ def randomise(
     generator: torch.Generator,
     contrasts: tuple[str, ...] = (),
     how: Randomisation = Randomisation(),
+    targets: tuple[str, ...] = ("mask",),
 ) -> tuple[Tensor, Tensor]:
-    """Images (N, C, X, Y, Z) and maps, mirrored left to right in half of the people.
+    """Images (N, C, X, Y, Z) and targets (N, T, X, Y, Z), mirrored left to right in half of the people.
 
     `names` and `maps` (N, K, X, Y, Z) uint8 are those of `Cohort.tissue_maps`, at `spacing` mm. Without
     `contrasts` there is one image per person, of a random contrast; with them, one image for each, in
-    register. The maps come back as shares in 0 to 1, zero where the field of view ends.
+    register. `targets` names maps that come back in the pose of the images, as shares in 0 to 1, zero
+    where the field of view ends.
     """
     shares = maps.float() / 255
     mirrored = _chance(0.5, len(maps), generator)
     shares[mirrored] = shares[mirrored].flip(2)
     tissue = dict(zip(names, shares.unbind(1)))
+    wanted = torch.stack([tissue[name] for name in targets], 1)
+    if "bone" in tissue and how.thin:
+        _thin_bone(tissue, spacing, how, generator)
     blobs = _blobs(tissue, spacing, how, generator)
     images = []
     for contrast in contrasts or (None,):
@@ -64,14 +73,17 @@ def randomise(
         for where in blobs:
             level = _uniform((len(maps), 1, 1, 1), generator) * 1.3
             image = image * (1 - where) + where * level
-        images.append(_scanned(image, spacing, how, generator))
-    seen = _field_of_view(tissue, spacing, how, generator)
-    images = torch.stack(images, 1) * seen[:, None]
+        images.append(image)
+    mask, seen = tissue["mask"], tissue.get("seen", torch.ones_like(tissue["mask"]))
+    images, wanted, mask, seen = _posed((torch.stack(images, 1), wanted, mask[:, None], seen[:, None]), spacing, how, generator)
+    images = torch.stack([_scanned(image, spacing, how, generator) for image in images.unbind(1)], 1)
+    seen = _field_of_view(mask[:, 0], seen[:, 0], spacing, how, generator)[:, None]
+    images = images * seen
     if how.gamma:
         top = images.flatten(1).amax(1).view(-1, 1, 1, 1, 1).clamp(min=1e-6)
         power = torch.exp(how.gamma * _normal((len(maps), images.shape[1], 1, 1, 1), generator))
         images = top * (images / top) ** power
-    return images, shares * seen[:, None]
+    return images, wanted * seen
 
 
 def _uniform(shape, generator):
@@ -159,6 +171,49 @@ def _blobs(tissue, spacing, how, generator) -> list[Tensor]:
     return [outside * some[0], inside * some[1]]
 
 
+def _thin_bone(tissue: dict[str, Tensor], spacing: float, how: Randomisation, generator) -> None:
+    """In places muscle takes the room of the bone: at 3 mm a thin skull is hardly to be seen."""
+    bone = tissue["bone"]
+    some = _chance(how.thin, len(bone), generator).float().view(-1, 1, 1, 1)
+    where = some * torch.sigmoid((_smooth(len(bone), tuple(bone.shape[1:]), 25.0, spacing, generator) - 0.6) / 0.2)
+    tissue["bone"] = bone * (1 - 0.8 * where)
+    tissue["muscle"] = tissue["muscle"] + bone * 0.8 * where
+
+
+def _posed(volumes: tuple[Tensor, ...], spacing: float, how: Randomisation, generator) -> list[Tensor]:
+    """Volumes (N, C, X, Y, Z), all turned, stretched and bent in the same way; what comes in is 0."""
+    count, shape = len(volumes[0]), tuple(volumes[0].shape[2:])
+    if not (how.turn or how.stretch or how.bend):
+        return list(volumes)
+    angles = torch.deg2rad(how.turn * _normal((count, 3), generator))
+    size = torch.exp(how.stretch * _normal((count, 3), generator))
+    matrix = _rotation(angles) * size[:, None, :]
+    # grid_sample counts each axis from -1 to 1, and names them in the order z, y, x.
+    half = torch.tensor(shape, dtype=torch.float32, device=generator.device) / 2
+    axes = [(torch.arange(n, device=generator.device) + 0.5) / n * 2 - 1 for n in shape]
+    points = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1) * half  # voxels from the middle
+    points = torch.einsum("nij,xyzj->nxyzi", matrix, points)
+    if how.bend:
+        bend = [how.bend / spacing * _smooth(count, shape, 45.0, spacing, generator) for _ in range(3)]
+        points = points + torch.stack(bend, -1)
+    grid = (points / half).flip(-1)
+    posed = F.grid_sample(torch.cat(volumes, 1), grid, align_corners=False)
+    return list(posed.split([v.shape[1] for v in volumes], 1))
+
+
+def _rotation(angles: Tensor) -> Tensor:
+    """Rotations (N, 3, 3) about x, then y, then z, from angles (N, 3) in radians."""
+    sine, cosine = angles.sin().unbind(1), angles.cos().unbind(1)
+    turns = []
+    for axis, (s, c) in enumerate(zip(sine, cosine)):
+        turn = torch.eye(3, device=angles.device).repeat(len(angles), 1, 1)
+        i, j = [k for k in range(3) if k != axis]
+        turn[:, i, i] = turn[:, j, j] = c
+        turn[:, i, j], turn[:, j, i] = -s, s
+        turns.append(turn)
+    return turns[2] @ turns[1] @ turns[0]
+
+
 def _scanned(image: Tensor, spacing: float, how: Randomisation, generator) -> Tensor:
     """Bias field, thick slices, blur, Rician noise."""
     count, shape = len(image), tuple(image.shape[1:])
@@ -184,11 +239,10 @@ def _scanned(image: Tensor, spacing: float, how: Randomisation, generator) -> Te
     return torch.hypot(image + real, imaginary)
 
 
-def _field_of_view(tissue, spacing, how, generator) -> Tensor:
+def _field_of_view(mask: Tensor, seen: Tensor, spacing: float, how: Randomisation, generator) -> Tensor:
     """1 inside the field of view, (N, X, Y, Z): cropped below, above, in front; face or head cut off."""
-    mask = tissue["mask"]
     count, shape = len(mask), tuple(mask.shape[1:])
-    seen = tissue["seen"].clone() if "seen" in tissue else torch.ones_like(mask)
+    seen = (seen > 0.5).float()
     x, y, z = torch.meshgrid(*[torch.arange(n, device=mask.device) / n for n in shape], indexing="ij")
     cut = _chance(how.cut, count, generator).float().view(-1, 1)
     below, above, front = (cut * _uniform((count, 3), generator) * mask.new_tensor([0.34, 0.10, 0.16])).unbind(1)
