@@ -117,6 +117,12 @@ def compares_some_outputs(notebook, file):
     for cell in compared:
         if not cell.outputs:
             yield f"cell {cell.execution_count} is to be compared but stores no output"
+    loaded = set()
+    for cell in code(notebook):
+        loading = set(re.findall(r"\bdata\.(brain_age|tumors|heads)\(", cell.source)) - loaded
+        loaded |= loading
+        if loading and cell in compared:
+            yield f"cell {cell.execution_count} is to be compared but may show the bar of the first use of a set"
 
 
 def hides_no_cell_from_the_tests(notebook, file):
