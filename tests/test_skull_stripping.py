@@ -149,7 +149,14 @@ def ball():
     return (np.sqrt((grid**2).sum(0)) < 8).astype(np.float32) * 100 + np.random.default_rng(0).random((60, 60, 60))
 
 
+def bottle():
+    x, y, z = (np.indices((64, 64, 64)) - 31.5) / 31.5
+    water = (x**2 + y**2 < 0.3) & (abs(z) < 0.9)
+    return (100 * water * (1 + 0.2 * z) + 2 * np.random.default_rng(0).random((64, 64, 64))).astype(np.float32)
+
+
 NO_HEADS = {
+    "a bottle": (bottle(), "bottle|head"),
     "noise": (noise(), "head"),
     "a small ball": (ball(), "head"),
     "NaN": (np.where(np.indices((60, 70, 60))[0] == 3, np.nan, noise()), "NaN"),

@@ -28,6 +28,7 @@ PASSES = 4  # at most: the box follows the brain until it moves less than MOVED
 MOVED = 4.0  # mm
 SMALLEST_ML, LARGEST_ML = 250.0, 2300.0  # beyond the brains of infants and of the largest heads
 LEAST_AGREEMENT = 0.80  # Dice between the answers for the head and for its mirror image
+LEAST_DETAIL = 0.04  # interquartile range of what a smooth image leaves over, against the median; brains have 0.09 and more
 LEAST_LIT = 0.6  # share of the brain that is brighter than 3 % of the brightest tissue, which air is not
 NOTHING = "There is no brain in it that the network could find: is it a scan of a head?"
 
@@ -77,10 +78,11 @@ def find_brain(
     model = (networks.load(WEIGHTS)[0] if model is None else model).to(where).eval()
     # MRI is not negative; a stripped or resampled scan may have a negative background.
     volume = (volume - min(0.0, float(volume.flatten()[:: max(1, volume.numel() // 100_000)].quantile(0.01)))).clamp(min=0)
-    centre, share = _centre_of_head(volume, affine), None
+    centre = _centre_of_head(volume, affine)
     for _ in range(PASSES):
         box = Box(SHAPE, SPACING, tuple(centre))
-        share, mirrored = _shares(model, to_box(volume, affine, box), where)
+        image = to_box(volume, affine, box)
+        share, mirrored = _shares(model, image, where)
         inside = _largest_piece((share + mirrored).numpy() / 2 > 0.5)
         if not inside.any():
             raise DataError(NOTHING)
@@ -89,7 +91,6 @@ def find_brain(
         moved, centre = np.abs(middle - centre).max(), middle
         if moved < MOVED:
             break
-    agreement = _dice(share.numpy() > 0.5, mirrored.numpy() > 0.5)
     mean = ((share + mirrored) / 2).numpy()
     near = ndimage.binary_dilation(inside, iterations=2)
     mean = np.where(ndimage.binary_fill_holes(inside), np.maximum(mean, inside), mean) * near
@@ -97,12 +98,15 @@ def find_brain(
     mask = _without_holes(_largest_piece(mask))
     if not mask.any() or (volume.numpy()[mask] > 0.03 * _brightest(volume)).mean() < LEAST_LIT:
         raise DataError(NOTHING)
+    if _detail(image.numpy(), inside) < LEAST_DETAIL:
+        raise DataError("What the network found is as even inside as a bottle of water: is it a scan of a head?")
     volume_ml = float(mask.sum() * abs(np.linalg.det(affine[:3, :3])) / 1000)
     if not SMALLEST_ML < volume_ml < LARGEST_ML:
         raise DataError(
             f"What the network found has {volume_ml:.0f} ml, which no brain has: is it a scan of a whole head, "
             "and are its voxel size and orientation right?"
         )
+    agreement = _dice(share.numpy() > 0.5, mirrored.numpy() > 0.5)
     if agreement < LEAST_AGREEMENT:
         raise DataError(
             f"The network contradicts itself on the mirror image (Dice {agreement:.2f}): "
@@ -180,6 +184,16 @@ def _shares(model: nn.Module, image: Tensor, where: torch.device) -> tuple[Tenso
     with compute.autocast(where):
         straight, mirrored = (model(one).float().sigmoid()[0, 0].cpu() for one in (x, x.flip(2)))
     return straight, mirrored.flip(0)
+
+
+def _detail(image: np.ndarray, inside: np.ndarray) -> float:
+    """How uneven an image (X, Y, Z) is well inside a mask, without what varies over centimeters."""
+    core = ndimage.binary_erosion(inside, iterations=2)
+    if not core.any():
+        return 0.0
+    smooth = ndimage.gaussian_filter(image * core, 4) / np.maximum(ndimage.gaussian_filter(core.astype(float), 4), 1e-3)
+    low, high = np.quantile((image - smooth)[core], [0.25, 0.75])
+    return float((high - low) / max(np.median(image[core]), 1e-6))
 
 
 def _largest_piece(mask: np.ndarray) -> np.ndarray:
