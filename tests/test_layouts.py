@@ -204,7 +204,7 @@ BAD = {
     "infinite": ("brain_age", voxels(T1, put((4, 4, 4), np.inf)), "s1.nii.gz: holds NaN or infinite"),
     "constant": ("brain_age", voxels(T1, put(..., 7)), "s1.nii.gz: the volume has one value everywhere; export"),
     "a slice": ("brain_age", voxels(T1, lambda v: v[:, :, :1]), r"\(9, 10, 1\), a slice and no volume; store"),
-    "four dimensions": ("brain_age", voxels(T1, lambda v: v[..., None] * [1, 2]), "not three dimensions; store"),
+    "four dimensions": ("brain_age", voxels(T1, lambda v: v[..., None] * [1, 2]), "not one volume; store"),
     "complex": ("brain_age", voxels(T1, lambda v: v + 1j * v), "type complex64; store real numbers"),
     "flat affine": ("brain_age", flat, "affine that cannot be inverted; set the"),
     "metres": ("brain_age", affine(T1, np.diag([0.004, 0.004, 0.004, 1])), "0.004 mm; correct the unit"),

@@ -211,7 +211,7 @@ HOLE = np.where(np.arange(11) == 4, np.nan, GOOD).astype(np.float32)
     [
         (np.stack([GOOD, GOOD], -1), "one volume"),
         (GOOD[:, :, 0], "one volume"),
-        (GOOD[:, :, :7], "one volume"),
+        (GOOD[:, :, :7], "a slice and no volume"),
         (HOLE, "NaN"),
         (np.full_like(GOOD, 3), "one value everywhere"),
         (GOOD.astype(np.complex64), "type complex64"),

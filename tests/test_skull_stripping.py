@@ -161,7 +161,7 @@ NO_HEADS = {
     "a small ball": (ball(), "head"),
     "NaN": (np.where(np.indices((60, 70, 60))[0] == 3, np.nan, noise()), "NaN"),
     "constant": (np.full((60, 70, 60), 3.0, np.float32), "one value"),
-    "a slice": (noise((60, 70, 1)), "not one volume"),
+    "a slice": (noise((60, 70, 1)), "a slice and no volume"),
     "two volumes": (noise((30, 35, 30, 2)), "not one volume"),
 }
 

@@ -106,7 +106,7 @@ def check_volumes(
         cases, total=len(table), desc="checking", unit="case", disable=not progress, leave=False,
         delay=10,
     ):  # fmt: skip
-        image, affine = _read_image(paths[0], channels)
+        image, affine = read_image(paths[0], channels)
         digest = hashlib.sha256(np.ascontiguousarray(image)).digest()
         if digest in owners:
             refuse(paths[0], f"holds the same voxels as {owners[digest]}", "remove one of the two")
@@ -142,16 +142,21 @@ def check_geometry(file: Path | str, affine: np.ndarray) -> None:
         refuse(file, f"has voxels of {shown} mm", "correct the unit in its header to millimetres")
 
 
-def _read_image(file: str, channels: int) -> tuple[np.ndarray, np.ndarray]:
+def read_image(file: Path | str, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
+    """Voxels (X, Y, Z), or (X, Y, Z, channels) for several, as stored, and the affine, voxel to RAS mm.
+
+    One volume stored in 4-D is taken. Raises DataError for what is no such image: unreadable, another
+    shape, NaN, constant, no geometry.
+    """
     values, affine = read(file)
     if channels == 1 and values.ndim == 4 and values.shape[3] == 1:
         values = values[..., 0]
     if channels == 1 and values.ndim != 3:
-        refuse(file, f"has shape {values.shape}, not three dimensions", "store one volume per file")
+        refuse(file, f"has shape {values.shape}, not one volume", "store one volume per file")
     if channels > 1 and (values.ndim != 4 or values.shape[3] != channels):
         refuse(
             file, f"has shape {values.shape}, not (X, Y, Z, {channels}): a modality is missing",
-            "stack all modalities in the order of dataset.json",
+            "stack all modalities in one file, in their order",
         )  # fmt: skip
     if min(values.shape[:3]) < 8:
         refuse(file, f"has shape {values.shape}, a slice and no volume", "store the whole volume")

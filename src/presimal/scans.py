@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from presimal.checks import check_geometry, read, refuse
+from presimal.checks import read_image
 from presimal.storage import write
 
 
@@ -40,18 +40,7 @@ def read_scan(file: Path | str) -> tuple[torch.Tensor, np.ndarray]:
 
     Raises DataError for what is no such image: unreadable, not one volume, NaN, constant, no geometry.
     """
-    values, affine = read(file)
-    if values.ndim == 4 and values.shape[3] == 1:
-        values = values[..., 0]
-    if values.ndim != 3 or min(values.shape) < 8:
-        refuse(file, f"has shape {values.shape}, not one volume", "store one volume per file")
-    if values.dtype.kind not in "iuf":
-        refuse(file, f"holds values of type {values.dtype}", "store real numbers")
-    if not np.isfinite(values).all():
-        refuse(file, "holds NaN or infinite voxels", "repair the export")
-    if values.min() == values.max():
-        refuse(file, "has one value everywhere", "export it again")
-    check_geometry(file, affine)
+    values, affine = read_image(file)
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)), affine
 
 

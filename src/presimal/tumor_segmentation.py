@@ -18,7 +18,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from presimal import compute, networks
-from presimal.checks import read, refuse
+from presimal.checks import read_image, refuse
 from presimal.scans import Box, from_box, read_scan, to_box, write_like
 from presimal.storage import DataError
 
@@ -185,11 +185,7 @@ def _check_order(images: Tensor, brain: Tensor, name: str) -> None:
 
 def _read_four(scans: list[Path]) -> tuple[Tensor, np.ndarray]:
     if len(scans) == 1:
-        values, affine = read(scans[0])
-        if values.ndim != 4 or values.shape[3] != 4:
-            refuse(scans[0], f"has shape {values.shape}, not (X, Y, Z, 4)", "give four files: FLAIR, T1, T1Gd, T2")
-        if not np.isfinite(values).all():
-            refuse(scans[0], "holds NaN or infinite voxels", "repair the export")
+        values, affine = read_image(scans[0], len(CONTRASTS))
         images = torch.from_numpy(np.moveaxis(values, -1, 0).astype(np.float32))
     elif len(scans) == 4:
         read_all = [read_scan(scan) for scan in scans]
@@ -203,8 +199,6 @@ def _read_four(scans: list[Path]) -> tuple[Tensor, np.ndarray]:
     else:
         raise DataError(f"{len(scans)} files were given, four are needed: FLAIR, T1, T1Gd, T2 in this order, or one 4-D file.")
     for contrast, image in zip(CONTRASTS, images):
-        if image.min() == image.max():
-            raise DataError(f"{scans[0]}: {contrast} has one value everywhere: export it again.")
         if len(image.flatten()[:: max(1, image.numel() // 200_000)].unique()) < 12:
             raise DataError(f"{scans[min(CONTRASTS.index(contrast), len(scans) - 1)]}: holds labels and no image: give the scan itself.")
     return images, affine

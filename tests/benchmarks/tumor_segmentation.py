@@ -97,7 +97,7 @@ def race(seconds, patience, turns):
     y = torch.cat([labels > 0, labels >= 2, labels == 3], 1).float()
     pad = [0, 8, 0, 0, 0, 8]  # 48 x 48 x 48: the 2022 network needs a multiple of 16
     x, y = (torch.nn.functional.pad(values, pad) for values in (x, y))
-    train, valid = ((table.split == name).to_numpy() for name in ("train", "valid"))
+    train, valid = ((table.split == name).to_numpy(copy=True) for name in ("train", "valid"))
     both = contenders(seconds, patience)
     for turn in range(1, turns + 1):
         for contender in both:
