@@ -134,7 +134,7 @@ def throughput():
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=200, help="of computing for our network")
+    parser.add_argument("--seconds", type=float, default=120, help="of computing for our network")
     parser.add_argument("--patience", type=float, default=900, help="the same for the network of 2022")
     parser.add_argument("--turns", type=int, default=30)
     wanted = parser.parse_args()
