@@ -22,7 +22,7 @@ from presimal.storage import DataError
 
 WEIGHTS = "skull_stripping"
 SPACING = 3.0  # mm, of the network's grid
-SHAPE = (64, 80, 64)  # voxels: 192 x 240 x 192 mm
+SHAPE = (64, 75, 64)  # voxels: 192 x 225 x 192 mm, as in training
 CROWN_TO_CENTRE = 85.0  # mm from the top of a head to the middle of its brain
 PASSES = 4  # at most: the box follows the brain until it moves less than MOVED
 MOVED = 4.0  # mm
