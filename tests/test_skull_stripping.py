@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from scipy import ndimage
 
 from presimal.cohort import Cohort
 from presimal.scans import read_scan
@@ -36,6 +37,22 @@ def test_the_brain_is_found(head):
     assert dice(found.mask, brain) > 0.95
     assert found.volume_ml == pytest.approx(brain.sum() * 0.027, rel=0.05)
     assert 0.9 < found.agreement <= 1
+
+
+@pytest.mark.parametrize("contrast", ["t1", "t2", "flair"])
+def test_contrasts_of_people_never_seen(contrast):
+    """Real contrasts were never drawn exactly so in training, nor these people: a Dice of about 0.97."""
+    batch = Cohort(7).render(range(1, 5), "head", 4.0, (contrast,))
+    affine = batch.affine.numpy()
+    scores = [dice(find_brain(x[0], affine).mask, y.numpy() > 0) for x, y in zip(batch.images, batch.mask)]
+    assert np.mean(scores) > 0.96 and min(scores) > 0.94
+
+
+@pytest.mark.parametrize(("degrees", "plane"), [(-25, (1, 2)), (25, (1, 2)), (20, (0, 2)), (20, (0, 1))])
+def test_a_turned_head(head, degrees, plane):
+    scan, truth = (image.get_fdata(dtype=np.float32) for image in head)
+    turned, brain = (ndimage.rotate(v, degrees, plane, reshape=False, order=1) for v in (scan, truth))
+    assert dice(find_brain(torch.from_numpy(turned), head[0].affine).mask, brain > 0.5) > 0.94
 
 
 ORIENTATIONS = ["RAS", "LAS", "LPS", "RPI", "ASR", "PIL", "SAR", "IPL", "LIA", "SRP"]
@@ -190,7 +207,7 @@ def test_a_real_head():
     """Without a reference: a plausible volume, one answer for the head however it is seen."""
     volume, affine = read_scan(REAL / "head_t1.nii.gz")
     found = find_brain(volume, affine)
-    assert 1300 < found.volume_ml < 1750 and found.agreement > 0.95
+    assert 1300 < found.volume_ml < 1750 and found.agreement > 0.97
     top = float(volume.max())
     others = {
         "inverted": torch.where(volume > 0.06 * top, (1.1 * top - volume).clamp(min=0), volume),
@@ -200,3 +217,8 @@ def test_a_real_head():
     }
     for name, other in others.items():
         assert dice(find_brain(other, affine).mask, found.mask) > 0.93, name
+    for degrees in (-20, 20):  # a nod: axes are left, inferior, anterior
+        nod, nodded = (
+            ndimage.rotate(np.asarray(v, np.float32), degrees, (1, 2), reshape=False, order=1) for v in (volume, found.mask)
+        )
+        assert dice(find_brain(torch.from_numpy(nod), affine).mask, nodded > 0.5) > 0.96
