@@ -37,13 +37,14 @@ def options(description: str, people: int, batch: int) -> argparse.Namespace:
     return parser.parse_args()
 
 
-def begin_with(model: nn.Module, file: Path) -> None:
-    """Take over the parameters of a weights file whose names and shapes are those of the model."""
+def begin_with(model: nn.Module, file: Path) -> dict:
+    """Take over the parameters of a weights file whose names and shapes are those of the model; returns its header."""
     own = model.state_dict()
     given = {name: value.float() for name, value in load_file(file).items()}
     fitting = {name: value for name, value in given.items() if name in own and own[name].shape == value.shape}
     print(f"beginning with {len(fitting)} of {len(own)} tensors of {file}", flush=True)
     model.load_state_dict(own | fitting)
+    return networks.load(str(file))[1]
 
 
 def bank(kind: str, spacing: float, people: int, where: torch.device, settings: dict) -> tuple[tuple[str, ...], Tensor]:
@@ -86,8 +87,12 @@ def train_longer(
     rate: float,
     where: torch.device,
     how: dict,
+    before: dict,
 ) -> None:
-    """Train for some minutes of computing time; `draw` gives a batch, `score` numbers for the header."""
+    """Train for some minutes of computing time; `draw` gives a batch, `score` numbers for the header.
+
+    `before` is the header of the weights that the training began with, {} if none: its steps and minutes count.
+    """
     model.to(where).train()
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.995))
     optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=1e-2)
@@ -102,7 +107,8 @@ def train_longer(
     def keep() -> None:
         scores = score(average.module)
         print(f"step {step}: {scores}", flush=True)
-        networks.save(average.module, out, **how, **scores, steps=step, minutes=round(spent / 60, 1), device=where.type)
+        steps, minutes = step + before.get("steps", 0), round(spent / 60 + before.get("minutes", 0), 1)
+        networks.save(average.module, out, **how, **scores, steps=steps, minutes=minutes, device=where.type)
         state = {"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
         unfinished = out.with_suffix(".part")
         torch.save(state | {"spent": spent, "step": step}, unfinished)

@@ -48,9 +48,8 @@ def main() -> None:
         "batch": wanted.batch, "data": "generated heads, presimal.cohort", "script": "scripts/train_skull_stripping.py",
     }  # fmt: skip
     model = networks.UNet(1, 1, tuple(wanted.widths), sharp=8)
-    if wanted.start:
-        begin_with(model, wanted.start)
-    train_longer(model, draw, region_loss, score, wanted.out, wanted.minutes, wanted.rate, where, how)
+    before = begin_with(model, wanted.start) if wanted.start else {}
+    train_longer(model, draw, region_loss, score, wanted.out, wanted.minutes, wanted.rate, where, how, before)
 
 
 if __name__ == "__main__":
