@@ -19,7 +19,7 @@ PEOPLE = {"seed": 202, "rotation": 7.0, "shift": 4.0, "size": 0.05, "warp": 1.1,
 HELD_OUT = 30
 CONTRASTS = ("flair", "t1", "t1gd", "t2")
 HOW = Randomisation(
-    invented=0, jitter=0.12, turn=6, stretch=0.05, bend=2, bias=0.3, thick=0.4, slice_mm=6, noise=0.06, gamma=0.2,
+    invented=0, jitter=0.12, flat=0.7, tumors=True, swell=0.45, turn=6, stretch=0.05, bend=2, bias=0.3, thick=0.4, slice_mm=6, noise=0.06, gamma=0.2,
     cut=0, defaced=0, stripped=0,
 )  # fmt: skip
 

@@ -22,6 +22,12 @@ def test_files_import_only_from_above():
         assert used <= set(ORDER[:place]), f"{name} imports {used - set(ORDER[:place])}"
 
 
+def test_randomisation_imports_only_from_above_it():
+    above = set(ORDER[: ORDER.index("subjects")])
+    for path in (FOLDER / "randomisation").glob("*.py"):
+        assert set(re.findall(r"from \.\.(\w+) import", path.read_text())) <= above, path.name
+
+
 def test_files_stay_short():
-    lengths = {path.name: len(path.read_text().splitlines()) for path in FOLDER.glob("*.py")}
+    lengths = {path.name: len(path.read_text().splitlines()) for path in FOLDER.rglob("*.py")}
     assert max(lengths.values()) <= 300, lengths

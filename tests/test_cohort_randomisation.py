@@ -5,7 +5,9 @@ import torch
 from scipy.spatial.transform import Rotation
 
 from presimal.cohort import Cohort
-from presimal.cohort.randomisation import Randomisation, _rotation, _thin_bone, randomise
+from presimal.cohort.randomisation import Randomisation, randomise, tumors as varied
+from presimal.cohort.randomisation.poses import rotation
+from presimal.cohort.randomisation.structures import thin_bone
 
 SPACING = 6.0
 PLAIN = Randomisation(
@@ -97,14 +99,14 @@ def test_rotations_turn_as_they_should():
     """Against scipy: about x, then y, then z, around axes that stay where they are."""
     angles = torch.tensor([[0.3, -0.5, 1.1], [-0.2, 0.9, 0.0]])
     expected = Rotation.from_euler("xyz", angles.numpy() * [1, -1, 1]).as_matrix()  # y turns z towards x
-    assert torch.allclose(_rotation(angles), torch.from_numpy(expected).float(), atol=1e-6)
+    assert torch.allclose(rotation(angles), torch.from_numpy(expected).float(), atol=1e-6)
 
 
 def test_thin_bone_is_muscle(heads):
     names, maps = heads
     tissue = dict(zip(names, (maps.float() / 255).unbind(1)))
     before = {name: tissue[name].clone() for name in ("bone", "muscle")}
-    _thin_bone(tissue, SPACING, Randomisation(thin=1), seeded())
+    thin_bone(tissue, SPACING, Randomisation(thin=1), seeded())
     lost, won = before["bone"] - tissue["bone"], tissue["muscle"] - before["muscle"]
     assert torch.allclose(lost, won, atol=1e-5) and 0.05 < lost.sum() / before["bone"].sum() < 0.6
 

@@ -16,7 +16,7 @@ Read the files in this order; each imports only from those above it:
     head        skull, scalp, face, field of view
     person      one person as numbers
     outcome     the clinical table and survival
-    randomisation  contrasts and scanners drawn anew for every batch
+    randomisation/  contrasts, tumors and scanners drawn anew for every batch
     subjects    the table, the truth, the images: `Cohort`
     files       all of it on disk, in the layouts of real data sets
 """

@@ -1,0 +1,139 @@
+"""A tumor varied: what its parts add up to, where it may spread, how it looks, how large it becomes."""
+
+import pytest
+import torch
+
+from presimal.cohort import Cohort
+from presimal.cohort.randomisation import Randomisation, randomise, tumors
+from presimal.cohort.tissue import TISSUES
+from presimal.cohort.tumor import NON_ENHANCING
+
+SPACING = 4.0
+CONTRASTS = ("flair", "t1", "t1gd", "t2")
+PLAIN = Randomisation(
+    invented=0, jitter=0, texture=0, blobs=0, thin=0, turn=0, stretch=0, bend=0, bias=0, thick=0, noise=0, gamma=0,
+    cut=0, defaced=0, stripped=0,
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def bank():
+    return Cohort(3).tissue_maps(range(24), "tumor", SPACING)
+
+
+def seeded(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def soft(names, maps):
+    return dict(zip(names, (maps.float() / 255).unbind(1)))
+
+
+def test_every_voxel_keeps_its_sum_and_the_parts_make_the_core(bank):
+    before, after = soft(*bank), soft(*bank)
+    parts = tumors.vary(after, SPACING, seeded())
+    names = (*TISSUES, "core", "edema", "enhancing")
+    assert torch.allclose(sum(after[n] for n in names), sum(before[n] for n in names), atol=1e-5)
+    assert torch.allclose(parts["solid"] + parts["necrosis"] + parts["blood"], after["core"], atol=1e-5)
+    assert min(float(after[n].min()) for n in names) >= -1e-6
+    for name in ("ventricle", "csf", "mask"):
+        assert torch.equal(after[name], before[name])
+
+
+def test_the_core_as_a_whole_stays_and_the_whole_tumor_only_grows(bank):
+    before, after = soft(*bank), soft(*bank)
+    tumors.vary(after, SPACING, seeded(1))
+    core = [t["core"] + t["enhancing"] for t in (before, after)]
+    assert torch.allclose(*core, atol=1e-5)
+    grown = ((after["edema"] - before["edema"]).sum((1, 2, 3)) * SPACING**3 / 1000).tolist()
+    assert min(grown) > -1e-3
+    assert 0.15 < sum(ml > 1 for ml in grown) / len(grown) < 0.65  # SPREAD = 0.4 of 24 people
+
+
+def test_some_lose_their_enhancement_and_some_enhance_more(bank):
+    names, maps = bank
+    repeated = maps.repeat(4, 1, 1, 1, 1)
+    before, after = soft(names, repeated), soft(names, repeated)
+    tumors.vary(after, SPACING, seeded(2))
+    ml = [t["enhancing"].sum((1, 2, 3)) * SPACING**3 / 1000 for t in (before, after)]
+    enhanced = ml[0] > 0.5
+    assert abs(float((~enhanced).float().mean()) - NON_ENHANCING) < 0.15
+    silent = float((ml[1][enhanced] < 0.05).float().mean())
+    assert 0.03 < silent < 0.25  # SILENT = 0.1
+    assert (ml[1][~enhanced] < 0.05).all()
+    ratio = ml[1][enhanced] / ml[0][enhanced]
+    assert (ratio > 1.3).any() and ((ratio > 0.1) & (ratio < 0.8)).any()
+
+
+def test_the_parts_look_as_they_are_told(bank):
+    """Each level lies in its range; only what enhances differs much between T1 and T1Gd."""
+    names, maps = bank
+    parts = tumors.vary(soft(names, maps.repeat(3, 1, 1, 1, 1)), SPACING, seeded(3))
+    images = dict(zip(CONTRASTS, tumors.paint(parts, CONTRASTS, seeded(4))))
+    gained = {}
+    for part, where in parts.items():
+        inside = where > 0.97
+        assert inside.any(), part
+        for contrast, image in images.items():
+            low, high = tumors.LOOKS[contrast][part]
+            assert low - 0.05 < float(image[inside].min()) and float(image[inside].max()) < high + 0.05
+        gained[part] = (images["t1gd"] - images["t1"])[inside]
+    assert float(gained["enhancing"].min()) > 0.05 and float(gained["enhancing"].mean()) > 0.5
+    for part in ("edema", "solid", "necrosis"):
+        assert float(gained[part].abs().mean()) < 0.08
+    nowhere = sum(parts.values()) == 0
+    assert all((image[nowhere] == 0).all() for image in images.values())
+
+
+def test_an_unknown_contrast_is_refused(bank):
+    tissue = soft(bank[0], bank[1][:1])
+    with pytest.raises(KeyError, match="pd"):
+        tumors.paint(tumors.vary(tissue, SPACING, seeded()), ("pd",), seeded())
+
+
+def test_images_and_targets_are_those_of_the_varied_tumor(bank):
+    names, maps = bank
+    how = Randomisation(**vars(PLAIN) | {"tumors": True})
+    targets = ("core", "enhancing", "edema", "white")
+    images, shares = randomise(names, maps, SPACING, seeded(5), CONTRASTS, how, targets)
+    core, enhancing, edema, white = (share > 0.98 for share in shares.unbind(1))
+    t1, t1gd, flair = images[:, 1], images[:, 2], images[:, 0]
+    assert (t1gd - t1)[enhancing].mean() > 0.4 > 0.1 > (t1gd - t1)[core].mean().abs()
+    assert flair[edema].mean() > 1.5 * flair[white].mean()
+    again, same = randomise(names, maps, SPACING, seeded(5), CONTRASTS, how, targets)
+    assert torch.equal(images, again) and torch.equal(shares, same)
+
+
+def test_a_tumor_swells_and_the_far_side_stays(bank):
+    """For a ball of radius r0 the new radius solves r (1 - a exp(-r^2 / R^2)) = r0, with R = 1.2 r0."""
+    shape, r0 = (48, 48, 48), 20.0
+    axes = torch.meshgrid(*[(torch.arange(n) + 0.5 - n / 2) * SPACING for n in shape], indexing="ij")
+    distance = ((axes[0] - 12) ** 2 + axes[1] ** 2 + (axes[2] + 8) ** 2).sqrt()
+    ball = torch.sigmoid((r0 - distance) / 1.0)
+    names = (*TISSUES, "core", "edema", "enhancing", "residual", "mask")
+    maps = torch.zeros(8, len(names), *shape)
+    maps[:, names.index("core")], maps[:, names.index("mask")] = ball, 1
+    how = Randomisation(**vars(PLAIN) | {"swell": 0.45})
+    _, shares = randomise(names, (255 * maps).round().byte(), SPACING, seeded(6), CONTRASTS, how, ("core", "mask"))
+    radius = (shares[:, 0].sum((1, 2, 3)) * SPACING**3 * 0.75 / torch.pi) ** (1 / 3)
+    r = torch.linspace(0, 60, 6001)
+
+    def expected(a):
+        return float(r[(r * (1 - a * torch.exp(-((r / (1.2 * r0)) ** 2))) - r0).abs().argmin()])
+
+    assert expected(-0.27) - 0.5 < float(radius.min()) and float(radius.max()) < expected(0.45) + 0.5
+    assert float(radius.max()) - float(radius.min()) > 3
+    assert (shares[:, 1, :3] > 0.99).all()
+
+
+def test_flat_contrast_brings_grey_and_white_matter_together(bank):
+    names, maps = bank
+
+    def difference(flat):
+        how = Randomisation(**vars(PLAIN) | {"flat": flat})
+        images, shares = randomise(names, maps, SPACING, seeded(7), ("t1",), how, ("white", "cortex"))
+        white, cortex = (torch.stack([i[s > 0.9].mean() for i, s in zip(images[:, 0], share)]) for share in shares.unbind(1))
+        return white - cortex
+
+    full, flat = difference(0.0), difference(0.9)
+    assert (flat < full).all() and (flat > 0).all() and float((flat / full).min()) < 0.4
