@@ -147,7 +147,7 @@ def main() -> None:
     networks.save(
         model, options.file, input="skull-stripped T1, registered to MNI, 40 x 48 x 40 voxels of 4 mm, standardised",
         people=options.people, data=f"generated cohort, seed {SEED}, {SITES} sites", epochs=options.epochs,
-        device=device.type, seconds=round(seconds), mae_test_years=[round(v, 2) for v in mae], test_people=len(test),
+        device=device.type, script="scripts/train_brain_age.py", minutes=round(seconds / 60, 1), mae_test_years=[round(v, 2) for v in mae], test_people=len(test),
     )  # fmt: skip
     print(f"test MAE {mae:.2f} years, {len(test)} people; wrote {options.file.name}")
 

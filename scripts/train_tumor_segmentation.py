@@ -1,9 +1,9 @@
 """Train the tumor network that the workshop ships, on generated people only.
 
-    python scripts/train_tumor_segmentation.py --minutes 40 --out assets/weights/tumor.safetensors
+    python scripts/train_tumor_segmentation.py --minutes 75 --out assets/weights/tumor.safetensors
 
-Tissue maps of some hundred people with gliomas are made once; every step draws new contrasts, scanners
-and errors of skull stripping. The last 30 people are kept for the score that is stored.
+Tissue maps of some hundred people with gliomas are made once; every step draws new tumor parts, contrasts,
+scanners, a voxel size and errors of skull stripping. The last 30 people are kept for the score that is stored.
 """
 
 import torch
@@ -17,6 +17,7 @@ from presimal.tumor_segmentation import SPACING, prepare
 # Other people than those of the workshop's cohort, and more varied in age, pose and size.
 PEOPLE = {"seed": 202, "rotation": 7.0, "shift": 4.0, "size": 0.05, "warp": 1.1, "age_range": (20.0, 88.0)}
 HELD_OUT = 30
+SPACINGS = {SPACING: 0.6, 2.5: 0.25, 3.0: 0.15}  # mm, and how often: coarser ones are quicker to use
 CONTRASTS = ("flair", "t1", "t1gd", "t2")
 HOW = Randomisation(
     invented=0, jitter=0.12, flat=0.7, tumors=True, swell=0.45, turn=6, stretch=0.05, bend=2, bias=0.3, thick=0.4, slice_mm=6, noise=0.06, gamma=0.2,
@@ -32,9 +33,12 @@ def stripped(mask: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return (F.avg_pool3d(mask, 3, 1, 1) + 0.15 * uneven > level).float()
 
 
-def examples(names, maps, generator) -> tuple[torch.Tensor, torch.Tensor]:
-    """Network inputs (N, 4, X, Y, Z) and the shares of whole tumor, core and enhancing part."""
-    images, shares = randomise(names, maps, SPACING, generator, CONTRASTS, HOW, ("mask", "edema", "core", "enhancing"))
+def examples(names, maps, spacing, generator) -> tuple[torch.Tensor, torch.Tensor]:
+    """Network inputs (N, 4, X, Y, Z) at `spacing` mm and the shares of whole tumor, core and enhancing part."""
+    if spacing != SPACING:
+        coarse = [round(length * SPACING / spacing) for length in maps.shape[2:]]
+        maps = F.interpolate(maps.float(), coarse, mode="area").round().byte()
+    images, shares = randomise(names, maps, spacing, generator, CONTRASTS, HOW, ("mask", "edema", "core", "enhancing"))
     mask, edema, core, enhancing = shares.split(1, 1)
     regions = torch.cat([core + enhancing + edema, core + enhancing, enhancing], 1).clamp(0, 1)
     brain = stripped(mask, generator)
@@ -42,7 +46,7 @@ def examples(names, maps, generator) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def main() -> None:
-    wanted = options(__doc__.splitlines()[0], people=430, batch=2)
+    wanted = options(__doc__.splitlines()[0], people=330, batch=2)
     where = compute.device()
     names, maps = bank("tumor", SPACING, wanted.people, where, PEOPLE)
     train, kept = maps[:-HELD_OUT], maps[-HELD_OUT:]
@@ -51,14 +55,15 @@ def main() -> None:
 
     def draw():
         chosen = torch.randint(len(train), (wanted.batch,))
-        return examples(names, train[chosen].to(where), generator)
+        size = torch.multinomial(torch.tensor(list(SPACINGS.values())), 1).item()
+        return examples(names, train[chosen].to(where), list(SPACINGS)[size], generator)
 
     @torch.no_grad()
     def score(model):
         model.eval()
         fixed, found = torch.Generator(where).manual_seed(2), []
         for start in range(0, HELD_OUT, 2):
-            x, y = examples(names, kept[start : start + 2].to(where), fixed)
+            x, y = examples(names, kept[start : start + 2].to(where), SPACING, fixed)
             with compute.autocast(where):
                 p = model(x).float() > 0
             truth = y > 0.5
@@ -68,7 +73,7 @@ def main() -> None:
 
     how = {
         "task": "glioma regions from FLAIR, T1, T1Gd, T2: whole tumor, core, enhancing part",
-        "spacing_mm": SPACING, "people": len(train), "batch": wanted.batch,
+        "spacing_mm": SPACING, "spacings_mm": list(SPACINGS), "people": len(train), "batch": wanted.batch,
         "data": "generated gliomas, presimal.cohort", "script": "scripts/train_tumor_segmentation.py",
     }  # fmt: skip
     model = networks.UNet(4, 3, tuple(wanted.widths), sharp=8)

@@ -13,12 +13,12 @@ OWNER_AND_NAME = REPOSITORY.removeprefix("https://github.com/")
 def test_the_first_screen_starts_and_tests_the_workshop_with_two_commands():
     first_screen = "\n".join(README.splitlines()[:25])
     assert "python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/presimal lab\n" in first_screen
-    assert "\n.venv/bin/pytest\n" in first_screen
+    assert "\n.venv/bin/pytest -n auto --dist loadfile\n" in first_screen
 
 
 def test_ci_does_what_the_readme_says():
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
-    for step in ("python3 -m venv", ".venv/bin/pip install", "-e .", ".venv/bin/pytest"):
+    for step in ("python3 -m venv", ".venv/bin/pip install", "-e .", ".venv/bin/pytest -n auto --dist loadfile"):
         assert step in script
     assert script.count(".venv/bin/pytest") == 2  # with the network cut, and where it cannot be cut
 

@@ -23,7 +23,7 @@ from presimal.scans import Box, from_box, read_scan, to_box, write_like
 from presimal.storage import DataError
 
 WEIGHTS = "tumor"
-SPACING = 2.5  # mm, of the network's grid
+SPACING = 2.0  # mm, of the network's grid
 CONTRASTS = ("FLAIR", "T1", "T1Gd", "T2")
 REGIONS = ("whole tumor", "tumor core", "enhancing tumor")  # nested, as the network gives them
 MARGIN_MM = 10.0  # round the brain

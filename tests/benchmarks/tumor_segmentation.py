@@ -4,7 +4,8 @@
 
 Same patients, same process, one thread, taking turns every few seconds, so that a busy machine disturbs
 both alike. The network of 2022 has no schedule and gets `--patience` seconds; the last line compares the
-two at the best mean Dice that it reaches in them. Also the time of one training step per volume, beside MONAI's SegResNet and DynUNet.
+two at the best mean Dice that it reaches in them. Also the time of one training step per volume, beside
+MONAI's SegResNet and DynUNet.
 """
 
 import argparse
