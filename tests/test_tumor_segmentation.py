@@ -12,7 +12,7 @@ from presimal.cli import main
 from presimal.cohort import Cohort
 from presimal.scans import read_scan
 from presimal.storage import DataError
-from presimal.tumor_segmentation import REGIONS, find_tumor, prepare, segment
+from presimal.tumor_segmentation import REGIONS, _check_order, find_tumor, prepare, segment
 
 REAL = Path(os.environ.get("PRESIMAL_REALDATA", Path(__file__).parents[2] / "shared" / "realdata")) / "glioma"
 NAMES = ("flair", "t1", "t1gd", "t2")
@@ -97,7 +97,7 @@ def spoil(name, images, affine, tmp_path, files):
     if name == "two files":
         return files[:2], "four are needed"
     if name == "wrong order":
-        return [files[3], files[2], files[1], files[0]], "in this order"
+        return [files[1], files[2], files[3], files[0]], "look like T1, T1Gd, T2, FLAIR"
     if name == "three volumes":
         nib.save(nib.Nifti1Image(np.moveaxis(images[:3], 0, -1), affine), tmp_path / "x.nii.gz")
         return tmp_path / "x.nii.gz", "not (X, Y, Z, 4)"
@@ -129,6 +129,15 @@ def test_bad_input_is_refused_in_one_sentence(fault, patient, files, tmp_path):
         segment(scans, tmp_path / "out.nii.gz")
     assert said in str(refused.value) and "\n" not in str(refused.value)
     assert not (tmp_path / "out.nii.gz").exists()
+
+
+def test_no_generated_patient_is_refused_for_the_order_of_the_contrasts():
+    batch = Cohort(9, sites=5).render(range(30), "tumor", 6.0, NAMES)
+    wrong = [1, 2, 3, 0]  # T1, T1Gd, T2, FLAIR, as BraTS has them
+    for images, mask in zip(batch.images, batch.mask > 0):
+        _check_order(images, mask, "x")
+        with pytest.raises(DataError, match="look like T1, T1Gd, T2, FLAIR"):
+            _check_order(images[wrong], mask, "x")
 
 
 def test_a_head_with_its_skull_is_sent_to_strip():
