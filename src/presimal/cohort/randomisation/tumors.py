@@ -14,16 +14,16 @@ from .draws import chance, normal, smooth, uniform
 
 # Signals against white matter on T1 as in scanner.SIGNAL: lowest and highest of a patient.
 LOOKS = {
-    "t1": {"edema": (0.50, 0.82), "enhancing": (0.45, 0.85), "solid": (0.42, 0.80), "necrosis": (0.18, 0.50), "blood": (0.7, 1.4)},
-    "t1gd": {"edema": (0.50, 0.82), "enhancing": (0.95, 1.75), "solid": (0.42, 0.80), "necrosis": (0.18, 0.50), "blood": (0.7, 1.4)},
-    "t2": {"edema": (0.72, 1.15), "enhancing": (0.55, 1.00), "solid": (0.68, 1.15), "necrosis": (0.90, 1.35), "blood": (0.2, 1.1)},
+    "t1": {"edema": (0.54, 0.84), "enhancing": (0.45, 0.85), "solid": (0.40, 0.76), "necrosis": (0.18, 0.50), "blood": (0.7, 1.4)},
+    "t1gd": {"edema": (0.54, 0.84), "enhancing": (0.95, 1.75), "solid": (0.40, 0.76), "necrosis": (0.18, 0.50), "blood": (0.7, 1.4)},
+    "t2": {"edema": (0.72, 1.15), "enhancing": (0.55, 1.00), "solid": (0.72, 1.20), "necrosis": (0.90, 1.35), "blood": (0.2, 1.1)},
     "flair": {"edema": (0.82, 1.35), "enhancing": (0.65, 1.20), "solid": (0.65, 1.25), "necrosis": (0.15, 1.00), "blood": (0.3, 1.2)},
 }  # fmt: skip
 PARTS = ("edema", "enhancing", "solid", "necrosis", "blood")
 FILLED = 0.35  # share of people whose core enhances further inwards
 BROKEN = 0.30  # share whose enhancing rim has gaps
 SILENT = 0.10  # share, besides those of tumor.NON_ENHANCING, without any enhancement
-SPREAD = 0.40  # share whose edema reaches further into white matter
+SPREAD = 0.40  # share, of those with enhancement, whose edema reaches further into white matter
 BLED = 0.10
 
 
@@ -49,11 +49,11 @@ def vary(tissue: dict[str, Tensor], spacing: float, generator: torch.Generator) 
     won = some(FILLED) * torch.sigmoid((near + 0.12 * field(12.0) - 0.25) / 0.05) * (near > 0.02)
     core, rim = core * (1 - won), rim + core * won
     tissue["core"], tissue["enhancing"] = core, rim
-    _spread_edema(tissue, some(SPREAD), field(20.0), spacing)
+    enhances = (rim.flatten(1).amax(1) > 0.5).float().view(-1, 1, 1, 1)
+    _spread_edema(tissue, some(SPREAD) * enhances, field(20.0), spacing)
 
     # What does not enhance is dead in the middle of an enhancing tumor, and mostly solid in another one.
-    enhances = (rim.flatten(1).amax(1) > 0.5).float()
-    level = (uniform((count,), generator) * 1.6 - 0.2 - 0.7 * (1 - enhances)).view(-1, 1, 1, 1)
+    level = uniform((count, 1, 1, 1), generator) * 1.6 - 0.2 - 0.7 * (1 - enhances)
     middle = _blur(core + rim, 15.0, spacing)
     dead = torch.sigmoid((middle - 0.6 + 0.25 * field(14.0) + level - 0.4) / 0.1)
     blood = some(BLED) * torch.sigmoid((field(12.0) - 0.7) / 0.15)
