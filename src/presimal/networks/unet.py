@@ -82,6 +82,8 @@ class UNet(nn.Module):
             coarse.insert(0, head(x) if self.training else None)
         logits = depth_to_space(self.head(x))
         if self.sharp:
-            logits = self.sharpen(torch.cat([logits, whole], 1))
+            # With few channels and many voxels a convolution on a CPU is three times faster with channels last.
+            both = torch.cat([logits, whole], 1).contiguous(memory_format=torch.channels_last_3d)
+            logits = self.sharpen(both)
         logits = logits[..., : size[0], : size[1], : size[2]]
         return [logits, *coarse] if self.training else logits
