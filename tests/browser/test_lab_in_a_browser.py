@@ -88,7 +88,7 @@ def open_notebook(page, server, name):
 def test_a_notebook_runs_from_top_to_bottom(page, server, name):
     open_notebook(page, server, name)
     page.evaluate(f"window.everythingRan = false; ({RUN_ALL})(); 0")
-    page.wait_for_function("window.everythingRan", timeout=280_000)
+    page.wait_for_function("window.everythingRan", timeout=600_000)
     stored = nbformat.read(server[2] / name, as_version=4)
     cells = [cell for cell in stored.cells if cell.cell_type == "code"]
     assert [cell.execution_count for cell in cells] == list(range(1, len(cells) + 1))
