@@ -82,8 +82,8 @@ def dice_and_entropy(outputs, y):
     return total
 
 
-def contenders(seconds, patience):
-    torch.manual_seed(0)
+def contenders(seconds, patience, seed=0):
+    torch.manual_seed(seed)
     old = Padded(MonaiUNet(3, 4, 3, channels=(16, 32, 64, 128, 256), strides=(2, 2, 2, 2), num_res_units=2, act="mish"))
     ours = networks.UNet(4, 3, sharp=8)
     squared = DiceLoss(sigmoid=True, squared_pred=True, smooth_nr=0, smooth_dr=1e-5)
@@ -94,13 +94,13 @@ def contenders(seconds, patience):
     ]  # fmt: skip
 
 
-def race(seconds, patience, turns):
+def race(seconds, patience, turns, seed):
     table = data.tumors()
     images, labels = data.load(table), data.load(table, "label")
     x = prepare(images, images[:, 1:2] > 0.1 * images[:, 1:2].amax((2, 3, 4), keepdim=True))
     y = torch.cat([labels > 0, labels >= 2, labels == 3], 1).float()
     train, valid = ((table.split == name).to_numpy(copy=True) for name in ("train", "valid"))
-    both = contenders(seconds, patience)
+    both = contenders(seconds, patience, seed)
     for turn in range(1, turns + 1):
         for contender in both:
             contender.train(x[train], y[train], contender.seconds * turn / turns)
@@ -139,7 +139,8 @@ if __name__ == "__main__":
     parser.add_argument("--seconds", type=float, default=100, help="of computing for our network")
     parser.add_argument("--patience", type=float, default=1500, help="the same for the network of 2022")
     parser.add_argument("--turns", type=int, default=50)
+    parser.add_argument("--seed", type=int, default=0)
     wanted = parser.parse_args()
     torch.set_num_threads(1)
     throughput()
-    race(wanted.seconds, wanted.patience, wanted.turns)
+    race(wanted.seconds, wanted.patience, wanted.turns, wanted.seed)
