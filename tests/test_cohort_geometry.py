@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from scipy.spatial.transform import Rotation
 
 from presimal.cohort import Cohort
 from presimal.cohort.geometry import CENTRE, Grid, apply_pose, jacobian_determinant, pose_matrix
@@ -20,6 +21,14 @@ def test_pose_scales_volume():
     assert torch.linalg.det(matrix)[0] == pytest.approx(1 / (0.9 * 1.1), rel=1e-4)
     points = apply_pose(torch.zeros(1, 1, 1, 1, 3), matrix, torch.tensor([[1.0, 2.0, 3.0]]))
     assert torch.allclose(points.flatten(), torch.tensor(CENTRE) + torch.tensor([1.0, 2.0, 3.0]))
+
+
+def test_poses_turn_as_they_should():
+    """Against scipy: about z first, then y, then x; a head twice as large reads at half the distance."""
+    angles = torch.tensor([[0.3, -0.5, 1.1], [-0.2, 0.9, 0.0]])
+    turns = torch.from_numpy(Rotation.from_euler("XYZ", angles.numpy()).as_matrix()).float()
+    assert torch.allclose(pose_matrix(angles, torch.ones(2, 3)), turns, atol=1e-6)
+    assert torch.allclose(pose_matrix(angles, torch.full((2, 3), 2.0)), turns / 2, atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", ["brain", "tumor", "head"])

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from ..geometry import pose_matrix
 from .draws import normal, smooth, uniform
 from .settings import Randomisation
 
@@ -20,7 +21,7 @@ def posed(volumes: tuple[Tensor, ...], tumor: Tensor | None, spacing: float, how
         return list(volumes)
     angles = torch.deg2rad(how.turn * normal((count, 3), generator))
     size = torch.exp(how.stretch * normal((count, 3), generator))
-    matrix = rotation(angles) * size[:, None, :]
+    matrix = pose_matrix(angles, size).to(angles.device)
     # grid_sample counts each axis from -1 to 1, and names them in the order z, y, x.
     half = torch.tensor(shape, dtype=torch.float32, device=generator.device) / 2
     axes = [(torch.arange(n, device=generator.device) + 0.5) / n * 2 - 1 for n in shape]
@@ -51,16 +52,3 @@ def _swollen(points: Tensor, tumor: Tensor, half: Tensor, how: Randomisation, ge
     offset = points - centre
     weight = amount.view(-1, 1, 1, 1) * torch.exp(-(offset**2).sum(-1) / reach.view(-1, 1, 1, 1) ** 2)
     return points - offset * weight[..., None]
-
-
-def rotation(angles: Tensor) -> Tensor:
-    """Rotations (N, 3, 3) about x, then y, then z, from angles (N, 3) in radians."""
-    sine, cosine = angles.sin().unbind(1), angles.cos().unbind(1)
-    turns = []
-    for axis, (s, c) in enumerate(zip(sine, cosine)):
-        turn = torch.eye(3, device=angles.device).repeat(len(angles), 1, 1)
-        i, j = [k for k in range(3) if k != axis]
-        turn[:, i, i] = turn[:, j, j] = c
-        turn[:, i, j], turn[:, j, i] = -s, s
-        turns.append(turn)
-    return turns[2] @ turns[1] @ turns[0]
