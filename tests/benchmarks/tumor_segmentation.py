@@ -5,9 +5,9 @@
 Same patients, same process, one thread, taking turns every few seconds, so that a busy machine disturbs
 both alike. The network of 2022 has no schedule and gets `--patience` seconds to reach its best; the last
 line compares the two at the best mean Dice that it reaches in them. Its curve is noisy, so that the moment
-of its best is partly luck: run several seeds (three gave 7, 20 and 28 times sooner). It needs multiples of 16 voxels and
-pads to them; ours does not. Neither sees augmented images. Also the time of one training step per volume
-of 48 x 48 x 48, beside MONAI's SegResNet and DynUNet.
+of its best is partly luck: run several seeds (three gave 7, 20 and 28 times sooner). It needs multiples of
+16 voxels and pads to them; ours does not. Neither sees augmented images. Also the time of one training step
+per volume of 48 x 48 x 48, beside MONAI's SegResNet and DynUNet.
 """
 
 import argparse
