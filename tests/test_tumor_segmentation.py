@@ -158,23 +158,24 @@ def test_the_command(files, tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def real_glioma():
-    """A lower-grade glioma that takes up next to no gadolinium: images (4, X, Y, Z) and affine; no reference exists."""
+    """A lower-grade glioma that takes up next to no gadolinium: images (4, X, Y, Z), affine, and what is found; no reference exists."""
     if not REAL.exists():
         pytest.skip("the real glioma is not here")
     read = [read_scan(REAL / f"{name}.nii.gz") for name in NAMES]
-    return torch.stack([volume for volume, _ in read]), read[0][1]
+    images, affine = torch.stack([volume for volume, _ in read]), read[0][1]
+    return images, affine, find_tumor(images, affine)
 
 
 def test_a_real_glioma(real_glioma):
-    whole, core, enhancing = find_tumor(*real_glioma).volumes_ml.values()
+    whole, core, enhancing = real_glioma[2].volumes_ml.values()
     assert 15 < whole < 70 and 5 < core < whole and enhancing < 0.2 * whole
 
 
 def test_a_rim_painted_on_a_real_glioma_enhances_and_the_rest_stays(real_glioma):
     """Half as bright again as white matter on T1Gd: what is painted is known, whatever the true extent of the core."""
-    images, affine = real_glioma
-    before = find_tumor(images, affine).labels
-    depth = ndimage.distance_transform_edt(before >= 2, np.sqrt((affine[:3, :3] ** 2).sum(0)))
+    images, affine, found = real_glioma
+    before = found.labels
+    depth = ndimage.distance_transform_edt(before >= 2, nib.affines.voxel_sizes(affine))
     rim = (depth > 0) & (depth <= 5)  # mm
     t1gd = images[2].numpy()
     white = np.quantile(t1gd[t1gd > 0.2 * t1gd.max()], 0.75)
