@@ -1,0 +1,205 @@
+"""Who is in the cohort: the table of people, the truth about them, and their images.
+
+    cohort = Cohort(seed=0, device="cpu")
+    cohort.people(range(100))                          # what a student may use
+    cohort.truth(range(100))                           # kept apart
+    batch = cohort.render(range(8), spacing=4.0)       # images, labels, mask, affine, volumes
+
+A person is a pure function of (seed, kind, number, settings). Numbers are any integers; those of "brain", "tumor" and
+"head" are different people. On a CPU every person is computed alone by one thread (several people at a time), so an
+image is the same to the last bit alone, in any batch, in any order, in any process and with any number of threads on
+the same kind of processor. Elsewhere, and on a GPU, where people are computed together, it agrees to rounding (about
+1e-4 of the signal of white matter).
+"""
+
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, fields
+from functools import partial
+from typing import Any, TypeVar
+
+import pandas as pd
+import torch
+from torch import Tensor
+
+from .brain.tissues import brain_tissues
+from .brain.vessels import enhancing_structures
+from .glioma import growth
+from .glioma.outcome import clinical
+from .grid import Grid
+from .head import add_head
+from .measures import labels_of, mask_of, volumes_of
+from .people import People, Settings
+from .person import draw_people, draw_person
+from .scanner import SITES, acquire
+from .template import BRAIN_MAPS, HEAD_MAPS, Template
+from .tissue_maps import CONTRASTS, TissueMaps
+from .warping import template_points
+
+FIELD_OF_VIEW = {"brain": (160, 192, 160), "tumor": (160, 192, 160), "head": (192, 224, 192)}  # mm
+SPACINGS = (0.5, 16.0)  # mm
+FINE_BELOW = 1.5  # mm; only images with smaller voxels are sampled from the 1-mm maps
+GPU_CHUNK = 16  # people per batch on a GPU
+MOST_WORKERS = 8  # people at a time on a CPU; Python itself allows no more
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True)
+class Batch:
+    """What `Cohort.render` returns, all on the device of the cohort.
+
+    images (N, C, X, Y, Z) float32; labels (N, X, Y, Z) uint8: tumor regions (1 edema, 2 non-enhancing, 3 enhancing)
+    for tumors, tissues (1 fluid, 2 cortex, 3 deep gray, 4 white, 5 hyperintensity) for brains, the brain mask for
+    heads; mask (N, X, Y, Z) uint8, the brain with its fluid; affine (4, 4) float64, voxel to RAS mm; volumes, name ->
+    (N,) ml, and `fraction`, the brain without fluid over the whole.
+    """
+
+    numbers: list[int]
+    contrasts: tuple[str, ...]
+    images: Tensor
+    labels: Tensor
+    mask: Tensor
+    affine: Tensor
+    volumes: dict[str, Tensor]
+
+
+class Cohort:
+    """People who never lived: a table, a truth and images, functions of the numbers asked."""
+
+    def __init__(self, seed: int = 0, device: torch.device | str = "cpu", **settings: Any):
+        """`settings` are the members of Settings. Raises TypeError for an unknown one, ValueError for a wrong one."""
+        unknown = set(settings) - {field.name for field in fields(Settings)}
+        if unknown:
+            raise TypeError(f"Unknown settings: {', '.join(sorted(unknown))}.")
+        self.seed = int(seed)
+        self.settings = Settings(**settings)
+        self.device = torch.device(device)
+        self.template = Template(self.device)
+
+    def people(self, numbers: Iterable[int], kind: str = "brain") -> pd.DataFrame:
+        """What a student may use, one row per person: number, subject_id, age (years), sex, site.
+
+        People with a tumor have the clinical table and the observed survival of `glioma.outcome` as well. Raises
+        ValueError for an unknown kind.
+        """
+        rows = []
+        for number in numbers:
+            person = draw_person(self.seed, kind, number, self.settings)
+            row: dict[str, object] = {
+                "number": person.number,
+                "subject_id": f"{kind}-{person.number:04d}",
+                "age": round(person.age, 1),
+                "sex": "M" if person.male else "F",
+                "site": SITES[person.site].name,
+            }
+            rows.append(row | (clinical(person).observed if person.glioma else {}))
+        return pd.DataFrame(rows)
+
+    def truth(self, numbers: Iterable[int], kind: str = "brain") -> pd.DataFrame:
+        """What nobody could know of a real person, one row per person; columns depend on the kind.
+
+        biological_age and the age of each region in years, the inner constants of aging, and for tumors their geometry
+        (mm, ml), the hazard and the uncensored survival.
+        """
+        rows = []
+        for number in numbers:
+            person = draw_person(self.seed, kind, number, self.settings)
+            row: dict[str, object] = {"number": person.number, "biological_age": person.biological_age}
+            row |= {f"{name.replace(' ', '_')}_age": age for name, age in person.regional_ages.items()}
+            row |= {n: getattr(person.aging, n) for n in ("ventricle", "horn", "contrast_loss", "iron", "lesion")}
+            if person.glioma:
+                row |= {**growth.describe(person.glioma), **clinical(person).hidden}
+            rows.append(row)
+        return pd.DataFrame(rows)
+
+    def draw(self, numbers: Iterable[int], kind: str = "brain") -> People:
+        """The people of these numbers, for `tissues`. Raises ValueError for an unknown kind."""
+        return draw_people(self.seed, kind, numbers, self.settings, self.device)
+
+    def grid(self, kind: str, spacing: float) -> Grid:
+        """The image grid of a kind at a voxel size in mm: 40 x 48 x 40 for brains at 4 mm."""
+        if not SPACINGS[0] <= spacing <= SPACINGS[1]:
+            raise ValueError(f"spacing must be {SPACINGS[0]} to {SPACINGS[1]:g} mm, not {spacing}.")
+        x, y, z = (round(length / spacing) for length in FIELD_OF_VIEW[kind])
+        return Grid((x, y, z), spacing)
+
+    def points(self, people: People, spacing: float) -> Tensor:
+        """Where each voxel of each person lies in the template, (N, X, Y, Z, 3), MNI mm."""
+        push = partial(growth.push, people) if people.kind == "tumor" else None
+        return template_points(self.grid(people.kind, spacing), people, self.template, push)
+
+    @torch.no_grad()
+    def tissues(self, people: People, spacing: float = 4.0) -> TissueMaps:
+        """Soft maps of people who are computed together; `scanner.acquire` makes images of them."""
+        points = self.points(people, spacing)
+        maps = self.template.sample(points, BRAIN_MAPS, 1 if spacing < FINE_BELOW else 2)
+        tissues = brain_tissues(maps, points, people, spacing)
+        if people.kind == "tumor":
+            tissues = growth.grow(tissues, maps["depth"], people, self.grid(people.kind, spacing))
+        tissues = tissues.updated(vessel=enhancing_structures(maps, tissues, people, spacing))
+        if people.kind == "head":
+            tissues = add_head(tissues, maps | self.template.sample(points, HEAD_MAPS), people, spacing)
+        return tissues
+
+    def render(
+        self, numbers: Iterable[int], kind: str = "brain", spacing: float = 4.0, contrasts: tuple[str, ...] = ("t1",)
+    ) -> Batch:
+        """Images, labels and volumes of the people asked for; see Batch.
+
+        Raises ValueError for no numbers, an unknown kind or contrast, or a spacing outside 0.5 to 16 mm.
+        """
+        numbers = [int(number) for number in numbers]
+        unknown = set(contrasts) - set(CONTRASTS)
+        if unknown:
+            raise ValueError(f"Unknown contrasts: {', '.join(sorted(unknown))}.")
+
+        def work(chunk: list[int]) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
+            people = self.draw(chunk, kind)
+            tissues = self.tissues(people, spacing)
+            images = torch.stack([acquire(tissues, people, contrast, spacing) for contrast in contrasts], 1)
+            if tissues.seen is not None:
+                images = images * tissues.seen[:, None]
+            return images, labels_of(tissues, kind), mask_of(tissues), volumes_of(tissues, spacing)
+
+        parts = self._in_chunks(work, numbers)
+        images, labels, masks, volumes = zip(*parts, strict=True)
+        together = {name: torch.cat([part[name] for part in volumes]) for name in volumes[0]}
+        affine = self.grid(kind, spacing).affine
+        return Batch(
+            numbers, tuple(contrasts), torch.cat(images), torch.cat(labels), torch.cat(masks), affine, together
+        )
+
+    def tissue_maps(
+        self, numbers: Iterable[int], kind: str = "head", spacing: float = 4.0
+    ) -> tuple[tuple[str, ...], Tensor]:
+        """Names and packed tissue maps (N, maps, X, Y, Z) uint8 of people; see TissueMaps.pack.
+
+        A bank of these is what domain randomization needs: contrasts are drawn anew for every batch (Billot et al.,
+        SynthSeg, Med Image Anal 86:102789, 2023).
+        """
+
+        def work(chunk: list[int]) -> tuple[tuple[str, ...], Tensor]:
+            return self.tissues(self.draw(chunk, kind), spacing).pack()
+
+        parts = self._in_chunks(work, [int(number) for number in numbers])
+        return parts[0][0], torch.cat([maps for _, maps in parts])
+
+    def _in_chunks(self, work: Callable[[list[int]], Result], numbers: list[int]) -> list[Result]:
+        """Results of `work` on chunks of the numbers, in order.
+
+        On a CPU a chunk is one person and one thread, with as many people at a time as torch may use threads: twice as
+        fast as several threads per person, and the bits do not depend on it.
+        """
+        if not numbers:
+            raise ValueError("numbers must hold at least one person.")
+        if self.device.type != "cpu":
+            starts = range(0, len(numbers), GPU_CHUNK)
+            return [work(numbers[start : start + GPU_CHUNK]) for start in starts]
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        try:
+            with ThreadPoolExecutor(min(threads, MOST_WORKERS)) as pool:
+                return list(pool.map(work, [[number] for number in numbers]))
+        finally:
+            torch.set_num_threads(threads)

@@ -1,0 +1,102 @@
+"""Randomness that never shifts: one stream per person and purpose, and smooth fields from it.
+
+A stream is a generator on the CPU whose seed is a hash of (cohort seed, kind, number of the person, purpose).
+Two purposes never share a stream, so a new kind of randomness cannot change an old one, and a person does not
+depend on who else is in the batch.
+
+Smooth fields are cubic B-splines with normal coefficients on a lattice that is fixed in millimeters. The lattice
+knows nothing of the image grid: the same person has the same fields at 4 mm and at 2 mm, in a small field of view
+and in a large one. `noise_field` is the quick kind for one batch on one grid.
+"""
+
+import hashlib
+import math
+from collections.abc import Sequence
+from functools import lru_cache
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+LATTICE_HALF_WIDTH = (125.0, 140.0, 125.0)  # mm from the center of the field of view, x y z
+SPLINE_SD = (151 / 315) ** 1.5  # of a cubic B-spline in 3-D with unit normal coefficients
+NOISE_SD = 0.55  # of trilinearly interpolated normal noise: about half of the variance goes
+
+
+def stream(seed: int, kind: str, number: int, purpose: str) -> Generator:
+    """The random stream of one person for one purpose, always in the same state at its start."""
+    key = f"{int(seed)}/{kind}/{int(number)}/{purpose}".encode()
+    value = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
+    return Generator().manual_seed(value)
+
+
+def normal(generator: Generator, *shape: int) -> Tensor:
+    """Standard normal numbers, float32, on the device of the generator."""
+    return torch.randn(shape, generator=generator, device=generator.device)
+
+
+def uniform(generator: Generator, *shape: int) -> Tensor:
+    """Numbers spread evenly between 0 and 1, float32, on the device of the generator."""
+    return torch.rand(shape, generator=generator, device=generator.device)
+
+
+def chance(generator: Generator, probability: float, count: int) -> Tensor:
+    """True with a probability, (N,)."""
+    return uniform(generator, count) < probability
+
+
+def soft_step(x: Tensor, edge: float) -> Tensor:
+    """0 far below zero, 1 far above, with a transition of about `edge` in the unit of `x`."""
+    return torch.sigmoid(x / edge)
+
+
+def per_person(values: Tensor | Sequence[float], device: torch.device | str | None = None) -> Tensor:
+    """One number per person, (N,) to (N, 1, 1, 1), to be multiplied with volumes (N, X, Y, Z)."""
+    values = values if isinstance(values, Tensor) else torch.tensor(values, dtype=torch.float32)
+    return values.to(device or values.device).view(-1, 1, 1, 1)
+
+
+def noise_field(generator: Generator, count: int, shape: Sequence[int], width: float, spacing: float) -> Tensor:
+    """Smooth fields (N, X, Y, Z), about zero mean and unit standard deviation, features of `width` mm."""
+    coarse = [max(2, round(length * spacing / width)) for length in shape]
+    field = F.interpolate(normal(generator, count, 1, *coarse), tuple(shape), mode="trilinear")[:, 0]
+    return field / NOISE_SD
+
+
+@lru_cache(maxsize=256)
+def _basis(count: int, spacing: float, half: float, scale: float, device: str) -> Tensor:
+    """Weights (count, control points) of a cubic B-spline at `count` voxel centers of one axis."""
+    points = math.ceil(2 * half / scale) + 3
+    centers = (torch.arange(count, dtype=torch.float64) - (count - 1) / 2) * spacing
+    position = ((centers + half) / scale).clamp(0, points - 3 - 1e-6)
+    first = position.floor().long()
+    t = position - first
+    weights = torch.stack([(1 - t) ** 3, 3 * t**3 - 6 * t**2 + 4, -3 * t**3 + 3 * t**2 + 3 * t + 1, t**3], dim=1)
+    basis = torch.zeros(count, points, dtype=torch.float64)
+    basis.scatter_(1, first[:, None] + torch.arange(4), weights / 6)
+    return basis.float().to(device)
+
+
+def smooth_field(
+    streams: Sequence[Generator],
+    shape: Sequence[int],
+    spacing: float,
+    scale: float,
+    channels: int = 1,
+    device: torch.device | str = "cpu",
+) -> Tensor:
+    """Smooth random fields (N, channels, X, Y, Z), about zero mean and unit standard deviation.
+
+    `streams` holds one generator per person, `spacing` is the voxel size in mm, and `scale` is the distance of the
+    control points in mm: features are about twice as large.
+    """
+    points = [math.ceil(2 * half / scale) + 3 for half in LATTICE_HALF_WIDTH]
+    field = torch.stack([normal(generator, channels, *points) for generator in streams]).to(device)
+    bx, by, bz = (
+        _basis(n, float(spacing), half, float(scale), str(device))
+        for n, half in zip(shape, LATTICE_HALF_WIDTH, strict=True)
+    )
+    # Contract one axis at a time, as plain matrix products: z, then y, then x.
+    field = by @ (field @ bz.T)
+    field = (bx @ field.flatten(-2)).unflatten(-1, field.shape[-2:])
+    return field / SPLINE_SD

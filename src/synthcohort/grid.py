@@ -1,0 +1,67 @@
+"""Image grids in millimeters, and values between their voxels."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+CENTER = (0.0, -14.0, 2.0)  # MNI mm, the middle of every field of view
+
+
+@dataclass(frozen=True)
+class Grid:
+    """An image grid: `shape` voxels of `spacing` mm round `center`, axes right-anterior-superior."""
+
+    shape: tuple[int, int, int]
+    spacing: float
+    center: tuple[float, float, float] = CENTER
+
+    @property
+    def affine(self) -> Tensor:
+        """Voxel indices to mm, (4, 4), float64."""
+        affine = torch.eye(4, dtype=torch.float64)
+        for axis in range(3):
+            affine[axis, axis] = self.spacing
+            affine[axis, 3] = self.center[axis] - (self.shape[axis] - 1) / 2 * self.spacing
+        return affine
+
+    def points(self, device: torch.device | str = "cpu") -> Tensor:
+        """Voxel centers relative to the center, (1, X, Y, Z, 3), mm."""
+        axes = [(torch.arange(n, device=device) - (n - 1) / 2) * self.spacing for n in self.shape]
+        return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)[None]
+
+    def coarser(self, spacing: float) -> "Grid":
+        """A grid over at least the same field of view, with an odd number of voxels of `spacing` mm."""
+        x, y, z = (2 * math.ceil(n * self.spacing / 2 / spacing) + 1 for n in self.shape)
+        return Grid((x, y, z), spacing, self.center)
+
+
+def trilinear(table: Tensor, shape: tuple[int, int, int], index: Tensor) -> Tensor:
+    """Rows of a volume of `shape`, interpolated at voxel coordinates.
+
+    `table` is (voxels, C), or (N, voxels, C) with one volume per person; `index` is (N, ..., 3) and the result
+    (N, ..., C). Coordinates outside are moved to the border. A weighted look-up of eight rows is five times faster on
+    a CPU than `grid_sample`, because the values of one voxel lie side by side.
+    """
+    _, ny, nz = shape
+    flat = index.reshape(-1, 3)
+    x, y, z = (flat[:, k].clamp(0, shape[k] - 1) for k in range(3))
+    i, j, k = (a.to(torch.int32).clamp(max=n - 2) for a, n in zip((x, y, z), shape, strict=True))
+    base = (i * ny + j) * nz + k
+    if table.dim() == 3:
+        first_rows = torch.arange(len(table), dtype=torch.int32, device=table.device) * table.shape[1]
+        base = base + first_rows.repeat_interleave(len(base) // len(table))
+        table = table.flatten(0, 1)
+    x, y, z = x - i, y - j, z - k
+    below = 1 - z
+    rows = base.new_empty(len(base), 8)
+    weights = x.new_empty(len(base), 8)
+    for corner, (dx, dy) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
+        face = (x if dx else 1 - x) * (y if dy else 1 - y)
+        first = base + (dx * ny + dy) * nz
+        rows[:, 2 * corner], rows[:, 2 * corner + 1] = first, first + 1
+        weights[:, 2 * corner], weights[:, 2 * corner + 1] = face * below, face * z
+    values = F.embedding_bag(rows, table, per_sample_weights=weights, mode="sum")
+    return values.unflatten(0, index.shape[:-1])

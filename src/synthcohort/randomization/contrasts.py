@@ -1,0 +1,96 @@
+"""Which signal each tissue gives, and the image that they make together."""
+
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from ..fields import chance, noise_field, normal, per_person, uniform
+from ..scanner.signals import RESIDUAL_GAIN, VESSEL_GAIN, means
+from ..tissue_maps import BRAIN, CONTRASTS, GLIOMA, OUTSIDE, TISSUES, TissueMaps, textured
+from .settings import Randomization
+
+SOLID = slice(BRAIN.index("cortex"), len(BRAIN))  # similar on most contrasts
+GRAY_AND_WHITE = slice(BRAIN.index("cortex"), BRAIN.index("white") + 1)
+MIXED = 0.4  # fraction of real contrasts that lie between two: proton density lies between T1 and T2
+
+
+class Signals(NamedTuple):
+    """Signals (N, tissues) in the order of TISSUES, and the gains (N,) of the residual and of vessels."""
+
+    tissues: Tensor
+    residual: Tensor
+    vessel: Tensor
+
+
+def draw_signals(contrast: str | None, count: int, settings: Randomization, generator: Generator) -> Signals:
+    """Signals of N people on a contrast, or with None on any, also one that no scanner has."""
+    device = generator.device
+    known = torch.stack([means(name) for name in CONTRASTS]).to(device)
+    gains = torch.tensor([(RESIDUAL_GAIN[name], VESSEL_GAIN[name]) for name in CONTRASTS], device=device)
+    if contrast is None:
+        first = torch.randint(len(CONTRASTS), (count,), generator=generator, device=device)
+        second = torch.randint(len(CONTRASTS), (count,), generator=generator, device=device)
+        mix = uniform(generator, count, 1) * (chance(generator, MIXED, count)[:, None])
+        signals = known[first] * (1 - mix) + known[second] * mix
+        gain = gains[first] * (1 - mix) + gains[second] * mix
+    else:
+        index = torch.full((count,), CONTRASTS.index(contrast), device=device)
+        signals, gain = known[index], gains[index]
+    signals = signals * (1 + settings.jitter * normal(generator, *signals.shape))
+    if contrast is None:
+        free = _invented(count, generator)
+        invented = chance(generator, settings.invented, count)[:, None]
+        signals = torch.where(invented, free, signals)
+        gain = torch.where(invented, gain * normal(generator, *gain.shape), gain)
+    if settings.flat:  # spin echo shows less of the difference between gray and white matter than MPRAGE
+        kept = 1 - settings.flat * uniform(generator, count, 1)
+        brain = signals[:, GRAY_AND_WHITE]
+        signals[:, GRAY_AND_WHITE] = brain.mean(1, keepdim=True) * (1 - kept) + brain * kept
+        gain = torch.cat([gain[:, :1] * kept, gain[:, 1:]], 1)
+    return Signals(signals.clamp(min=0), gain[:, 0], gain[:, 1])
+
+
+def _invented(count: int, generator: Generator) -> Tensor:
+    """Any signal for any tissue; those of the brain resemble each other more often than not."""
+    free = 1.2 * uniform(generator, count, len(TISSUES))
+    alike = 0.35 * normal(generator, count, len(BRAIN) - SOLID.start) * uniform(generator, count, 1)
+    free[:, SOLID] = free[:, [TISSUES.index("white")]] + alike
+    free[:, TISSUES.index("air")] = 0.08 * uniform(generator, count)
+    return free
+
+
+def paint(
+    tissues: TissueMaps,
+    signals: Signals,
+    tumor: Tensor | None,
+    spacing: float,
+    settings: Randomization,
+    generator: Generator,
+) -> Tensor:
+    """The image (N, X, Y, Z). `tumor` (N, X, Y, Z) is one that is painted already, None if there is none."""
+    mask = tissues.mask
+    count, shape = len(mask), tuple(mask.shape[1:])
+
+    def field(width: float) -> Tensor:
+        return noise_field(generator, count, shape, width, spacing)
+
+    image = textured(tissues.residual, per_person(signals.residual)) * mask
+    if tissues.vessel is not None:
+        strength = signals.vessel * (0.4 + uniform(generator, count))
+        image = image + per_person(strength) * tissues.vessel
+    if tumor is not None:
+        image = image + tumor
+    for name in tissues.names:
+        if tumor is None or name not in GLIOMA:
+            image = image + per_person(signals.tissues[:, TISSUES.index(name)]) * tissues[name]
+    if "core" in tissues:  # a tumor is never even
+        inside = tissues["core"] + 0.7 * tissues["enhancing"] + 0.4 * tissues["edema"]
+        uneven = field(14.0) + 0.7 * field(6.0)
+        image = image * (1 + 0.25 * uniform(generator, count, 1, 1, 1) * uneven * inside)
+    image = image + 0.04 * uniform(generator, count, 1, 1, 1) * field(20.0) * mask
+    if OUTSIDE[0] in tissues:
+        uneven = field(14.0) + 0.7 * field(32.0)
+        amount = settings.texture * uniform(generator, count, 1, 1, 1)
+        image = image * (1 + amount * uneven * (1 - mask))
+    return image.clamp(min=0)

@@ -1,0 +1,123 @@
+"""Files that are there completely or not at all, made by one process at a time, and known by what made them."""
+
+import ast
+import errno
+import hashlib
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from functools import cache, lru_cache
+from pathlib import Path
+
+import torch
+from filelock import FileLock, Timeout
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+DATA_VARIABLE = "PRESIMAL_DATA"  # names the folder that holds all data
+CHECKSUM = "checksum"  # the entry of a safetensors header that holds it
+
+
+class DataError(Exception):
+    """Data that cannot be made, got or used. The message is a sentence: what is wrong, and the remedy."""
+
+
+def data_folder() -> Path:
+    """Where everything that can be made again is kept: `PRESIMAL_DATA`, or the user's cache."""
+    if os.environ.get(DATA_VARIABLE):
+        return Path(os.environ[DATA_VARIABLE]).expanduser()
+    import pooch
+
+    return Path(pooch.os_cache("presimal"))
+
+
+def in_one_sentence(problem: Exception, path: Path) -> Exception:
+    """A DataError where the disk is full or not ours to write; else `problem` itself."""
+    number = getattr(problem, "errno", None)
+    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(problem):
+        return DataError(
+            f"The disk of {path} is full: free some space and start again, which goes on from "
+            f"here, or set {DATA_VARIABLE} to a folder on another disk."
+        )
+    if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+        return DataError(f"{path} cannot be written: set {DATA_VARIABLE} to a folder of your own.")
+    return problem
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder; waits, and says so, while another process holds it."""
+    held = FileLock(folder.with_name(f".{folder.name}.lock"))
+    try:
+        held.acquire(timeout=0)
+    except Timeout:
+        print(f"Another process is making {folder}: waiting for it.", flush=True)
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def write_atomically(path: Path, content: bytes) -> str:
+    """Write a file in one move: what has its name is complete. Returns the SHA-256 of the content."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        unfinished.write_bytes(content)
+        os.replace(unfinished, path)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return hashlib.sha256(content).hexdigest()
+
+
+def save_tensors(path: Path, tensors: dict[str, torch.Tensor], **metadata: str) -> None:
+    """Write tensors as safetensors, in one move, with a checksum of their content in the header."""
+    tensors = {name: values.contiguous().cpu() for name, values in tensors.items()}
+    write_atomically(path, save(tensors, {**metadata, CHECKSUM: _checksum(tensors)}))
+
+
+def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, torch.Tensor] | None:
+    """What `save_tensors` wrote, all or some of it; None if it is not there, or not as it was written."""
+    try:
+        found = path.stat()
+        if not _intact(path, found.st_mtime_ns, found.st_size):
+            return None
+        with safe_open(path, "pt") as file:
+            return {name: file.get_tensor(name) for name in names or file.keys()}
+    except (OSError, SafetensorError):
+        return None
+
+
+@lru_cache(maxsize=16)
+def _intact(path: Path, _changed: int, _size: int) -> bool:
+    with safe_open(path, "pt") as file:
+        written = (file.metadata() or {}).get(CHECKSUM)
+        return written == _checksum({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+
+
+def _checksum(tensors: dict[str, torch.Tensor]) -> str:
+    digest = hashlib.blake2b(digest_size=16)
+    for name in sorted(tensors):
+        values = tensors[name]
+        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+        digest.update(values.flatten().view(torch.uint8).numpy())
+    return digest.hexdigest()
+
+
+def digest(folder: Path, *settings: object, without: tuple[str, ...] = ()) -> str:
+    """Twelve hexadecimal digits that change whenever the code in a folder, or the settings, may make other data.
+
+    Comments and layout of the code do not count; neither do the subfolders named in `without`. `settings` are
+    anything that JSON can hold.
+    """
+    key = json.dumps([_code(folder, without), settings], sort_keys=True, default=str)
+    return hashlib.sha256(key.encode()).hexdigest()[:12]
+
+
+@cache
+def _code(folder: Path, without: tuple[str, ...]) -> str:
+    sources = sorted(file for file in folder.rglob("*.py") if file.relative_to(folder).parts[0] not in without)
+    trees = [(file.relative_to(folder).as_posix(), ast.dump(ast.parse(file.read_text("utf-8")))) for file in sources]
+    return hashlib.sha256(repr(trees).encode()).hexdigest()

@@ -1,0 +1,111 @@
+"""Where a point of a person's image lies in the template: pose, size, warp, growing ventricles.
+
+All maps are pull-backs: they take points of the image to points of the template, in mm. Each is a diffeomorphism (a
+smooth map with a smooth inverse), and they are composed, so no tissue folds over itself: the determinant of the
+Jacobian is positive everywhere, which a test checks.
+
+    image --tumor push--> --warp--> --pose and size--> --ventricles--> template
+"""
+
+import math
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from .fields import smooth_field
+from .grid import CENTER, Grid, trilinear
+from .people import People
+from .template import PUSH_MAPS, Template
+
+LATTICE_STEP = 5.0  # mm between the nodes on which the warp is integrated
+# Control-point distance and standard deviation of the velocity, both in mm; by eye, beside real folding.
+WARP_SCALES = ((70.0, 2.1), (36.0, 1.5), (18.0, 0.9), (12.0, 0.55))
+SQUARINGS = 4  # the velocity is integrated in 2^4 steps (Arsigny et al., MICCAI 2006)
+PUSH_VOXEL = 4  # mm; the push is smooth, and its small table stays in the processor's cache
+PUSH_STEPS = 4  # explicit Euler steps of the flow away from the ventricles
+
+PointMap = Callable[[Tensor], Tensor]  # points (N, X, Y, Z, 3) to points
+
+
+def pose_matrix(rotation: Tensor, scale: Tensor) -> Tensor:
+    """Pull-back matrices (N, 3, 3) from angles (N, 3) in radians and sizes (N, 3) against MNI."""
+    matrices = []
+    for (a, b, c), size in zip(rotation.tolist(), scale.tolist(), strict=True):
+        x = [[1, 0, 0], [0, math.cos(a), -math.sin(a)], [0, math.sin(a), math.cos(a)]]
+        y = [[math.cos(b), 0, math.sin(b)], [0, 1, 0], [-math.sin(b), 0, math.cos(b)]]
+        z = [[math.cos(c), -math.sin(c), 0], [math.sin(c), math.cos(c), 0], [0, 0, 1]]
+        turn = torch.tensor(x) @ torch.tensor(y) @ torch.tensor(z)
+        matrices.append(turn / torch.tensor(size)[:, None])
+    return torch.stack(matrices)
+
+
+def apply_pose(points: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
+    """Points relative to CENTER -> MNI mm. Written out, so that bits do not depend on N."""
+    x, y, z = points.unbind(-1)
+    center = shift + shift.new_tensor(CENTER)
+    moved = []
+    for row in range(3):
+        a, b, c = (matrix[:, row, k].view(-1, 1, 1, 1) for k in range(3))
+        moved.append(a * x + b * y + c * z + center[:, row].view(-1, 1, 1, 1))
+    return torch.stack(moved, -1)
+
+
+def random_warp(streams: list[torch.Generator], lattice: Grid, amount: float, device: torch.device) -> Tensor:
+    """Displacements (N, X, Y, Z, 3) in mm on the lattice: a random stationary velocity, integrated.
+
+    Scaling and squaring (Arsigny et al., 2006) makes the result a diffeomorphism.
+    """
+    velocity = torch.zeros((), device=device)
+    for scale, size in WARP_SCALES:
+        velocity = velocity + size * smooth_field(streams, lattice.shape, lattice.spacing, scale, 3, device)
+    step = (amount / 2**SQUARINGS) * velocity.permute(0, 2, 3, 4, 1).contiguous()
+    axes = [torch.arange(n, dtype=torch.float32, device=device) for n in lattice.shape]
+    nodes = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
+    for _ in range(SQUARINGS):
+        index = nodes + step / lattice.spacing
+        step = step + trilinear(step.flatten(1, 3), lattice.shape, index)
+    return step
+
+
+def at_lattice(field: Tensor, lattice: Grid, points: Tensor) -> Tensor:
+    """A lattice field (N, X, Y, Z, C) interpolated at points relative to CENTER."""
+    middle = (points.new_tensor(lattice.shape) - 1) / 2
+    return trilinear(field.flatten(1, 3), lattice.shape, points / lattice.spacing + middle)
+
+
+def push_ventricles(points: Tensor, amount: Tensor, template: Template) -> Tensor:
+    """Follow the flow towards the ventricles: points in mm, `amount` (N,) in mm, negative shrinks.
+
+    A single large step would fold the middle of the ventricle; several small ones do not.
+    """
+    step = amount.view(-1, 1, 1, 1, 1) / PUSH_STEPS
+    for _ in range(PUSH_STEPS):
+        push = template.sample(points, PUSH_MAPS, PUSH_VOXEL)
+        points = points - step * torch.stack([push[name] for name in PUSH_MAPS], -1)
+    return points
+
+
+def template_points(grid: Grid, people: People, template: Template, tumor_push: PointMap | None = None) -> Tensor:
+    """MNI points (N, X, Y, Z, 3), mm, of every voxel of every person.
+
+    `tumor_push` maps image points to image points. The nonlinear part is computed on a lattice of 5 mm and
+    interpolated, which costs little and loses nothing: it has no finer detail.
+    """
+    device = template.device
+    lattice = grid.coarser(LATTICE_STEP)
+    nodes = lattice.points(device).expand(len(people), -1, -1, -1, -1)
+    displacement = random_warp(people.streams("field/warp"), lattice, people.settings.warp, device)
+    moved = nodes
+    if tumor_push is not None:
+        moved = tumor_push(nodes)
+        displacement = at_lattice(displacement, lattice, moved)
+    matrix = pose_matrix(people.stack("rotation"), people.stack("scale")).to(device)
+    shift = people.stack("shift").to(device)
+    straight = apply_pose(nodes, matrix, shift)
+    curved = apply_pose(moved + displacement, matrix, shift)
+    ventricle = torch.tensor([person.aging.ventricle for person in people.persons], dtype=torch.float32)
+    curved = push_ventricles(curved, ventricle.to(device), template)
+    points = grid.points(device)
+    extra = at_lattice(curved - straight, lattice, points.expand(len(people), -1, -1, -1, -1))
+    return apply_pose(points, matrix, shift) + extra
