@@ -4,7 +4,7 @@ Eight patients with a glioma, four contrasts and labels, at 2 mm, in memory, and
 Segmentation Decathlon:
 
     >>> from synthcohort import MSD_CONTRASTS, Cohort, ensure
-    >>> patients = Cohort(seed=0).render(range(8), "tumor", 2.0, MSD_CONTRASTS)  # .images (8, 4, X, Y, Z), .labels
+    >>> patients = Cohort(seed=0).render(range(8), "tumor", 2.0, MSD_CONTRASTS)  # .images (8, 4, 80, 96, 80), .labels
     >>> folder = ensure("tumors", subjects=8, spacing=2.0)  # dataset.json, imagesTr/, labelsTr/, clinical.csv
 
 Nothing is downloaded: the one anatomy behind all people is the ICBM152 average, which comes with nilearn. Read the
@@ -23,9 +23,7 @@ modules in this order; each imports only from those above it:
     scanner        signals, sites, acquisition
     randomization  contrasts, tumors and scanners drawn anew for every batch
     person         draw one person
-    measures       labels, masks, volumes
     cohort         `Cohort`: the table, the truth, the images
-    layouts        how a set is laid out on disk
     files          all of it on disk, in the layouts of real data sets
 """
 
@@ -34,14 +32,4 @@ from .files import ensure
 from .people import People, Person, Settings
 from .tissue_maps import CONTRASTS, MSD_CONTRASTS, TissueMaps
 
-__all__ = [
-    "CONTRASTS",
-    "MSD_CONTRASTS",
-    "Batch",
-    "Cohort",
-    "People",
-    "Person",
-    "Settings",
-    "TissueMaps",
-    "ensure",
-]
+__all__ = ["CONTRASTS", "MSD_CONTRASTS", "Batch", "Cohort", "People", "Person", "Settings", "TissueMaps", "ensure"]

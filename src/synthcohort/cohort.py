@@ -28,9 +28,8 @@ from .glioma import growth
 from .glioma.outcome import clinical
 from .grid import Grid
 from .head import add_head
-from .measures import labels_of, mask_of, volumes_of
 from .people import People, Settings
-from .person import draw_people, draw_person
+from .person import draw_person
 from .scanner import SITES, acquire
 from .template import BRAIN_MAPS, HEAD_MAPS, Template
 from .tissue_maps import CONTRASTS, TissueMaps
@@ -84,15 +83,9 @@ class Cohort:
         ValueError for an unknown kind.
         """
         rows = []
-        for number in numbers:
-            person = draw_person(self.seed, kind, number, self.settings)
-            row: dict[str, object] = {
-                "number": person.number,
-                "subject_id": f"{kind}-{person.number:04d}",
-                "age": round(person.age, 1),
-                "sex": "M" if person.male else "F",
-                "site": SITES[person.site].name,
-            }
+        for person in self.draw(numbers, kind).persons:
+            row: dict[str, object] = {"number": person.number, "subject_id": f"{kind}-{person.number:04d}"}
+            row |= {"age": round(person.age, 1), "sex": "M" if person.male else "F", "site": SITES[person.site].name}
             rows.append(row | (clinical(person).observed if person.glioma else {}))
         return pd.DataFrame(rows)
 
@@ -103,8 +96,7 @@ class Cohort:
         (mm, ml), the hazard and the uncensored survival.
         """
         rows = []
-        for number in numbers:
-            person = draw_person(self.seed, kind, number, self.settings)
+        for person in self.draw(numbers, kind).persons:
             row: dict[str, object] = {"number": person.number, "biological_age": person.biological_age}
             row |= {f"{name.replace(' ', '_')}_age": age for name, age in person.regional_ages.items()}
             row |= {n: getattr(person.aging, n) for n in ("ventricle", "horn", "contrast_loss", "iron", "lesion")}
@@ -115,7 +107,8 @@ class Cohort:
 
     def draw(self, numbers: Iterable[int], kind: str = "brain") -> People:
         """The people of these numbers, for `tissues`. Raises ValueError for an unknown kind."""
-        return draw_people(self.seed, kind, numbers, self.settings, self.device)
+        persons = tuple(draw_person(self.seed, kind, number, self.settings) for number in numbers)
+        return People(persons, self.settings, self.device)
 
     def grid(self, kind: str, spacing: float) -> Grid:
         """The image grid of a kind at a voxel size in mm: 40 x 48 x 40 for brains at 4 mm."""
@@ -160,15 +153,13 @@ class Cohort:
             images = torch.stack([acquire(tissues, people, contrast, spacing) for contrast in contrasts], 1)
             if tissues.seen is not None:
                 images = images * tissues.seen[:, None]
-            return images, labels_of(tissues, kind), mask_of(tissues), volumes_of(tissues, spacing)
+            return images, tissues.labels(kind), tissues.brain_mask(), tissues.volumes(spacing)
 
         parts = self._in_chunks(work, numbers)
         images, labels, masks, volumes = zip(*parts, strict=True)
         together = {name: torch.cat([part[name] for part in volumes]) for name in volumes[0]}
-        affine = self.grid(kind, spacing).affine
-        return Batch(
-            numbers, tuple(contrasts), torch.cat(images), torch.cat(labels), torch.cat(masks), affine, together
-        )
+        arrays = (torch.cat(images), torch.cat(labels), torch.cat(masks), self.grid(kind, spacing).affine)
+        return Batch(numbers, tuple(contrasts), *arrays, together)
 
     def tissue_maps(
         self, numbers: Iterable[int], kind: str = "head", spacing: float = 4.0

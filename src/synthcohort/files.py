@@ -1,67 +1,85 @@
 """The cohort on disk, in the layouts of real data sets: made once, resumed, never silently stale.
 
-    folder = ensure("tumors")      # makes what is missing, and only that
-
     data_folder()/cohort-4mm-seed0-DIGEST/
         brain_age/             as IXI: dataset.csv, T1_images/
-        Task01_BrainTumour/    as the Medical Segmentation Decathlon: dataset.json, imagesTr/, labelsTr/; clinical.csv
-                               beside them
+        Task01_BrainTumour/    as the Medical Segmentation Decathlon: dataset.json, imagesTr/, labelsTr/, clinical.csv
         heads/                 as IXITiny: image/, label/, dataset.csv
 
 DIGEST changes with the code and the settings that made the files. Each set also holds truth.csv, which no student may
-train on, and manifest.json: the settings, the version of the generator and a checksum of every file. The manifest is
-saved after every few people and a file appears in one move, so whatever ends the process, the next one goes on from
-there.
+train on, and manifest.json: a checksum of every file, and the true volumes. The manifest is saved after every few
+people and a file appears in one move, so whatever ends the process, the next one goes on from there.
 """
 
 import gzip
 import hashlib
 import json
-import shutil
-from dataclasses import asdict
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import torch
 from tqdm import tqdm
 
-from .cohort import Batch, Cohort
-from .layouts import SETS, Layout, image_files, tables
+from .cohort import SPACINGS, Batch, Cohort
 from .people import Settings
 from .storage import DataError, data_folder, digest, in_one_sentence, lock, write_atomically
+from .tissue_maps import MSD_CONTRASTS
 
 MANIFEST = "manifest.json"
 BATCH = 16  # people between two saves of the manifest: half a second of work at 4 mm
 SCALE = 1000  # stored integer per unit of signal; the noise is ten times coarser than its steps
-SPACINGS = (0.5, 16.0)  # mm
+DECATHLON = {
+    "name": "presimal cohort", "description": "Gliomas of people who never lived, with their regions",
+    "reference": "https://github.com/MMIV-ML/presimal", "licence": "GPL-3.0", "tensorImageSize": "4D",
+    "modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"},
+    "labels": {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"},
+}  # fmt: skip
+
+Manifest = dict[str, dict[str, Any]]  # "people": number -> files and volumes; "tables": file name -> checksum
+
+
+@dataclass(frozen=True)
+class Layout:
+    """How one set is laid out; `image` and `label` are file names round a person's id."""
+
+    kind: str
+    folder: str
+    subjects: int
+    contrasts: tuple[str, ...]
+    image: str
+    label: str = ""
+
+
+SETS = {
+    "brain_age": Layout("brain", "brain_age", 900, ("t1",), "T1_images/{}-T1.nii.gz"),
+    "tumors": Layout("tumor", "Task01_BrainTumour", 300, MSD_CONTRASTS, "imagesTr/{}.nii.gz", "labelsTr/{}.nii.gz"),
+    "heads": Layout("head", "heads", 200, ("t1",), "image/{}_image.nii.gz", "label/{}_label.nii.gz"),
+}
 
 
 def generator_version() -> str:
-    """A digest of the code of this package: it changes whenever images may. Randomized images are never written."""
-    return digest(Path(__file__).parent, without=("randomization",))
+    """A digest of the code and settings that make the sets. Randomized images are never written, and do not count."""
+    return digest(Path(__file__).parent, asdict(Settings()), without=("randomization",))
 
 
 def set_folder(name: str, spacing: float = 4.0, seed: int = 0, root: Path | None = None) -> Path:
-    """The folder of a set ("brain_age", "tumors", "heads"), whether it has been made or not.
+    """The folder of a set ("brain_age", "tumors", "heads") in `root`, by default the data folder; made or not.
 
-    `root` is the folder that holds all data by default. Raises DataError for another name.
+    Raises DataError for another name.
     """
     if name not in SETS:
         raise DataError(f"{name!r} is not a set of the cohort: choose from {', '.join(SETS)}.")
-    made_by = digest(Path(__file__).parent, asdict(Settings()), without=("randomization",))
-    return (root or data_folder()) / f"cohort-{spacing:g}mm-seed{seed}-{made_by}" / SETS[name].folder
+    return (root or data_folder()) / f"cohort-{spacing:g}mm-seed{seed}-{generator_version()}" / SETS[name].folder
 
 
 def ensure(
-    name: str,
-    subjects: int | None = None,
-    spacing: float = 4.0,
-    seed: int = 0,
-    progress: bool = True,
-    device: torch.device | str = "cpu",
-    root: Path | None = None,
-) -> Path:
+    name: str, subjects: int | None = None, spacing: float = 4.0, seed: int = 0, progress: bool = True,
+    device: torch.device | str = "cpu", root: Path | None = None,
+) -> Path:  # fmt: skip
     """The folder of a set with at least the first `subjects` people in it, all files intact.
 
     What is there and as it was made stays; what is missing, damaged or edited is made again. `spacing` is the voxel
@@ -69,21 +87,19 @@ def ensure(
 
     Raises DataError if a number makes no sense or the disk is full or cannot be written.
     """
-    folder = set_folder(name, spacing, seed, root)
-    layout = SETS[name]
+    folder, layout = set_folder(name, spacing, seed, root), SETS[name]
     count = layout.subjects if subjects is None else subjects
     if count < 1:
         raise DataError(f"subjects must be at least 1, not {count}.")
     if not SPACINGS[0] <= spacing <= SPACINGS[1]:
         raise DataError(f"spacing must be {SPACINGS[0]} to {SPACINGS[1]:g} mm, not {spacing:g}.")
-    settings = _settings(layout, spacing, seed)
-    if _is_ready(folder, settings, count):  # without the lock: the folder may be read-only
+    if _is_ready(folder, count):  # without the lock: the folder may be read-only
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with lock(folder):
-            if not _is_ready(folder, settings, count):
-                _make(folder, layout, settings, count, Cohort(seed, device), progress)
+            if not _is_ready(folder, count):
+                _make(folder, layout, count, spacing, Cohort(seed, device), progress)
     except Exception as problem:  # safetensors, which writes the template, has its own class
         raise in_one_sentence(problem, folder) from None
     return folder
@@ -103,38 +119,22 @@ def nifti(values: np.ndarray, affine: np.ndarray, description: str, space: str) 
     return gzip.compress(image.to_bytes(), compresslevel=1, mtime=0)
 
 
-def _settings(layout: Layout, spacing: float, seed: int) -> dict:
-    settings = {
-        "generator": generator_version(),
-        "kind": layout.kind,
-        "contrasts": layout.contrasts,
-        "spacing_mm": float(spacing),
-        "seed": seed,
-        **asdict(Settings()),
-    }
-    return json.loads(json.dumps(settings))  # as it will be read: tuples become lists
-
-
-def read_manifest(folder: Path) -> dict:
-    """What has been written into a folder so far, {} if nothing: settings, people, tables."""
+def read_manifest(folder: Path) -> Manifest:
+    """What has been written into a folder so far, {} if nothing."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return manifest if {"settings", "people", "tables"} <= manifest.keys() else {}
+        return manifest if {"people", "tables"} <= manifest.keys() else {}
     except (OSError, ValueError, AttributeError):  # absent, cut short, or somebody's own
         return {}
 
 
-def _is_ready(folder: Path, settings: dict, count: int) -> bool:
+def _is_ready(folder: Path, count: int) -> bool:
     manifest = read_manifest(folder)
-    return (
-        manifest.get("settings") == settings
-        and bool(manifest["tables"])
-        and _intact(folder, manifest["tables"])
-        and not _missing(folder, manifest, count)
-    )
+    tables = manifest.get("tables")
+    return bool(tables) and _intact(folder, manifest["tables"]) and not _missing(folder, manifest, count)
 
 
-def _missing(folder: Path, manifest: dict, count: int) -> list[int]:
+def _missing(folder: Path, manifest: Manifest, count: int) -> list[int]:
     """Numbers below `count` whose files are not there, or not as they were made."""
     people = manifest["people"]
     return [n for n in range(count) if str(n) not in people or not _intact(folder, people[str(n)]["files"])]
@@ -142,43 +142,27 @@ def _missing(folder: Path, manifest: dict, count: int) -> list[int]:
 
 def _intact(folder: Path, checksums: dict[str, str]) -> bool:
     try:
-        return all(
-            hashlib.sha256((folder / name).read_bytes()).hexdigest() == expected for name, expected in checksums.items()
-        )
+        found = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in checksums}
     except OSError:
         return False
+    return found == checksums
 
 
-def _make(folder: Path, layout: Layout, settings: dict, count: int, cohort: Cohort, progress: bool) -> None:
-    manifest = read_manifest(folder)
-    if manifest.get("settings") != settings:  # somebody's own files, or none
-        if folder.exists():
-            shutil.rmtree(folder)
-        manifest = {"settings": settings, "people": {}, "tables": {}}
+def _make(folder: Path, layout: Layout, count: int, spacing: float, cohort: Cohort, progress: bool) -> None:
+    manifest = {"people": read_manifest(folder).get("people", {}), "tables": {}}
     for leftover in folder.rglob(".*.part"):  # of a process that was killed
         leftover.unlink()
     missing = _missing(folder, manifest, count)
-    manifest["tables"] = {}
-    with tqdm(
-        total=count,
-        initial=count - len(missing),
-        desc=f"generating {layout.folder}",
-        unit="person",
-        disable=not progress,
-        leave=False,
-    ) as bar:
+    shown = {"desc": f"generating {layout.folder}", "unit": "person", "disable": not progress, "leave": False}
+    with tqdm(total=count, initial=count - len(missing), **shown) as bar:
         for start in range(0, len(missing), BATCH):
             numbers = missing[start : start + BATCH]
-            batch = cohort.render(numbers, layout.kind, settings["spacing_mm"], layout.contrasts)
+            batch = cohort.render(numbers, layout.kind, spacing, layout.contrasts)
             manifest["people"].update(_write_people(folder, layout, batch, cohort.seed))
-            _save(folder, manifest)
+            write_atomically(folder / MANIFEST, json.dumps(manifest).encode())
             bar.update(len(numbers))
-    for name, content in tables(layout, cohort, manifest["people"], generator_version()):
+    for name, content in _tables(layout, cohort, manifest["people"]):
         manifest["tables"][name] = write_atomically(folder / name, content.encode())
-    _save(folder, manifest)
-
-
-def _save(folder: Path, manifest: dict) -> None:
     write_atomically(folder / MANIFEST, json.dumps(manifest).encode())
 
 
@@ -190,13 +174,40 @@ def _write_people(folder: Path, layout: Layout, batch: Batch, seed: int) -> dict
     space = "scanner" if layout.kind == "head" else "aligned"
     entries = {}
     for row, number in enumerate(batch.numbers):
-        subject = layout.subject_id(number)
-        about = f"presimal cohort, seed {seed}, {subject}"
+        subject = f"{layout.kind}-{number:04d}"
         image = images[row, 0] if len(layout.contrasts) == 1 else np.moveaxis(images[row], 0, -1)
-        files = {
-            name: write_atomically(folder / name, nifti(volume, affine, about, space))
-            for name, volume in image_files(layout, subject, image, labels[row]).items()
-        }
-        measured = {name: round(float(v[row]), 4) for name, v in batch.volumes.items()}
+        volumes = {layout.image: image} | ({layout.label: labels[row]} if layout.label else {})
+        files = {}
+        for pattern, volume in volumes.items():
+            content = nifti(volume, affine, f"presimal cohort, seed {seed}, {subject}", space)
+            files[pattern.format(subject)] = write_atomically(folder / pattern.format(subject), content)
+        measured = {name: round(float(values[row]), 4) for name, values in batch.volumes.items()}
         entries[str(number)] = {"files": files, "volumes": measured}
     return entries
+
+
+def _tables(layout: Layout, cohort: Cohort, people: dict[str, dict]) -> Iterator[tuple[str, str]]:
+    """(file name, content) of what lies beside the images."""
+    numbers = sorted(map(int, people))
+    rows = cohort.people(numbers, layout.kind).drop(columns="number")
+    images, labels = ([pattern.format(s) for s in rows.subject_id] for pattern in (layout.image, layout.label))
+    if layout.kind == "tumor":
+        cases = [{"image": f"./{i}", "label": f"./{label}"} for i, label in zip(images, labels, strict=True)]
+        counted = {
+            "release": generator_version(),
+            "numTraining": len(cases),
+            "numTest": 0,
+            "training": cases,
+            "test": [],
+        }
+        yield "dataset.json", json.dumps(DECATHLON | counted, indent=1)
+        yield "clinical.csv", rows.to_csv(index=False)
+    else:
+        table = rows.rename(columns={"sex": "gender", "age": "age_at_scan"})
+        table.insert(0, "t1_path", images)
+        yield "dataset.csv", (table.assign(labels=labels) if layout.label else table).to_csv(index=False)
+    truth = cohort.truth(numbers, layout.kind).drop(columns="number")
+    volumes = pd.DataFrame([people[str(number)]["volumes"] for number in numbers])
+    volumes.columns = pd.Index(f"measured_{n}" if n == "fraction" else f"measured_{n}_ml" for n in volumes)
+    truth.insert(0, "subject_id", rows.subject_id)
+    yield "truth.csv", pd.concat([truth, volumes], axis=1).to_csv(index=False)

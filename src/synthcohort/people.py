@@ -35,9 +35,9 @@ class Settings:
     def __post_init__(self) -> None:
         if not 1 <= self.sites <= MOST_SITES:
             raise ValueError(f"sites must be 1 to {MOST_SITES}, not {self.sites}.")
-        for name in ("rotation", "shift", "size", "warp", "folding", "biological", "regional", "anatomy", "noise"):
-            if (getattr(self, name) or 0) < 0:
-                raise ValueError(f"{name} must not be negative, and is {getattr(self, name)}.")
+        for name, value in vars(self).items():
+            if isinstance(value, float) and value < 0 and name != "accelerated":
+                raise ValueError(f"{name} must not be negative, and is {value}.")
 
 
 @dataclass(frozen=True)
@@ -113,10 +113,7 @@ class Person:
 
 @dataclass(frozen=True)
 class People:
-    """N people of one kind; their numbers as tensors on a device.
-
-    Pose stays on the CPU, where its matrices are made.
-    """
+    """N people of one kind, on a device. Pose stays on the CPU, where its matrices are made."""
 
     persons: tuple[Person, ...]
     settings: Settings
@@ -128,6 +125,16 @@ class People:
     @property
     def kind(self) -> str:
         return self.persons[0].kind
+
+    @property
+    def gliomas(self) -> tuple[Glioma, ...]:
+        """The tumor of each who has one."""
+        return tuple(person.glioma for person in self.persons if person.glioma is not None)
+
+    @property
+    def heads(self) -> tuple[Head, ...]:
+        """The head of each who has one."""
+        return tuple(person.head for person in self.persons if person.head is not None)
 
     def column(self, values: Iterable[float]) -> Tensor:
         """One number per person as (N, 1, 1, 1) float32 on the device."""
@@ -144,19 +151,3 @@ class People:
     def replace(self, **changes: Any) -> People:
         """The same people with some members of `Person` changed, for example another `site`."""
         return replace(self, persons=tuple(replace(person, **changes) for person in self.persons))
-
-    @property
-    def gliomas(self) -> tuple[Glioma, ...]:
-        """The tumor of each. Raises ValueError for people without one."""
-        found = tuple(person.glioma for person in self.persons if person.glioma is not None)
-        if len(found) != len(self):
-            raise ValueError("These people have no tumor: draw them with the kind 'tumor'.")
-        return found
-
-    @property
-    def heads(self) -> tuple[Head, ...]:
-        """The head of each. Raises ValueError for people without one."""
-        found = tuple(person.head for person in self.persons if person.head is not None)
-        if len(found) != len(self):
-            raise ValueError("These people are brains alone: draw them with the kind 'head'.")
-        return found

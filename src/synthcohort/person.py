@@ -4,7 +4,7 @@ Each quantity is drawn from a stream of its own, so a person is the same whateve
 """
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ from .brain import aging
 from .fields import normal, stream, uniform
 from .glioma.growth import draw_glioma
 from .head import draw_head
-from .people import KINDS, Aging, People, Person, Settings
+from .people import KINDS, Aging, Person, Settings
 from .template import white_matter_points
 
 # Defaults that depend on the kind: rotation (degrees) and shift (mm), standard deviations. Brains and tumors come
@@ -26,11 +26,6 @@ MALE = {"brain": 0.45, "tumor": 0.58, "head": 0.45}  # fraction
 BIOLOGICAL_AGES = (15.0, 100.0)  # years, where the curves of aging hold
 PUSH_LIMITS = (-4.5, 11.0)  # mm, slit ventricles to severe enlargement
 LESION_LIMIT = 1.6  # no population study has heavier loads; keeps the tail sane
-
-
-def draw_people(seed: int, kind: str, numbers: Iterable[int], settings: Settings, device: torch.device) -> People:
-    """The people of these numbers, on a device. Raises ValueError for an unknown kind."""
-    return People(tuple(draw_person(seed, kind, number, settings) for number in numbers), settings, device)
 
 
 def draw_person(seed: int, kind: str, number: int, settings: Settings) -> Person:

@@ -11,13 +11,12 @@ from torch import Tensor
 
 CONTRASTS = ("t1", "t1gd", "t2", "flair")
 MSD_CONTRASTS = ("flair", "t1", "t1gd", "t2")  # the channels of Task01 of the Medical Segmentation Decathlon
-
 BRAIN = ("ventricle", "csf", "cortex", "deep", "white", "lesion")  # deep gray matter, hyperintense white matter
 GLIOMA = ("core", "edema", "enhancing")
 OUTSIDE = ("bone", "marrow", "fat", "muscle", "eye", "lens", "air", "nerve")
 TISSUES = (*BRAIN, *GLIOMA, *OUTSIDE)
 FLUID_OUTSIDE = "fluid_outside"  # between brain and skull: fluid that is no part of the brain mask
-RESIDUAL_RANGE = 0.24  # of the T1 texture in units of signal; stored as 0 to 1, 0.5 is none
+RESIDUAL_RANGE = 0.24  # of the T1 texture in units of signal; packed as 0 to 1, 0.5 is none
 
 
 class Signal(NamedTuple):
@@ -30,11 +29,10 @@ class Signal(NamedTuple):
 
 @dataclass(frozen=True)
 class TissueMaps:
-    """Soft maps of N people on one grid, each (N, X, Y, Z), 0 to 1.
+    """Soft maps of N people on one grid, each (N, X, Y, Z), 0 to 1. A step takes tissue maps and returns others.
 
-    `tissues` name -> map. `mask` is the brain with its fluid; `residual` the texture of the real T1, in units of
-    signal; `vessel` what takes up gadolinium in everyone; `seen` is 1 inside the field of view, None if all is.
-    A step takes tissue maps and returns others; nothing is changed in place.
+    `tissues` name -> map; `mask` the brain with its fluid; `residual` the texture of the real T1, in units of signal;
+    `vessel` what takes up gadolinium in everyone; `seen` is 1 inside the field of view, None if all is.
     """
 
     tissues: Mapping[str, Tensor]
@@ -54,38 +52,60 @@ class TissueMaps:
         """The tissues that are there, in the order of TISSUES."""
         return tuple(name for name in TISSUES if name in self.tissues)
 
-    @property
-    def fluid(self) -> Tensor:
-        """All fluid within the brain mask."""
-        return self["ventricle"] + self["csf"]
-
     def updated(self, tissues: Mapping[str, Tensor] | None = None, **members: Tensor) -> TissueMaps:
         """The same maps with some tissues, or other members, replaced or added."""
         return replace(self, tissues={**self.tissues, **(tissues or {})}, **members)
 
-    def pack(self) -> tuple[tuple[str, ...], Tensor]:
-        """Names and maps (N, maps, X, Y, Z) uint8, 255 for a voxel full of a tissue: a small bank to keep.
+    def brain_mask(self) -> Tensor:
+        """Brain with its fluid, (N, X, Y, Z) uint8; zero where the image was cut off."""
+        mask = self.mask > 0.5
+        return (mask if self.seen is None else mask & (self.seen > 0)).to(torch.uint8)
 
-        The last maps are `vessel`, `residual` (0.5 is none), `mask`, and `seen` where it is not everything.
-        """
-        tissues = dict(self.tissues)
-        if FLUID_OUTSIDE in tissues:
-            tissues["csf"] = tissues["csf"] + tissues.pop(FLUID_OUTSIDE)
+    def labels(self, kind: str) -> Tensor:
+        """The largest map of each voxel, (N, X, Y, Z) uint8; see cohort.Batch for what the numbers mean."""
+        if kind == "head":
+            return self.brain_mask()
+        if kind == "tumor":
+            edema, core, enhancing = self["edema"], self["core"], self["enhancing"]
+            classes = [1 - edema - core - enhancing, edema, core, enhancing]
+        else:
+            classes = [1 - self.mask, self["ventricle"] + self["csf"], *(self[name] for name in BRAIN[2:])]
+        best, labels = classes[0], torch.zeros_like(classes[0], dtype=torch.uint8)
+        for k, fraction in enumerate(classes[1:], 1):  # an argmax, ten times faster than over a stack
+            labels = torch.where(fraction > best, k, labels)
+            best = torch.maximum(best, fraction)
+        return labels.to(torch.uint8)
+
+    def volumes(self, spacing: float) -> dict[str, Tensor]:
+        """Volumes in ml, name -> (N,), and `fraction`, the whole brain over the skull's content; `spacing` in mm."""
+        ml = spacing**3 / 1000
+        total = {name: self[name].flatten(1).sum(1) * ml for name in (*BRAIN, *GLIOMA) if name in self}
+        tiv = self.mask.flatten(1).sum(1) * ml
+        solid = [values for name, values in total.items() if name not in ("ventricle", "csf")]
+        brain = sum(solid[1:], solid[0])
+        gray, white = total["cortex"] + total["deep"], total["white"] + total["lesion"]
+        return total | {"tiv": tiv, "brain": brain, "fraction": brain / tiv, "gray": gray, "white": white}
+
+    def pack(self) -> tuple[tuple[str, ...], Tensor]:
+        """Names and maps (N, maps, X, Y, Z) uint8, 255 for a voxel full of a tissue: a small bank to keep."""
+        soft = dict(self.tissues)
+        if FLUID_OUTSIDE in soft:
+            soft["csf"] = soft["csf"] + soft.pop(FLUID_OUTSIDE)
+        soft = {name: soft[name] for name in self.names}
         others = {"vessel": self.vessel, "residual": self.residual / RESIDUAL_RANGE + 0.5, "mask": self.mask}
         others["seen"] = self.seen
-        kept = {name: values for name, values in others.items() if values is not None}
-        names = (*self.names, *kept)
-        maps = torch.stack([(tissues | kept)[name] for name in names], 1)
-        return names, (maps.clamp(0, 1) * 255).round().to(torch.uint8)
+        soft |= {name: values for name, values in others.items() if values is not None}
+        maps = torch.stack(list(soft.values()), 1)
+        return tuple(soft), (maps.clamp(0, 1) * 255).round().to(torch.uint8)
 
     @classmethod
     def unpack(cls, names: tuple[str, ...], maps: Tensor) -> TissueMaps:
-        """The maps that `pack` stored. `residual` stays as stored, 0 to 1: see `textured`."""
+        """The maps that `pack` stored. `residual` stays as it was packed: see `textured`."""
         soft = dict(zip(names, (maps.float() / 255).unbind(1), strict=True))
         others = {name: soft.pop(name) for name in ("vessel", "residual", "mask", "seen") if name in soft}
         return cls(soft, **others)
 
 
-def textured(stored: Tensor, gain: Tensor) -> Tensor:
-    """The texture of a stored `residual` in units of signal, times a gain (N, 1, 1, 1)."""
-    return gain * RESIDUAL_RANGE * (stored - 0.5)
+def textured(packed: Tensor, gain: Tensor) -> Tensor:
+    """The texture of a packed `residual` in units of signal, times a gain (N, 1, 1, 1)."""
+    return gain * RESIDUAL_RANGE * (packed - 0.5)
