@@ -8,7 +8,7 @@ import pytest
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory):
     """A data folder of its own with six people in each set of the cohort, voxels of 8 mm."""
-    from presimal.cohort import files
+    from synthcohort import files
 
     folder = _with_template(tmp_path_factory.mktemp("data"))
     with pytest.MonkeyPatch.context() as patch:
@@ -27,7 +27,7 @@ def data_home(tmp_path, monkeypatch):
 
 
 def _with_template(folder):
-    from presimal.cohort.template import template_file
+    from synthcohort.template import template_file
 
     kept = template_file(2).parent
     folder.mkdir(exist_ok=True)

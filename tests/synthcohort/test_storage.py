@@ -7,17 +7,17 @@ from pathlib import Path
 
 import pytest
 
-from presimal.storage import DataError, alone, in_one_sentence, write
+from synthcohort.storage import DataError, in_one_sentence, lock, write_atomically
 
 
 def test_a_file_is_written_with_its_folder_and_digest(tmp_path):
-    assert write(tmp_path / "a" / "b.txt", b"text") == hashlib.sha256(b"text").hexdigest()
+    assert write_atomically(tmp_path / "a" / "b.txt", b"text") == hashlib.sha256(b"text").hexdigest()
     assert (tmp_path / "a" / "b.txt").read_bytes() == b"text"
     assert [file.name for file in (tmp_path / "a").iterdir()] == ["b.txt"]
 
 
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
-    write(tmp_path / "b.txt", b"old")
+    write_atomically(tmp_path / "b.txt", b"old")
 
     def full(path, content):
         path.open("wb").close()  # as a real write begins
@@ -25,7 +25,7 @@ def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError):
-        write(tmp_path / "b.txt", b"new")
+        write_atomically(tmp_path / "b.txt", b"new")
     assert [file.name for file in tmp_path.iterdir()] == ["b.txt"]
     assert (tmp_path / "b.txt").read_bytes() == b"old"
 
@@ -35,10 +35,10 @@ def test_the_second_waits_and_says_so(tmp_path, capsys):
 
     def second():
         entered.set()
-        with alone(tmp_path / "set"):
+        with lock(tmp_path / "set"):
             order.append("second")
 
-    with alone(tmp_path / "set"):
+    with lock(tmp_path / "set"):
         thread = threading.Thread(target=second)
         thread.start()
         entered.wait()
@@ -50,9 +50,9 @@ def test_the_second_waits_and_says_so(tmp_path, capsys):
 
 
 def test_the_lock_is_let_go_after_an_error(tmp_path, capsys):
-    with pytest.raises(ZeroDivisionError), alone(tmp_path / "set"):
+    with pytest.raises(ZeroDivisionError), lock(tmp_path / "set"):
         1 / 0
-    with alone(tmp_path / "set"):
+    with lock(tmp_path / "set"):
         pass
     assert capsys.readouterr().out == ""
 

@@ -1,15 +1,15 @@
-"""Randomised images: the anatomy stays, the look changes, the same seed gives the same image."""
+"""Randomized images: the anatomy stays, the look changes, the same seed gives the same image."""
 
 import pytest
 import torch
 
-from presimal.cohort import Cohort
-from presimal.cohort.randomisation import Randomisation, randomise, tumors as varied
-from presimal.cohort.randomisation.structures import thin_bone
+from synthcohort import Cohort, TissueMaps
+from synthcohort.randomization import Randomization, randomize
+from synthcohort.randomization.structures import thin_bone
 
 SPACING = 6.0
-PLAIN = Randomisation(
-    invented=0, jitter=0, texture=0, blobs=0, thin=0, turn=0, stretch=0, bend=0, bias=0, thick=0, noise=0, gamma=0,
+PLAIN = Randomization(
+    invented=0, jitter=0, texture=0, blobs=0, thin=0, rotation=0, scaling=0, elastic=0, bias=0, thick=0, noise=0, gamma=0,
     cut=0, defaced=0, stripped=0,
 )  # fmt: skip
 
@@ -29,16 +29,16 @@ def seeded(seed=0, device="cpu"):
 
 
 def test_the_same_seed_gives_the_same_images(heads):
-    first, again, other = (randomise(*heads, SPACING, seeded(seed))[0] for seed in (1, 1, 2))
+    first, again, other = (randomize(*heads, SPACING, seeded(seed))[0] for seed in (1, 1, 2))
     assert torch.equal(first, again) and not torch.equal(first, other)
     assert first.shape == (4, 1, *heads[1].shape[2:]) and torch.isfinite(first).all() and (first >= 0).all()
 
 
 def test_maps_stay_those_of_the_person_or_of_a_mirror_image(heads):
     names, maps = heads
-    _, shares = randomise(names, maps, SPACING, seeded(4), how=PLAIN, targets=names)
+    _, wanted = randomize(names, maps, SPACING, seeded(4), settings=PLAIN, targets=names)
     mirrored = 0
-    for before, after in zip(maps.float() / 255, shares):
+    for before, after in zip(maps.float() / 255, wanted):
         seen = before[names.index("seen")]
         straight, turned = (torch.allclose(after, (m * s)) for m, s in ((before, seen), (before.flip(1), seen.flip(0))))
         assert straight or turned
@@ -50,11 +50,11 @@ def test_maps_stay_those_of_the_person_or_of_a_mirror_image(heads):
 def test_real_contrasts_keep_the_order_of_their_tissues(tumors, turn):
     """Fluid is dark on T1 and bright on T2, edema bright on FLAIR, the enhancing part bright on T1Gd."""
     names, maps = tumors
-    how = Randomisation(**{**vars(PLAIN), "turn": turn})
-    images, shares = randomise(names, maps, SPACING, seeded(), ("t1", "t2", "flair", "t1gd"), how, names)
+    settings = Randomization(**{**vars(PLAIN), "rotation": turn})
+    images, wanted = randomize(names, maps, SPACING, seeded(), ("t1", "t2", "flair", "t1gd"), settings, names)
 
     def mean(contrast, tissue):
-        where = shares[:, names.index(tissue)] > 0.8
+        where = wanted[:, names.index(tissue)] > 0.8
         return float(images[:, contrast][where].mean())
 
     assert mean(0, "ventricle") < mean(0, "white") and mean(1, "ventricle") > mean(1, "white")
@@ -64,30 +64,30 @@ def test_real_contrasts_keep_the_order_of_their_tissues(tumors, turn):
 
 def test_invented_contrasts_are_all_different(heads):
     names, maps = heads
-    how = Randomisation(invented=1, cut=0, stripped=0)
-    images, shares = randomise(names, maps[[0] * 12], SPACING, seeded(), how=how, targets=("white", "muscle"))
-    white, muscle = shares.unbind(1)
+    settings = Randomization(invented=1, cut=0, stripped=0)
+    images, wanted = randomize(names, maps[[0] * 12], SPACING, seeded(), settings=settings, targets=("white", "muscle"))
+    white, muscle = wanted.unbind(1)
     ratio = [float((i * w).sum() / w.sum() / ((i * m).sum() / m.sum())) for i, w, m in zip(images[:, 0], white, muscle)]
     assert min(ratio) < 0.8 and max(ratio) > 1.25  # white matter darker than muscle, and brighter
 
 
 def test_what_is_not_seen_is_neither_in_the_image_nor_in_the_maps(heads):
     names, maps = heads
-    how = Randomisation(cut=1, defaced=1)
-    images, shares = randomise(names, maps, SPACING, seeded(), how=how, targets=("white",))
+    settings = Randomization(cut=1, defaced=1)
+    images, wanted = randomize(names, maps, SPACING, seeded(), settings=settings, targets=("white",))
     dark = images[:, 0] == 0
     assert 0.05 < dark.float().mean() < 0.9
-    assert (shares[:, 0][dark] == 0).all()
-    stripped, shares = randomise(names, maps, SPACING, seeded(), how=Randomisation(stripped=1, cut=0, defaced=0))
-    assert (stripped[:, 0][shares[:, 0] < 0.3] == 0).all()
+    assert (wanted[:, 0][dark] == 0).all()
+    stripped, wanted = randomize(names, maps, SPACING, seeded(), settings=Randomization(stripped=1, cut=0, defaced=0))
+    assert (stripped[:, 0][wanted[:, 0] < 0.3] == 0).all()
 
 
 def test_a_turn_keeps_volumes_and_a_stretch_changes_them(heads):
     names, maps = heads
     before = maps[:, names.index("mask")].float().sum((1, 2, 3)) / 255
     turned, stretched = (
-        randomise(names, maps, SPACING, seeded(3), how=Randomisation(**{**vars(PLAIN), **pose}))[1].sum((1, 2, 3, 4))
-        for pose in ({"turn": 20}, {"stretch": 0.1})
+        randomize(names, maps, SPACING, seeded(3), settings=Randomization(**{**vars(PLAIN), **pose}))[1].sum((1, 2, 3, 4))
+        for pose in ({"rotation": 20}, {"scaling": 0.1})
     )
     assert torch.allclose(turned / before, torch.ones(4), atol=0.03)
     assert ((stretched / before - 1).abs() > 0.05).any()
@@ -95,17 +95,16 @@ def test_a_turn_keeps_volumes_and_a_stretch_changes_them(heads):
 
 def test_thin_bone_is_muscle(heads):
     names, maps = heads
-    tissue = dict(zip(names, (maps.float() / 255).unbind(1)))
-    before = {name: tissue[name].clone() for name in ("bone", "muscle")}
-    thin_bone(tissue, SPACING, Randomisation(thin=1), seeded())
-    lost, won = before["bone"] - tissue["bone"], tissue["muscle"] - before["muscle"]
+    before = TissueMaps.unpack(names, maps)
+    after = thin_bone(before, SPACING, Randomization(thin=1), seeded())
+    lost, won = before["bone"] - after["bone"], after["muscle"] - before["muscle"]
     assert torch.allclose(lost, won, atol=1e-5) and 0.05 < lost.sum() / before["bone"].sum() < 0.6
 
 
 def test_defacing_never_cuts_the_brain(heads):
     names, maps = heads
-    plain, defaced = Randomisation(cut=0, defaced=0, stripped=0), Randomisation(cut=0, defaced=1, stripped=0)
-    whole, cut = (randomise(names, maps, SPACING, seeded(9), how=how, targets=("mask", "fat"))[1] for how in (plain, defaced))
+    plain, defaced = Randomization(cut=0, defaced=0, stripped=0), Randomization(cut=0, defaced=1, stripped=0)
+    whole, cut = (randomize(names, maps, SPACING, seeded(9), settings=settings, targets=("mask", "fat"))[1] for settings in (plain, defaced))
     assert torch.equal(whole[:, 0] > 0.5, cut[:, 0] > 0.5)
     assert cut[:, 1].sum() < whole[:, 1].sum()
 
@@ -116,6 +115,6 @@ def test_noise_is_rician(heads):
     nothing = torch.zeros_like(maps)
     nothing[:, names.index("seen")] = 255
     nothing[:, names.index("residual")] = 128
-    images, _ = randomise(names, nothing, SPACING, seeded(), how=Randomisation(**{**vars(PLAIN), "noise": 0.1}))
+    images, _ = randomize(names, nothing, SPACING, seeded(), settings=Randomization(**{**vars(PLAIN), "noise": 0.1}))
     for air in images[:, 0]:
         assert float(air.mean() / air.std()) == pytest.approx(1.913, rel=0.03)

@@ -3,15 +3,17 @@
 import pytest
 import torch
 
-from presimal.cohort import Cohort
-from presimal.cohort.randomisation import Randomisation, randomise, tumors
-from presimal.cohort.tissue import TISSUES
-from presimal.cohort.tumor import NON_ENHANCING
+from synthcohort import Cohort, TissueMaps
+from synthcohort.glioma import variation
+from synthcohort.glioma.growth import NON_ENHANCING
+from synthcohort.glioma.signals import signal_of
+from synthcohort.randomization import Randomization, randomize
+from synthcohort.tissue_maps import BRAIN
 
 SPACING = 4.0
 CONTRASTS = ("flair", "t1", "t1gd", "t2")
-PLAIN = Randomisation(
-    invented=0, jitter=0, texture=0, blobs=0, thin=0, turn=0, stretch=0, bend=0, bias=0, thick=0, noise=0, gamma=0,
+PLAIN = Randomization(
+    invented=0, jitter=0, texture=0, blobs=0, thin=0, rotation=0, scaling=0, elastic=0, bias=0, thick=0, noise=0, gamma=0,
     cut=0, defaced=0, stripped=0,
 )  # fmt: skip
 
@@ -26,23 +28,24 @@ def seeded(seed=0):
 
 
 def soft(names, maps):
-    return dict(zip(names, (maps.float() / 255).unbind(1)))
+    return TissueMaps.unpack(names, maps)
 
 
 def test_every_voxel_keeps_its_sum_and_the_parts_make_the_core(bank):
-    before, after = soft(*bank), soft(*bank)
-    parts = tumors.vary(after, SPACING, seeded())
-    names = (*TISSUES, "core", "edema", "enhancing")
+    before = soft(*bank)
+    after, parts = variation.vary(before, SPACING, seeded())
+    names = (*BRAIN, "core", "edema", "enhancing")
     assert torch.allclose(sum(after[n] for n in names), sum(before[n] for n in names), atol=1e-5)
     assert torch.allclose(parts["solid"] + parts["necrosis"] + parts["blood"], after["core"], atol=1e-5)
     assert min(float(after[n].min()) for n in names) >= -1e-6
-    for name in ("ventricle", "csf", "mask"):
+    for name in ("ventricle", "csf"):
         assert torch.equal(after[name], before[name])
+    assert torch.equal(after.mask, before.mask)
 
 
 def test_the_core_as_a_whole_stays_and_the_whole_tumor_only_grows(bank):
-    before, after = soft(*bank), soft(*bank)
-    tumors.vary(after, SPACING, seeded(1))
+    before = soft(*bank)
+    after, _ = variation.vary(before, SPACING, seeded(1))
     core = [t["core"] + t["enhancing"] for t in (before, after)]
     assert torch.allclose(*core, atol=1e-5)
     grown = ((after["edema"] - before["edema"]).sum((1, 2, 3)) * SPACING**3 / 1000).tolist()
@@ -53,8 +56,8 @@ def test_the_core_as_a_whole_stays_and_the_whole_tumor_only_grows(bank):
 def test_some_lose_their_enhancement_and_some_enhance_more(bank):
     names, maps = bank
     repeated = maps.repeat(4, 1, 1, 1, 1)
-    before, after = soft(names, repeated), soft(names, repeated)
-    tumors.vary(after, SPACING, seeded(2))
+    before = soft(names, repeated)
+    after, _ = variation.vary(before, SPACING, seeded(2))
     ml = [t["enhancing"].sum((1, 2, 3)) * SPACING**3 / 1000 for t in (before, after)]
     enhanced = ml[0] > 0.5
     assert abs(float((~enhanced).float().mean()) - NON_ENHANCING) < 0.15
@@ -68,14 +71,14 @@ def test_some_lose_their_enhancement_and_some_enhance_more(bank):
 def test_the_parts_look_as_they_are_told(bank):
     """Each level lies in its range; only what enhances differs much between T1 and T1Gd."""
     names, maps = bank
-    parts = tumors.vary(soft(names, maps.repeat(3, 1, 1, 1, 1)), SPACING, seeded(3))
-    images = dict(zip(CONTRASTS, tumors.paint(parts, CONTRASTS, seeded(4))))
+    _, parts = variation.vary(soft(names, maps.repeat(3, 1, 1, 1, 1)), SPACING, seeded(3))
+    images = dict(zip(CONTRASTS, variation.paint(parts, CONTRASTS, seeded(4))))
     gained = {}
     for part, where in parts.items():
         inside = where > 0.97
         assert inside.any(), part
         for contrast, image in images.items():
-            low, high = tumors.LOOKS[contrast][part]
+            _, low, high = signal_of(part, contrast)
             assert low - 0.05 < float(image[inside].min()) and float(image[inside].max()) < high + 0.05
         gained[part] = (images["t1gd"] - images["t1"])[inside]
     assert float(gained["enhancing"].min()) > 0.05 and float(gained["enhancing"].mean()) > 0.5
@@ -88,20 +91,20 @@ def test_the_parts_look_as_they_are_told(bank):
 def test_an_unknown_contrast_is_refused(bank):
     tissue = soft(bank[0], bank[1][:1])
     with pytest.raises(KeyError, match="pd"):
-        tumors.paint(tumors.vary(tissue, SPACING, seeded()), ("pd",), seeded())
+        variation.paint(variation.vary(tissue, SPACING, seeded())[1], ("pd",), seeded())
 
 
 def test_images_and_targets_are_those_of_the_varied_tumor(bank):
     names, maps = bank
-    how = Randomisation(**vars(PLAIN) | {"tumors": True})
+    settings = Randomization(**vars(PLAIN) | {"tumors": True})
     targets = ("core", "enhancing", "edema", "white")
-    images, shares = randomise(names, maps, SPACING, seeded(5), CONTRASTS, how, targets)
-    core, enhancing, edema, white = (share > 0.98 for share in shares.unbind(1))
+    images, wanted = randomize(names, maps, SPACING, seeded(5), CONTRASTS, settings, targets)
+    core, enhancing, edema, white = (share > 0.98 for share in wanted.unbind(1))
     t1, t1gd, flair = images[:, 1], images[:, 2], images[:, 0]
     assert (t1gd - t1)[enhancing].mean() > 0.4 > 0.1 > (t1gd - t1)[core].mean().abs()
     assert flair[edema].mean() > 1.5 * flair[white].mean()
-    again, same = randomise(names, maps, SPACING, seeded(5), CONTRASTS, how, targets)
-    assert torch.equal(images, again) and torch.equal(shares, same)
+    again, same = randomize(names, maps, SPACING, seeded(5), CONTRASTS, settings, targets)
+    assert torch.equal(images, again) and torch.equal(wanted, same)
 
 
 def test_a_tumor_swells_and_the_far_side_stays(bank):
@@ -110,12 +113,12 @@ def test_a_tumor_swells_and_the_far_side_stays(bank):
     axes = torch.meshgrid(*[(torch.arange(n) + 0.5 - n / 2) * SPACING for n in shape], indexing="ij")
     distance = ((axes[0] - 12) ** 2 + axes[1] ** 2 + (axes[2] + 8) ** 2).sqrt()
     ball = torch.sigmoid((r0 - distance) / 1.0)
-    names = (*TISSUES, "core", "edema", "enhancing", "residual", "mask")
+    names = (*BRAIN, "core", "edema", "enhancing", "residual", "mask")
     maps = torch.zeros(8, len(names), *shape)
     maps[:, names.index("core")], maps[:, names.index("mask")] = ball, 1
-    how = Randomisation(**vars(PLAIN) | {"swell": 0.45})
-    _, shares = randomise(names, (255 * maps).round().byte(), SPACING, seeded(6), CONTRASTS, how, ("core", "mask"))
-    radius = (shares[:, 0].sum((1, 2, 3)) * SPACING**3 * 0.75 / torch.pi) ** (1 / 3)
+    settings = Randomization(**vars(PLAIN) | {"swell": 0.45})
+    _, wanted = randomize(names, (255 * maps).round().byte(), SPACING, seeded(6), CONTRASTS, settings, ("core", "mask"))
+    radius = (wanted[:, 0].sum((1, 2, 3)) * SPACING**3 * 0.75 / torch.pi) ** (1 / 3)
     r = torch.linspace(0, 60, 6001)
 
     def expected(a):
@@ -123,16 +126,16 @@ def test_a_tumor_swells_and_the_far_side_stays(bank):
 
     assert expected(-0.27) - 0.5 < float(radius.min()) and float(radius.max()) < expected(0.45) + 0.5
     assert float(radius.max()) - float(radius.min()) > 3
-    assert (shares[:, 1, :3] > 0.99).all()
+    assert (wanted[:, 1, :3] > 0.99).all()
 
 
 def test_flat_contrast_brings_grey_and_white_matter_together(bank):
     names, maps = bank
 
     def difference(flat):
-        how = Randomisation(**vars(PLAIN) | {"flat": flat})
-        images, shares = randomise(names, maps, SPACING, seeded(7), ("t1",), how, ("white", "cortex"))
-        white, cortex = (torch.stack([i[s > 0.9].mean() for i, s in zip(images[:, 0], share)]) for share in shares.unbind(1))
+        settings = Randomization(**vars(PLAIN) | {"flat": flat})
+        images, wanted = randomize(names, maps, SPACING, seeded(7), ("t1",), settings, ("white", "cortex"))
+        white, cortex = (torch.stack([i[s > 0.9].mean() for i, s in zip(images[:, 0], share)]) for share in wanted.unbind(1))
         return white - cortex
 
     full, flat = difference(0.0), difference(0.9)

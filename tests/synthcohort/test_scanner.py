@@ -3,8 +3,10 @@
 import pytest
 import torch
 
-from presimal.cohort import Cohort
-from presimal.cohort.scanner import SITES, acquire, blur_weight, site_signal
+from synthcohort import Cohort, TissueMaps
+from synthcohort.scanner import SITES, acquire
+from synthcohort.scanner.acquisition import blur_weight
+from synthcohort.scanner.sites import site_gain
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +36,8 @@ def test_air_is_dark(scans):
 
 
 def test_sites_differ_more_than_one_site_from_itself():
-    assert torch.equal(site_signal(1, "t1"), site_signal(1, "t1"))
-    assert (site_signal(0, "t1") - site_signal(1, "t1")).abs().max() > 0.03
+    assert torch.equal(site_gain(1, "t1"), site_gain(1, "t1"))
+    assert (site_gain(0, "t1") - site_gain(1, "t1")).abs().max() > 0.03
     used = Cohort(0, sites=3).people(range(60)).site
     assert set(used) == {site.name for site in SITES[:3]}
 
@@ -43,8 +45,10 @@ def test_sites_differ_more_than_one_site_from_itself():
 def test_noise_of_air_is_rayleigh():
     """Where there is no signal, a magnitude image has mean sd * sqrt(pi / 2)."""
     cohort = Cohort(0)
-    tissues, people, _ = cohort.tissues([0], "brain", 8.0)
-    empty = {name: torch.zeros_like(values) for name, values in tissues.items()}
+    people = cohort.draw([0])
+    tissues = cohort.tissues(people, 8.0)
+    nothing = torch.zeros_like(tissues.mask)
+    empty = TissueMaps(dict.fromkeys(tissues.names, nothing), nothing, nothing)
     image = acquire(empty, people, "t1", 8.0)
     ratio = image.mean() / image.std()
     assert float(ratio) == pytest.approx((torch.pi / (4 - torch.pi)) ** 0.5, rel=0.05)

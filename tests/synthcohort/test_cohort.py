@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from presimal.cohort import Cohort
+from synthcohort import Cohort
 
 SPACING = 8.0
 ALL = ("flair", "t1", "t1gd", "t2")
@@ -28,9 +28,8 @@ def test_alone_in_a_batch_and_in_another_order(kind):
 def test_together_on_one_device_agrees_to_rounding():
     """On a GPU people are computed together; the same code path, tried here on the CPU."""
     cohort = Cohort(5)
-    both, _, _ = cohort.tissues([1, 2], "tumor", SPACING)
-    one, _, _ = cohort.tissues([2], "tumor", SPACING)
-    for name in one:
+    both, one = (cohort.tissues(cohort.draw(numbers, "tumor"), SPACING) for numbers in ([1, 2], [2]))
+    for name in one.names:
         assert torch.allclose(both[name][1], one[name][0], atol=1e-4), name
 
 
@@ -48,7 +47,7 @@ def test_nothing_returns_to_the_host_inside_a_batch(kind):
 
 def test_in_another_process():
     code = (
-        "import torch; torch.set_num_threads(1); from presimal.cohort import Cohort;"
+        "import torch; torch.set_num_threads(1); from synthcohort import Cohort;"
         f"b = Cohort(5).render([9], 'brain', {SPACING}); print(b.images.double().sum().item())"
     )
     here = Cohort(5).render([9], "brain", SPACING).images.double().sum().item()
@@ -117,8 +116,9 @@ def test_tissue_maps_are_a_label_bank():
 @pytest.mark.parametrize(
     "call",
     [
-        lambda: Cohort(0, colour=3),
+        lambda: Cohort(0, color=3),
         lambda: Cohort(0, sites=0),
+        lambda: Cohort(0, warp=-0.1),
         lambda: Cohort(0).people([1], "dog"),
         lambda: Cohort(0).render([1], contrasts=("t3",)),
         lambda: Cohort(0).render([1], spacing=0.0),

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from presimal.cohort import Cohort
+from synthcohort import Cohort
 
 CONTRASTS = ("flair", "t1", "t1gd", "t2")
 
@@ -33,7 +33,7 @@ def test_sizes_are_those_of_gliomas(batch):
     assert hard.float().mean() == pytest.approx(float(whole.mean()) / 3, rel=0.1)
 
 
-def test_the_parts_have_published_shares():
+def test_the_parts_have_published_fractions():
     """Enhancing part and core of 214 glioblastomas: 17 and 34 % of the FLAIR lesion (Loebel et al., 2025)."""
     volumes = Cohort(0).render(range(100, 160), "tumor", 6.0, ("flair",)).volumes
     edema, core, enhancing = (float(volumes[name].mean()) for name in ("edema", "core", "enhancing"))
@@ -42,7 +42,7 @@ def test_the_parts_have_published_shares():
     assert (core + enhancing) / whole == pytest.approx(33.62 / 97.88, abs=0.05)
 
 
-def test_shares_of_non_enhancing_and_multifocal_cases():
+def test_fractions_of_non_enhancing_and_multifocal_cases():
     truth = Cohort(0).truth(range(300), "tumor")
     assert 0.12 < (~truth.enhances).mean() < 0.25
     assert 0.08 < (truth.foci > 1).mean() < 0.20
@@ -66,7 +66,7 @@ def test_the_tumor_pushes_the_brain():
     cohort = Cohort(0)
     shifts = []
     for number in range(12):
-        _, _, points = cohort.tissues([number], "tumor", 8.0)
+        points = cohort.points(cohort.draw([number], "tumor"), 8.0)
         x = points[0, :, :, :, 0]
         shifts.append(float((x[9:11] - x[9:11].mean()).abs().max()))
     assert max(shifts) > 3  # mm

@@ -14,14 +14,19 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from presimal.cohort import Cohort, files
-from presimal.storage import DataError
+from synthcohort import Cohort, files, storage
+from synthcohort.storage import DataError
 
 MM = 16.0  # the coarsest, where only the files matter
 
 
 def ensure(count=3, name="brain_age", spacing=MM, seed=0):
     return files.ensure(name, count, spacing, seed, progress=False)
+
+
+def home_of(data):
+    (home,) = data.glob("cohort-8mm-seed0-*")
+    return home
 
 
 def stamps(folder):
@@ -50,7 +55,7 @@ def read_csv(folder, name):
     ],
 )
 def test_headers_say_where_the_voxels_are(tiny_data, name, pattern, shape, space):
-    found = sorted((tiny_data / "cohort-8mm-seed0" / name).glob(pattern))
+    found = sorted((home_of(tiny_data) / name).glob(pattern))
     assert len(found) == 6
     for file in found:
         image = nib.load(file)
@@ -60,12 +65,12 @@ def test_headers_say_where_the_voxels_are(tiny_data, name, pattern, shape, space
         assert image.header.get_xyzt_units()[0] == "mm"
         assert image.header["sform_code"] == image.header["qform_code"] == space
         assert np.allclose(image.get_qform(), image.get_sform())
-        centre = image.affine @ [*(np.array(shape[:3]) / 2 - 0.5), 1]
-        assert np.abs(centre[:3]).max() < 40  # mm: the brain is about the origin, as in MNI space
+        center = image.affine @ [*(np.array(shape[:3]) / 2 - 0.5), 1]
+        assert np.abs(center[:3]).max() < 40  # mm: the brain is about the origin, as in MNI space
 
 
 def test_images_are_those_of_the_generator(tiny_data):
-    folder = tiny_data / "cohort-8mm-seed0" / "Task01_BrainTumour"
+    folder = home_of(tiny_data) / "Task01_BrainTumour"
     batch = Cohort(0).render([4], "tumor", 8.0, ("flair", "t1", "t1gd", "t2"))
     image = nib.load(folder / "imagesTr/tumor-0004.nii.gz")
     stored = np.moveaxis(np.asarray(image.dataobj), -1, 0) / files.SCALE
@@ -75,7 +80,7 @@ def test_images_are_those_of_the_generator(tiny_data):
 
 
 def test_tables_are_those_of_the_real_sets(tiny_data):
-    home = tiny_data / "cohort-8mm-seed0"
+    home = home_of(tiny_data)
     brains = read_csv(home, "brain_age/dataset.csv")
     assert set(brains) == {"t1_path", "subject_id", "gender", "age_at_scan", "site"}
     assert all((home / "brain_age" / path).is_file() for path in brains.t1_path)
@@ -89,7 +94,7 @@ def test_tables_are_those_of_the_real_sets(tiny_data):
 def test_the_truth_is_kept_apart(tiny_data):
     allowed = {"brain_age": "dataset.csv", "Task01_BrainTumour": "clinical.csv", "heads": "dataset.csv"}
     for name, used in allowed.items():
-        folder = tiny_data / "cohort-8mm-seed0" / name
+        folder = home_of(tiny_data) / name
         truth = read_csv(folder, "truth.csv")
         assert {"subject_id", "biological_age", "measured_tiv_ml", "measured_fraction"} <= set(truth)
         assert "number" not in truth
@@ -102,7 +107,7 @@ def test_monai_reads_the_tumors(tiny_data):
 
     parts = [
         DecathlonDataset(
-            tiny_data / "cohort-8mm-seed0", "Task01_BrainTumour", section, download=False, cache_rate=0
+            home_of(tiny_data), "Task01_BrainTumour", section, download=False, cache_rate=0
         )  # fmt: skip
         for section in ("training", "validation")
     ]
@@ -116,7 +121,7 @@ def test_monai_reads_the_tumors(tiny_data):
 def test_fastmonai_reads_brains_and_heads(tiny_data):
     from fastMONAI.dataset_info import MedDataset
 
-    home = tiny_data / "cohort-8mm-seed0"
+    home = home_of(tiny_data)
     table = read_csv(home, "brain_age/dataset.csv")
     table["t1_path"] = [str(home / "brain_age" / path) for path in table.t1_path]
     brains = MedDataset(dataframe=table, mask_col="t1_path", use_cache=False)
@@ -166,35 +171,44 @@ def test_a_missing_or_edited_file_is_made_again(data_home, name):
     assert contents(folder) == good
 
 
-def test_what_another_generator_made_is_made_anew(data_home, monkeypatch):
+def test_what_another_generator_made_lies_elsewhere_and_stays(data_home, monkeypatch):
     folder = ensure(2)
-    (folder / "T1_images" / "stranger.nii.gz").write_bytes(b"")
     before = stamps(folder)
     monkeypatch.setattr(files, "generator_version", lambda: "another")
-    ensure(2)
-    after = stamps(folder)
-    assert set(before) - set(after) == {"T1_images/stranger.nii.gz"}
-    assert all(after[name] != before[name] for name in after)
-    assert json.loads((folder / files.MANIFEST).read_text())["settings"]["generator"] == "another"
+    other = ensure(2)
+    assert other.parent.name == "cohort-16mm-seed0-another" and len(stamps(other)) == 2
+    assert stamps(folder) == before
 
 
-def test_the_version_follows_the_code_but_not_its_comments(tmp_path, monkeypatch):
-    def version(source):
-        (tmp_path / "a.py").write_text(source)
-        monkeypatch.setattr(files, "__file__", str(tmp_path / "files.py"))
-        return files.generator_version.__wrapped__()
+def test_the_version_follows_the_code_and_the_settings_but_not_comments(tmp_path, monkeypatch):
+    def version(source, **settings):
+        (tmp_path / "deep").mkdir(exist_ok=True)
+        (tmp_path / "deep" / "a.py").write_text(source)
+        storage._code.cache_clear()
+        return storage.digest(tmp_path, settings)
 
     assert version("x = 1") == version("x = 1  # one") != version("x = 2")
+    assert version("x = 1") != version("x = 1", warp=0)
+    (tmp_path / "aside").mkdir()
+    (tmp_path / "aside" / "b.py").write_text("y = 1")
+    storage._code.cache_clear()
+    assert storage.digest(tmp_path, {}, without=("aside",)) == version_without_aside(tmp_path)
 
 
-@pytest.mark.parametrize("spoilt", ["", "{", "[]", '{"settings": {}}', None])
-def test_without_a_manifest_nothing_is_trusted(data_home, spoilt):
+def version_without_aside(folder):
+    (folder / "aside" / "b.py").unlink()
+    storage._code.cache_clear()
+    return storage.digest(folder, {})
+
+
+@pytest.mark.parametrize("spoiled", ["", "{", "[]", '{"people": {}}', None])
+def test_without_a_manifest_nothing_is_trusted(data_home, spoiled):
     folder = ensure(2)
     before = stamps(folder)
-    if spoilt is None:
+    if spoiled is None:
         (folder / files.MANIFEST).unlink()
     else:
-        (folder / files.MANIFEST).write_text(spoilt)
+        (folder / files.MANIFEST).write_text(spoiled)
     ensure(2)
     assert all(stamp != before[name] for name, stamp in stamps(folder).items())
 
@@ -214,8 +228,8 @@ def start(code, home, *arguments):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a signal that cannot be caught")
 def test_killed_and_started_again_it_goes_on_where_it_was(data_home):
-    folder = files.where("tumors", MM)
-    code = f"from presimal.cohort import files; files.BATCH = 4; files.ensure('tumors', 400, {MM})"
+    folder = files.set_folder("tumors", MM)
+    code = f"from synthcohort import files; files.BATCH = 4; files.ensure('tumors', 400, {MM})"
     process = start(code, data_home)
     waited = time.monotonic()
     while len(files.read_manifest(folder).get("people", ())) < 8 and time.monotonic() - waited < 60:
@@ -223,7 +237,7 @@ def test_killed_and_started_again_it_goes_on_where_it_was(data_home):
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
-    half = folder / "imagesTr" / ".tumor-0399.nii.gz.part"
+    half = folder / "imagesTr" / ".tumor-0399.nii.gz.1.part"
     half.write_bytes(b"half a file")
     done = [name for entry in files.read_manifest(folder)["people"].values() for name in entry["files"]]
     before = stamps(folder)
@@ -240,13 +254,13 @@ def test_two_processes_make_it_once(data_home):
     code = f"""
 import sys, time
 from pathlib import Path
-from presimal.cohort import files
+from synthcohort import files
 home, made, whole = Path({str(data_home)!r}), files._write_people, files._make
-def logged(folder, layout, cohort, settings, numbers):
+def logged(folder, layout, batch, seed):
     with open(home / "log", "a") as log:
-        log.write("".join(f"{{n}}\\n" for n in numbers))
+        log.write("".join(f"{{n}}\\n" for n in batch.numbers))
     time.sleep(0.5)
-    return made(folder, layout, cohort, settings, numbers)
+    return made(folder, layout, batch, seed)
 def counted(*arguments):
     (home / ("made by " + sys.argv[1])).touch()
     whole(*arguments)
@@ -281,7 +295,7 @@ def test_a_full_disk_says_so_and_leaves_no_half_file(data_home, monkeypatch, aft
         ensure(3)
     assert str(refused.value).count(". ") == 0
     monkeypatch.setattr(Path, "write_bytes", write_bytes)
-    folder = files.where("brain_age", MM)
+    folder = files.set_folder("brain_age", MM)
     assert not list(folder.rglob("*.part"))
     assert all(nib.load(file).get_fdata().size for file in folder.rglob("*.nii.gz"))
     good = len(files.read_manifest(folder).get("people", ()))
@@ -292,17 +306,17 @@ def test_a_full_disk_says_so_and_leaves_no_half_file(data_home, monkeypatch, aft
 
 def test_stopped_before_the_tables_it_does_not_keep_the_old_ones(data_home, monkeypatch):
     folder = ensure(2)
-    write = files.write
+    write = files.write_atomically
 
     def stopped(path, content):
         if path.name == "dataset.csv":
             raise KeyboardInterrupt
         return write(path, content)
 
-    monkeypatch.setattr(files, "write", stopped)
+    monkeypatch.setattr(files, "write_atomically", stopped)
     with pytest.raises(KeyboardInterrupt):
         ensure(4)
-    monkeypatch.setattr(files, "write", write)
+    monkeypatch.setattr(files, "write_atomically", write)
     assert len(stamps(folder)) == 4 and len(read_csv(folder, "dataset.csv")) == 2
     ensure(4)
     assert len(read_csv(folder, "dataset.csv")) == 4
@@ -335,8 +349,8 @@ def test_an_error_of_the_generator_is_not_blamed_on_the_disk(data_home, monkeypa
 def test_a_complete_cohort_is_used_without_writing_anything(data_home, monkeypatch):
     """So that a class can share a read-only folder."""
     folder = ensure(2)
-    monkeypatch.setattr(files, "alone", lambda folder: 1 / 0)
-    monkeypatch.setattr(files, "write", lambda *arguments: 1 / 0)
+    monkeypatch.setattr(files, "lock", lambda folder: 1 / 0)
+    monkeypatch.setattr(files, "write_atomically", lambda *arguments: 1 / 0)
     assert ensure(2) == folder
 
 

@@ -2,7 +2,7 @@
 
 import torch
 
-from presimal.cohort.fields import normal, smooth_field, stream
+from synthcohort.fields import normal, smooth_field, stream
 
 
 def test_a_stream_is_a_function_of_its_key():

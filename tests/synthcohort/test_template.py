@@ -3,8 +3,9 @@
 import pytest
 import torch
 
-from presimal.cohort import template
-from presimal.cohort.template import BRAIN_MAPS, Template, trilinear
+from synthcohort.grid import trilinear
+from synthcohort.storage import data_folder
+from synthcohort.template import BRAIN_MAPS, Template, template_file
 
 VOXEL_ML = 0.008
 
@@ -13,7 +14,7 @@ VOXEL_ML = 0.008
 def maps() -> dict[str, torch.Tensor]:
     from safetensors.torch import load_file
 
-    return {n: t.float() for n, t in load_file(template.template_file(2)).items()}
+    return {n: t.float() for n, t in load_file(template_file(2)).items()}
 
 
 def test_volumes_of_the_template(maps):
@@ -61,12 +62,12 @@ def test_known_places():
 
 
 def test_notice_travels_with_the_derived_maps():
-    folder = template.template_file(2).parent
+    folder = template_file(2).parent
     assert "McConnell Brain Imaging Centre" in (folder / "LICENSE-ICBM152.txt").read_text()
 
 
 def test_data_folder_follows_the_environment(monkeypatch, tmp_path):
     monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path))
-    assert template.data_folder() == tmp_path
+    assert data_folder() == tmp_path
     monkeypatch.delenv("PRESIMAL_DATA")
-    assert template.data_folder() != tmp_path
+    assert data_folder() != tmp_path

@@ -3,20 +3,21 @@
 import pytest
 import torch
 
-from presimal.cohort import Cohort, Settings
-from presimal.cohort.fields import stream
-from presimal.cohort.head import draw_head
-from presimal.cohort.person import draw_person
-from presimal.cohort.scanner import ALL_TISSUES
+from synthcohort import Cohort, Settings
+from synthcohort.fields import stream
+from synthcohort.head import draw_head
+from synthcohort.person import draw_person
+from synthcohort.tissue_maps import FLUID_OUTSIDE
 
 
 @pytest.fixture(scope="module")
 def heads():
-    return [Cohort(0).tissues([n], "head", 4.0) for n in range(10)]
+    cohort = Cohort(0)
+    return [cohort.tissues(cohort.draw([n], "head"), 4.0) for n in range(10)]
 
 
 def test_layers_outside_the_brain(heads):
-    for tissues, _, _ in heads:
+    for tissues in heads:
         names = ("bone", "marrow", "fat", "muscle", "eye")
         ml = {name: float(tissues[name].sum()) * 0.064 for name in names}
         assert 250 < ml["bone"] + ml["marrow"] < 1500
@@ -25,23 +26,23 @@ def test_layers_outside_the_brain(heads):
 
 
 def test_nothing_adds_up_to_more_than_one(heads):
-    for tissues, _, _ in heads[:3]:
-        total = sum(tissues[n] for n in ALL_TISSUES if n in tissues) + tissues["fluid_outside"]
+    for tissues in heads[:3]:
+        total = sum(tissues[n] for n in (*tissues.names, FLUID_OUTSIDE))
         assert total.max() < 1.02
 
 
 def test_pitch_stays_within_20_degrees():
     people = [draw_person(0, "head", n, Settings()) for n in range(200)]
-    degrees = torch.rad2deg(torch.stack([person["rotation"] for person in people]))
+    degrees = torch.rad2deg(torch.stack([person.rotation for person in people]))
     assert degrees.abs().max() <= 20.001
     assert degrees[:, 0].std() > 6
 
 
 def test_some_fields_of_view_are_cropped_and_some_slices_thick(heads):
     drawn = [draw_head(stream(0, "head", n, "head")) for n in range(100)]
-    assert 15 < sum(d["crop"] != (0.0, 0.0) for d in drawn) < 60
-    assert 15 < sum(d["slice"] is not None for d in drawn) < 60
+    assert 15 < sum(d.crop != (0.0, 0.0) for d in drawn) < 60
+    assert 15 < sum(d.slice_mm is not None for d in drawn) < 60
     people = [draw_person(0, "head", n, Settings()) for n in range(20)]
-    cropped = next(n for n, person in enumerate(people) if person["crop"][0] > 0.1)
+    cropped = next(n for n, person in enumerate(people) if person.head.crop[0] > 0.1)
     batch = Cohort(0).render([cropped], "head", 8.0)
     assert batch.images[0, 0, :, :, 0].max() == 0 and batch.mask[0, :, :, 0].max() == 0
