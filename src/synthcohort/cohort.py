@@ -1,20 +1,14 @@
 """Who is in the cohort: the table of people, the truth about them, and their images.
 
-    cohort = Cohort(seed=0, device="cpu")
-    cohort.people(range(100))                          # what a student may use
-    cohort.truth(range(100))                           # kept apart
-    batch = cohort.render(range(8), spacing=4.0)       # images, labels, mask, affine, volumes
-
 A person is a pure function of (seed, kind, number, settings). Numbers are any integers; those of "brain", "tumor" and
 "head" are different people. On a CPU every person is computed alone by one thread (several people at a time), so an
 image is the same to the last bit alone, in any batch, in any order, in any process and with any number of threads on
-the same kind of processor. Elsewhere, and on a GPU, where people are computed together, it agrees to rounding (about
-1e-4 of the signal of white matter).
+the same kind of processor. Elsewhere, and on a GPU, where people are computed together, it agrees to about 1e-4.
 """
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, TypeVar
 
@@ -46,21 +40,20 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Batch:
-    """What `Cohort.render` returns, all on the device of the cohort.
+    """What `Cohort.render` returns, all on the device of the cohort. Labels are
 
-    images (N, C, X, Y, Z) float32; labels (N, X, Y, Z) uint8: tumor regions (1 edema, 2 non-enhancing, 3 enhancing)
-    for tumors, tissues (1 fluid, 2 cortex, 3 deep gray, 4 white, 5 hyperintensity) for brains, the brain mask for
-    heads; mask (N, X, Y, Z) uint8, the brain with its fluid; affine (4, 4) float64, voxel to RAS mm; volumes, name ->
-    (N,) ml, and `fraction`, the brain without fluid over the whole.
+    tumor  0 elsewhere, 1 edema, 2 non-enhancing, 3 enhancing
+    brain  0 elsewhere, 1 fluid, 2 cortex, 3 deep gray, 4 white, 5 hyperintensity
+    head   0 elsewhere, 1 brain with its fluid
     """
 
     numbers: list[int]
     contrasts: tuple[str, ...]
-    images: Tensor
-    labels: Tensor
-    mask: Tensor
-    affine: Tensor
-    volumes: dict[str, Tensor]
+    images: Tensor  # (N, C, X, Y, Z) float32, white matter on T1 is about 1
+    labels: Tensor  # (N, X, Y, Z) uint8
+    mask: Tensor  # (N, X, Y, Z) uint8, the brain with its fluid
+    affine: Tensor  # (4, 4) float64, voxel to RAS mm
+    volumes: dict[str, Tensor]  # name -> (N,) ml; `fraction` is the brain without fluid over the whole
 
 
 class Cohort:
@@ -68,19 +61,12 @@ class Cohort:
 
     def __init__(self, seed: int = 0, device: torch.device | str = "cpu", **settings: Any):
         """`settings` are the members of Settings. Raises TypeError for an unknown one, ValueError for a wrong one."""
-        unknown = set(settings) - {field.name for field in fields(Settings)}
-        if unknown:
-            raise TypeError(f"Unknown settings: {', '.join(sorted(unknown))}.")
-        self.seed = int(seed)
-        self.settings = Settings(**settings)
-        self.device = torch.device(device)
+        self.seed, self.settings, self.device = int(seed), Settings(**settings), torch.device(device)
         self.template = Template(self.device)
 
     def people(self, numbers: Iterable[int], kind: str = "brain") -> pd.DataFrame:
-        """What a student may use, one row per person: number, subject_id, age (years), sex, site.
-
-        People with a tumor have the clinical table and the observed survival of `glioma.outcome` as well. Raises
-        ValueError for an unknown kind.
+        """What a student may use, a row per person: number, subject_id, age (years), sex, site; with a tumor the
+        clinical table and the observed survival of `glioma.outcome` too. Raises ValueError for an unknown kind.
         """
         rows = []
         for person in self.draw(numbers, kind).persons:
@@ -90,10 +76,8 @@ class Cohort:
         return pd.DataFrame(rows)
 
     def truth(self, numbers: Iterable[int], kind: str = "brain") -> pd.DataFrame:
-        """What nobody could know of a real person, one row per person; columns depend on the kind.
-
-        biological_age and the age of each region in years, the inner constants of aging, and for tumors their geometry
-        (mm, ml), the hazard and the uncensored survival.
+        """What nobody could know of a real person, a row per person: biological_age and the age of each region in
+        years, the inner constants of aging, for tumors their geometry (mm, ml), the hazard and the uncensored survival.
         """
         rows = []
         for person in self.draw(numbers, kind).persons:
@@ -164,29 +148,20 @@ class Cohort:
     def tissue_maps(
         self, numbers: Iterable[int], kind: str = "head", spacing: float = 4.0
     ) -> tuple[tuple[str, ...], Tensor]:
-        """Names and packed tissue maps (N, maps, X, Y, Z) uint8 of people; see TissueMaps.pack.
-
-        A bank of these is what domain randomization needs: contrasts are drawn anew for every batch (Billot et al.,
-        SynthSeg, Med Image Anal 86:102789, 2023).
-        """
-
-        def work(chunk: list[int]) -> tuple[tuple[str, ...], Tensor]:
-            return self.tissues(self.draw(chunk, kind), spacing).pack()
-
-        parts = self._in_chunks(work, [int(number) for number in numbers])
+        """Names and packed tissue maps (N, maps, X, Y, Z) uint8; see TissueMaps.pack. Randomization starts from them."""
+        numbers = [int(number) for number in numbers]
+        parts = self._in_chunks(lambda chunk: self.tissues(self.draw(chunk, kind), spacing).pack(), numbers)
         return parts[0][0], torch.cat([maps for _, maps in parts])
 
     def _in_chunks(self, work: Callable[[list[int]], Result], numbers: list[int]) -> list[Result]:
         """Results of `work` on chunks of the numbers, in order.
 
-        On a CPU a chunk is one person and one thread, with as many people at a time as torch may use threads: twice as
-        fast as several threads per person, and the bits do not depend on it.
+        On a CPU a chunk is one person and one thread: twice as fast as several threads per person, with the same bits.
         """
         if not numbers:
             raise ValueError("numbers must hold at least one person.")
         if self.device.type != "cpu":
-            starts = range(0, len(numbers), GPU_CHUNK)
-            return [work(numbers[start : start + GPU_CHUNK]) for start in starts]
+            return [work(numbers[start : start + GPU_CHUNK]) for start in range(0, len(numbers), GPU_CHUNK)]
         threads = torch.get_num_threads()
         torch.set_num_threads(1)
         try:

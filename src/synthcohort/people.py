@@ -36,8 +36,8 @@ class Settings:
         if not 1 <= self.sites <= MOST_SITES:
             raise ValueError(f"sites must be 1 to {MOST_SITES}, not {self.sites}.")
         for name, value in vars(self).items():
-            if isinstance(value, float) and value < 0 and name != "accelerated":
-                raise ValueError(f"{name} must not be negative, and is {value}.")
+            if isinstance(value, (int, float)) and value < 0 and name != "accelerated":
+                raise ValueError(f"{name} must not be negative.")
 
 
 @dataclass(frozen=True)
