@@ -1,23 +1,21 @@
 """Gliomas: one or several foci with a core, an enhancing rim, edema along white matter, and mass effect.
 
-Edema follows white matter and spares the cortex. The labels are those of the Medical Segmentation Decathlon, Task01:
-1 edema, 2 non-enhancing tumor or necrosis, 3 enhancing tumor (Antonelli et al., Nat Commun 13:4128, 2022; regions as
-in BraTS, Menze et al., IEEE TMI 34:1993, 2015).
+Labels as in Task01 of the Medical Segmentation Decathlon: 1 edema, 2 non-enhancing tumor or necrosis, 3 enhancing tumor
+(Antonelli et al., Nat Commun 13:4128, 2022; regions as in BraTS, Menze et al., IEEE TMI 34:1993, 2015).
 
 Sizes and parts were placed by eye beside cases of BraTS, then compared with what is published. In 214 glioblastomas the
-mean volumes of the enhancing part, of the core and of the FLAIR lesion were 16.6, 33.6 and 97.9 ml (Loebel et al.,
-Brain Spine 5:104324, 2025): 17, 34 and 100 %. Ours are 13, 25 and 75 ml, the same fractions of a somewhat smaller
-tumor. 58 of 314 gliomas of all grades did not enhance (18 %; Scott et al., Neurology 59:947, 2002). Several foci were
-seen in 0.5 to 35 % of glioblastomas (Thomas et al., J Neurooncol 112:91, 2013, and the studies cited there).
+mean volumes of enhancing part, core and FLAIR lesion were 16.6, 33.6 and 97.9 ml (Loebel et al., Brain Spine 5:104324,
+2025); ours are 13, 25 and 75 ml, the same fractions of a somewhat smaller tumor. 58 of 314 gliomas of all grades did
+not enhance (Scott et al., Neurology 59:947, 2002). Several foci were seen in 0.5 to 35 % of glioblastomas (Thomas et
+al., J Neurooncol 112:91, 2013, and the studies cited there).
 """
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Generator, Tensor
 
-from ..fields import normal, per_person, smooth_field, soft_step, uniform
+from ..fields import normal, smooth_field, soft_step, uniform
 from ..grid import CENTER, Grid
 from ..people import Glioma, People
 from ..tissue_maps import BRAIN, TissueMaps
@@ -51,12 +49,11 @@ def draw_glioma(generator: Generator, seeds: Tensor) -> Glioma:
     core = low + (high - low) * float(u[2]) ** 0.8 * torch.tensor(FURTHER_SIZE)
     core[1:] = core[1:].clamp(max=FURTHER_RADIUS) * (0.7 + 0.5 * spare[1:, 1])
     halo = (3 + 14 * u[3]) if enhancing else (1 + 4 * u[3])
-    edema = core * (1.05 + 0.25 * u[4]) + halo * torch.tensor([1.0, 0.6, 0.6])
     stretch = torch.exp(0.16 * z)
     return Glioma(
         center=center,
         core=core,
-        edema=edema,
+        edema=core * (1.05 + 0.25 * u[4]) + halo * torch.tensor([1.0, 0.6, 0.6]),
         active=torch.tensor([1.0, several, several and bool(u[7] < 0.4)]),
         stretch=stretch / stretch.prod(1, keepdim=True) ** (1 / 3),
         push=float(PUSH * core[0] * (1.0 if enhancing else 0.5) * (0.4 + 0.8 * u[5])),
@@ -66,76 +63,49 @@ def draw_glioma(generator: Generator, seeds: Tensor) -> Glioma:
     )
 
 
-def describe(glioma: Glioma) -> dict[str, float | int | bool]:
+def describe(glioma: Glioma) -> dict[str, float]:
     """The geometry as numbers for the table of truths: mm, and volumes of the drawn ellipsoids in ml."""
-
-    def ball(radius: Tensor) -> float:
-        return float((4 / 3 * math.pi * radius**3 * glioma.active).sum() / 1000)
-
-    x, y, z = glioma.center[0].tolist()
-    return {
-        "tumor_x": x,
-        "tumor_y": y,
-        "tumor_z": z,
-        "foci": glioma.foci,
-        "core_ml": ball(glioma.core),
-        "whole_ml": ball(glioma.edema),
-        "enhances": glioma.enhancing,
-        "rim_mm": glioma.rim,
-        "push_mm": glioma.push,
-    }
+    place = dict(zip(("tumor_x", "tumor_y", "tumor_z"), glioma.center[0].tolist(), strict=True))
+    core, whole = (float((4 / 3 * math.pi * r**3 * glioma.active).sum() / 1000) for r in (glioma.core, glioma.edema))
+    volumes = {"foci": glioma.foci, "core_ml": core, "whole_ml": whole}
+    return place | volumes | {"enhances": glioma.enhancing, "rim_mm": glioma.rim, "push_mm": glioma.push}
 
 
-def _per_focus(gliomas: Sequence[Glioma], name: str, foci: slice, device: torch.device) -> Tensor:
-    """A number of every focus, (N, foci, 1, 1, 1)."""
-    return torch.stack([getattr(g, name)[foci] for g in gliomas]).to(device)[..., None, None, None]
-
-
-def _distances(people: People, points: Tensor, foci: slice = slice(None)) -> tuple[Tensor, Tensor]:
-    """Distance (N, foci, X, Y, Z) of image points to the centers, in mm stretched, and offsets (..., 3) in mm."""
-    device, gliomas = points.device, people.gliomas
+def _foci(people: People) -> dict[str, Tensor]:
+    """Members of every focus, (N, FOCI, 1, 1, 1) or (N, FOCI, 1, 1, 1, 3); centers in mm of the image."""
+    names = ("center", "stretch", "core", "edema", "active")
+    foci = {name: torch.stack([getattr(glioma, name) for glioma in people.gliomas]) for name in names}
     inverse = torch.linalg.inv(pose_matrix(people.stack("rotation"), people.stack("scale")))
-    center = torch.stack([g.center[foci] for g in gliomas]) - torch.tensor(CENTER)
-    center = (center - people.stack("shift")[:, None]) @ inverse.transpose(1, 2)
-    stretch = torch.stack([g.stretch[foci] for g in gliomas]).to(device)
-    offset = points[:, None] - center.to(device)[:, :, None, None, None]
-    return (offset / stretch[:, :, None, None, None]).norm(dim=-1), offset
+    center = foci["center"] - torch.tensor(CENTER) - people.stack("shift")[:, None]
+    foci["center"] = center @ inverse.transpose(1, 2)
+    return {name: values.to(people.device)[:, :, None, None, None] for name, values in foci.items()}
 
 
 def push(people: People, points: Tensor) -> Tensor:
-    """Mass effect as a pull-back of image points (N, X, Y, Z, 3), mm, relative to CENTER.
-
-    Radially, r maps to r - m w(r) with a slope that stays positive, so nothing folds.
-    """
+    """Mass effect as a pull-back of image points (N, X, Y, Z, 3), mm from CENTER: radial, rising, so nothing folds."""
+    foci = _foci(people)
     strength = people.column(glioma.push for glioma in people.gliomas)
     for k in range(FOCI):
-        focus = slice(k, k + 1)
-        distance, offset = (values[:, 0] for values in _distances(people, points, focus))
-        core, active = (_per_focus(people.gliomas, n, focus, points.device)[:, 0] for n in ("core", "active"))
-        amount = strength * active * (1.0 if k == 0 else FURTHER_PUSH)
-        rise = (distance / (0.8 * core)).clamp(max=1)
-        weight = rise * torch.exp(-((distance / (2.1 * core + 8)) ** 2))
+        core = foci["core"][:, k]
+        offset = points - foci["center"][:, k]
+        distance = (offset / foci["stretch"][:, k]).norm(dim=-1)
+        amount = strength * foci["active"][:, k] * (1.0 if k == 0 else FURTHER_PUSH)
+        weight = (distance / (0.8 * core)).clamp(max=1) * torch.exp(-((distance / (2.1 * core + 8)) ** 2))
         points = points - offset / (distance[..., None] + 1e-3) * (amount * weight)[..., None]
     return points
 
 
 def grow(tissues: TissueMaps, depth: Tensor, people: People, grid: Grid) -> TissueMaps:
-    """With `edema`, `core` and `enhancing`, in place of what was there.
-
-    `depth` (N, X, Y, Z) is the template's distance to the surface of the brain, mm.
-    """
-    gliomas, device = people.gliomas, tissues.mask.device
-    points = grid.points(device).expand(len(people), -1, -1, -1, -1)
-    distance, _ = _distances(people, points)
+    """With a tumor in place of what was there; `depth` (N, X, Y, Z): from the surface of the template's brain, mm."""
+    gliomas, device, foci = people.gliomas, people.device, _foci(people)
+    distance = ((grid.points(device) - foci["center"]) / foci["stretch"]).norm(dim=-1)
     streams = people.streams("field/tumor")
     lobes, bumps, grain, rough = (
         smooth_field(streams, grid.shape, grid.spacing, scale, 1, device)[:, 0] for scale in (24.0, 11.0, 7.0, 16.0)
     )
-    every = slice(None)
-    far = 1e3 * (1 - _per_focus(gliomas, "active", every, device))
-    core_radius, edema_radius = (_per_focus(gliomas, name, every, device) for name in ("core", "edema"))
-    to_core = distance - core_radius * (1 + 0.17 * lobes + 0.10 * bumps)[:, None] + far
-    to_edema = distance - edema_radius * (1 + 0.16 * rough + 0.04 * bumps)[:, None] + far
+    far = 1e3 * (1 - foci["active"])
+    to_core = distance - foci["core"] * (1 + 0.17 * lobes + 0.10 * bumps)[:, None] + far
+    to_edema = distance - foci["edema"] * (1 + 0.16 * rough + 0.04 * bumps)[:, None] + far
     paths = (tissues["white"] + tissues["lesion"] + 0.7 * tissues["deep"]).clamp(0, 1) - 0.55
     beyond_core, beyond_edema = to_core.amin(1), to_edema.amin(1) - 7 * paths  # mm, negative inside
 
@@ -148,7 +118,7 @@ def grow(tissues: TissueMaps, depth: Tensor, people: People, grid: Grid) -> Tiss
     dead = 3 * people.column(glioma.necrosis for glioma in gliomas) + 0.4 * bumps - 0.35
     necrosis = soft_step(-(beyond_core + rim), edge) * soft_step(dead, 0.1)
     enhancing = core * (1 - necrosis) * soft_step(0.66 * grain + 2.1, 0.2)
-    enhancing = enhancing * per_person([float(glioma.enhancing) for glioma in gliomas], device)
+    enhancing = enhancing * people.column(float(glioma.enhancing) for glioma in gliomas)
     kept = 1 - core - edema
     left = {name: tissues[name] * kept for name in BRAIN[1:]}
     grown = {"edema": edema, "core": (core - enhancing).clamp(min=0), "enhancing": enhancing}

@@ -1,14 +1,11 @@
 """The clinic of a glioma: a table with gaps, and a survival drawn from a hazard that we know.
 
-Survival is Weibull with proportional hazards. Sources of the ratios: unmethylated MGMT promoter
-2.13 and less than gross total resection 1.81 (175 patients, Gessler et al., Neurosurgery 84:190,
-2019); resection against biopsy 0.54, and 1.70 for older against below 50 y (490 patients,
-Cancers 14:3161, 2022); multifocal 2.1 and Karnofsky below 70 1.9 (565 patients, PMID 30347300,
-reported there as adjusted odds ratios). The median is that of Stupp et al., N Engl J Med 352:987
-(2005): 14.6 months. The weights of core volume and of a tumor that does not enhance are ours.
-
-Of the image, core volume, the number of foci and whether the tumor enhances matter; edema, rim
-thickness, side and texture do not. Of the table, sex, symptom and the laboratory value do not.
+Weibull with proportional hazards. Sources of the ratios: unmethylated MGMT promoter 2.13 and less than gross total
+resection 1.81 (175 patients, Gessler et al., Neurosurgery 84:190, 2019); resection against biopsy 0.54, and 1.70 for
+older against below 50 y (490 patients, Cancers 14:3161, 2022); multifocal 2.1 and Karnofsky below 70 1.9 (565 patients,
+PMID 30347300, there adjusted odds ratios). Median: 14.6 months (Stupp et al., N Engl J Med 352:987, 2005). The weights
+of core volume and of a tumor that does not enhance are ours. Edema, rim thickness, side and texture of the tumor, sex,
+symptom and the laboratory value do not matter.
 """
 
 import math
@@ -44,70 +41,59 @@ class Clinic(NamedTuple):
 
 
 def clinical(person: Person) -> Clinic:
-    """The clinical record of a person with a tumor.
+    """The clinical record of a person with a tumor. Raises ValueError for a person without one.
 
-    observed: karnofsky (40 to 100), symptom, mgmt ("methylated", "unmethylated"), resection
-    ("gross total", "subtotal", "biopsy"), resected_percent, steroid_mg, ldh (U/l), diagnosis and
-    last_seen (ISO dates), months (to death or last seen), died (1 or 0). A missing number is NaN, a
-    missing word None. Raises ValueError for a person without a tumor.
+    observed: karnofsky (40 to 100), symptom, mgmt ("methylated", "unmethylated"), resection ("gross total", "subtotal",
+    "biopsy"), resected_percent, steroid_mg, ldh (U/l), diagnosis and last_seen (ISO dates), months (to death or last
+    seen), died (1 or 0). A missing number is NaN, a missing word None.
     """
     tumor = person.glioma
     if tumor is None:
         raise ValueError(f"Person {person.number} of kind {person.kind!r} has no tumor.")
-    draw = person.stream
-    u, z = uniform(draw("clinic"), 6).tolist(), normal(draw("clinic measures"), 4).tolist()
-    core_ml = 4 / 3 * math.pi * float(tumor.core[0]) ** 3 / 1000
-    foci = tumor.foci
-    karnofsky = 83 - 0.25 * (person.age - 60) - 2.5 * math.log2(core_ml / 12) + 11 * z[0]
-    karnofsky = 10 * round(min(max(karnofsky, 40), 100) / 10)
+    u, z = uniform(person.stream("clinic"), 6).tolist(), normal(person.stream("clinic measures"), 4).tolist()
+    decades = (person.age - 60) / 10
+    doublings = math.log2(4 / 3 * math.pi * float(tumor.core[0]) ** 3 / 1000 / 12)  # of a core of 12 ml
+    karnofsky = 10 * round(min(max(83 - 0.25 * (person.age - 60) - 2.5 * doublings + 11 * z[0], 40), 100) / 10)
     unmethylated = u[0] < 0.56
     deep = abs(float(tumor.center[0, 0])) < 24
-    reach = u[1] + 0.25 * (foci > 1) + 0.15 * deep + 0.004 * (person.age - 60)
+    reach = u[1] + 0.25 * (tumor.foci > 1) + 0.15 * deep + 0.004 * (person.age - 60)
     resection = "gross total" if reach < 0.5 else "subtotal" if reach < 0.92 else "biopsy"
     percent = {"gross total": 100.0, "subtotal": float(round(55 + 43 * u[2])), "biopsy": math.nan}
 
-    log_hazard = sum(
-        math.log(HAZARD_RATIO[name]) * amount
-        for name, amount in {
-            "age_decade": (person.age - 60) / 10,
-            "unmethylated": unmethylated,
-            "subtotal": resection == "subtotal",
-            "biopsy": resection == "biopsy",
-            "karnofsky_below_70": karnofsky < 70,
-            "multifocal": foci > 1,
-            "core_doubling": math.log2(core_ml / 12),
-            "non_enhancing": not tumor.enhancing,
-        }.items()
-    )
-    chance = max(float(uniform(draw("survival"), 1)), 1e-6)
+    amounts = {
+        "age_decade": decades,
+        "unmethylated": unmethylated,
+        "subtotal": resection == "subtotal",
+        "biopsy": resection == "biopsy",
+        "karnofsky_below_70": karnofsky < 70,
+        "multifocal": tumor.foci > 1,
+        "core_doubling": doublings,
+        "non_enhancing": not tumor.enhancing,
+    }
+    log_hazard = sum(math.log(HAZARD_RATIO[name]) * amount for name, amount in amounts.items())
+    chance = max(float(uniform(person.stream("survival"), 1)), 1e-6)
     survival = math.exp(LOG_SCALE) * (-math.log(chance) / math.exp(log_hazard)) ** (1 / SHAPE)
 
-    days = (LAST_DIAGNOSIS - FIRST_DIAGNOSIS).days
-    diagnosis = FIRST_DIAGNOSIS + timedelta(days=int(u[3] * days))
+    diagnosis = FIRST_DIAGNOSIS + timedelta(days=int(u[3] * (LAST_DIAGNOSIS - FIRST_DIAGNOSIS).days))
     followed = (CUT_OFF - diagnosis).days / DAYS_PER_MONTH
     months = min(survival, followed)
     last_seen = diagnosis + timedelta(days=round(months * DAYS_PER_MONTH))
     halo = float(tumor.edema[0] - tumor.core[0])
-    gaps = uniform(draw("missing"), 4).tolist()
-    mgmt = "unmethylated" if unmethylated else "methylated"
-    early, ldh = diagnosis.year < 2014, float(round(200 * math.exp(0.22 * z[2])))
+    gaps = uniform(person.stream("missing"), 4).tolist()
+    no_mgmt = 0.45 if resection == "biopsy" else 0.18  # a biopsy often yields too little tissue for the test
+    no_ldh = 0.4 if diagnosis.year < 2014 else 0.1  # the laboratory was added to the protocol during the study
     observed: dict[str, object] = {
         "karnofsky": math.nan if gaps[0] < 0.05 else float(karnofsky),
         "symptom": SYMPTOMS[int(u[4] * len(SYMPTOMS))],
-        # A biopsy often yields too little tissue for the test.
-        "mgmt": None if gaps[1] < (0.45 if resection == "biopsy" else 0.18) else mgmt,
+        "mgmt": None if gaps[1] < no_mgmt else "unmethylated" if unmethylated else "methylated",
         "resection": resection,
         "resected_percent": percent[resection],
         "steroid_mg": 2 * round(max(0, 0.5 * halo + 3 * z[1]) / 2),
-        # The laboratory was added to the protocol during the study.
-        "ldh": math.nan if gaps[2] < (0.4 if early else 0.1) else ldh,
+        "ldh": math.nan if gaps[2] < no_ldh else float(round(200 * math.exp(0.22 * z[2]))),
         "diagnosis": diagnosis.isoformat(),
         "last_seen": last_seen.isoformat(),
         "months": round(months, 1),
         "died": int(survival <= followed),
     }
-    hidden: dict[str, object] = {
-        "log_hazard": log_hazard, "survival_months": survival, "mgmt_unmethylated": unmethylated,
-        "karnofsky_true": karnofsky,
-    }  # fmt: skip
-    return Clinic(observed, hidden)
+    hidden: dict[str, object] = {"log_hazard": log_hazard, "survival_months": survival}
+    return Clinic(observed, hidden | {"mgmt_unmethylated": unmethylated, "karnofsky_true": karnofsky})

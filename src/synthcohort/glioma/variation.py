@@ -1,10 +1,7 @@
 """The same glioma as other patients have it: solid or necrotic, enhancing more or less, with more or less edema.
 
-For training on people whose tissue maps are kept: the parts of a tumor change places and looks at every batch. Their
-signals are those of `signals`.
+For training on people whose tissue maps are kept: the parts of a tumor change places and looks at every batch.
 """
-
-from collections.abc import Mapping
 
 import torch
 import torch.nn.functional as F
@@ -22,10 +19,8 @@ SPREAD = 0.40  # of those with enhancement, whose edema reaches further into whi
 BLED = 0.10
 EDEMA_TAKES = {"white": 0.95, "lesion": 0.95, "deep": 0.6, "cortex": 0.15}  # of each tissue, where it reaches
 
-Parts = dict[str, Tensor]
 
-
-def vary(tissues: TissueMaps, spacing: float, generator: Generator) -> tuple[TissueMaps, Parts]:
+def vary(tissues: TissueMaps, spacing: float, generator: Generator) -> tuple[TissueMaps, dict[str, Tensor]]:
     """Tissue maps with another tumor of the same people, and its parts, those of VARIED (N, X, Y, Z).
 
     The whole tumor grows where edema spreads, at the cost of the other tissues; nothing leaves the brain. `solid`,
@@ -46,50 +41,41 @@ def vary(tissues: TissueMaps, spacing: float, generator: Generator) -> tuple[Tis
     near = _mean_over_cube(rim, 9.0, spacing)
     won = some(FILLED) * soft_step(near + 0.12 * field(12.0) - 0.25, 0.05) * (near > 0.02)
     core, rim = core * (1 - won), rim + core * won
-    tissues = tissues.updated({"core": core, "enhancing": rim})
     enhances = per_person((rim.flatten(1).amax(1) > 0.5).float())
-    tissues = _spread_edema(tissues, some(SPREAD) * enhances, field(20.0), spacing)
+
+    # Edema further into the tissues of EDEMA_TAKES.
+    spread, uneven = some(SPREAD) * enhances, field(20.0)
+    near = _mean_over_cube((core + tissues["edema"] + rim).clamp(0, 1), 15.0, spacing)
+    reached = spread * soft_step(near + 0.08 * uneven - 0.2, 0.03) * (near > 0.02)
+    changed = {"core": core, "enhancing": rim, "edema": tissues["edema"]}
+    for name, ease in EDEMA_TAKES.items():
+        taken = tissues[name] * ease * reached
+        changed[name] = tissues[name] - taken
+        changed["edema"] = changed["edema"] + taken
 
     # What does not enhance is dead in the middle of an enhancing tumor, and mostly solid in another one.
     level = uniform(generator, count, 1, 1, 1) * 1.6 - 0.2 - 0.7 * (1 - enhances)
     middle = _mean_over_cube(core + rim, 15.0, spacing)
     dead = soft_step(middle - 0.6 + 0.25 * field(14.0) + level - 0.4, 0.1)
     blood = some(BLED) * soft_step(field(12.0) - 0.7, 0.15)
-    parts = {"edema": tissues["edema"], "enhancing": rim, "solid": core * (1 - dead) * (1 - blood)}
-    return tissues, parts | {"necrosis": core * dead * (1 - blood), "blood": core * blood}
+    parts = {"edema": changed["edema"], "enhancing": rim, "solid": core * (1 - dead) * (1 - blood)}
+    return tissues.updated(changed), parts | {"necrosis": core * dead * (1 - blood), "blood": core * blood}
 
 
-def paint(parts: Mapping[str, Tensor], contrasts: tuple[str, ...], generator: Generator) -> list[Tensor]:
-    """Signal (N, X, Y, Z) of the tumor on each contrast, 0 elsewhere. T1 and T1Gd differ only in what enhances.
-
-    Raises KeyError for an unknown contrast.
-    """
+def paint(parts: dict[str, Tensor], contrasts: tuple[str, ...], generator: Generator) -> list[Tensor]:
+    """Signal (N, X, Y, Z) of the tumor on each contrast, 0 elsewhere. Raises KeyError for an unknown contrast."""
     count = len(parts["edema"])
     rank = dict(zip(CONTRASTS, uniform(generator, len(CONTRASTS), count, len(VARIED)), strict=True))
     for part, name in enumerate(VARIED):
-        if name != "enhancing":
+        if name != "enhancing":  # in the other parts T1 and T1Gd hardly differ
             rank["t1gd"][:, part] = (rank["t1"][:, part] + 0.1 * normal(generator, count)).clamp(0, 1)
     images = []
     for contrast in contrasts:
-        ranges = [signal_of(part, contrast)[1:] for part in VARIED]
-        low, high = torch.tensor(ranges, device=generator.device).unbind(1)
+        _, low, high = torch.tensor([signal_of(part, contrast) for part in VARIED], device=generator.device).unbind(1)
         levels = (low + (high - low) * rank[contrast]).unbind(1)
         painted = [per_person(level) * parts[part] for part, level in zip(VARIED, levels, strict=True)]
         images.append(sum(painted[1:], painted[0]))
     return images
-
-
-def _spread_edema(tissues: TissueMaps, some: Tensor, field: Tensor, spacing: float) -> TissueMaps:
-    """Edema further into the tissues of EDEMA_TAKES, in `some` people (N, 1, 1, 1)."""
-    whole = (tissues["core"] + tissues["edema"] + tissues["enhancing"]).clamp(0, 1)
-    near = _mean_over_cube(whole, 15.0, spacing)
-    reached = some * soft_step(near + 0.08 * field - 0.2, 0.03) * (near > 0.02)
-    changed = {"edema": tissues["edema"]}
-    for name, ease in EDEMA_TAKES.items():
-        taken = tissues[name] * ease * reached
-        changed[name] = tissues[name] - taken
-        changed["edema"] = changed["edema"] + taken
-    return tissues.updated(changed)
 
 
 def _mean_over_cube(values: Tensor, width: float, spacing: float) -> Tensor:

@@ -1,9 +1,4 @@
-"""What a scanner makes of the tissues.
-
-signals      the one table of tissue signals, and how they vary from person to person
-sites        five scanners
-acquisition  signals, texture, bias field, resolution, noise: an image
-"""
+"""What a scanner makes of the tissues: their signals, and an image with texture, bias field, blur and noise."""
 
 from .acquisition import acquire
 from .sites import SITES, Site

@@ -31,28 +31,22 @@ def _blur(image: Tensor, axis: int, weights: Tensor) -> Tensor:
 
 
 def acquire(tissues: TissueMaps, people: People, contrast: str, spacing: float) -> Tensor:
-    """One contrast of all people, (N, X, Y, Z) float32, at least zero; `spacing` in mm.
-
-    Raises KeyError for an unknown contrast.
-    """
+    """One contrast of all people, (N, X, Y, Z) float32, at least zero. Raises KeyError for an unknown contrast."""
     image = _texture(_painted(tissues, people, contrast), tissues, people, spacing)
-    sites = [SITES[person.site] for person in people.persons]
-    device, shape = image.device, tuple(image.shape[1:])
-    bias = smooth_field(people.streams(f"bias/{contrast}"), shape, spacing, BIAS_SCALE, 1, device)[:, 0]
+    sites, shape = [SITES[person.site] for person in people.persons], tuple(image.shape[1:])
+    bias = smooth_field(people.streams(f"bias/{contrast}"), shape, spacing, BIAS_SCALE, 1, image.device)[:, 0]
     image = image.clamp(min=0) * torch.exp(people.column(site.bias for site in sites) * bias)
+    heads = [(person.head.slice_axis, person.head.slice_mm) if person.head else (3, None) for person in people.persons]
+    slices = [(axis, mm or site.slice_mm, site.blur) for (axis, mm), site in zip(heads, sites, strict=True)]
     for axis in (1, 2, 3):
-        widths = []
-        for person, site in zip(people.persons, sites, strict=True):
-            slice_axis = person.head.slice_axis if person.head else 3
-            slice_mm = (person.head.slice_mm if person.head else None) or site.slice_mm
-            widths.append(slice_mm if axis == slice_axis else site.blur)
+        widths = [thick if axis == across else blur for across, thick, blur in slices]
         image = _blur(image, axis, people.column(blur_weight(width, spacing) for width in widths))
     noise = []
     for person, site in zip(people.persons, sites, strict=True):
         generator = person.stream(f"noise/{contrast}")
         sd = person.noise * site.noise * (NOISE_LEAST + NOISE_SPAN * float(uniform(generator, 1)))
         noise.append(sd * normal(generator, 2, *shape))
-    real, imaginary = torch.stack(noise, 1).to(device)
+    real, imaginary = torch.stack(noise, 1).to(image.device)
     return torch.hypot(image + real, imaginary)
 
 

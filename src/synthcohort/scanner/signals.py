@@ -1,15 +1,15 @@
 """The one table of tissue signals, read by the cohort's scanner and by the randomization alike.
 
 Signals are relative to about 1 for white matter on T1, by eye beside IXI and BraTS: fluid is dark on T1 and FLAIR and
-bright on T2, edema bright on T2 and FLAIR. Of each tissue and contrast the table knows the mean and the range over
-people; those of a tumor stand in `glioma.signals`, those of brain and head here, with a range of two standard deviations.
+bright on T2, edema bright on T2 and FLAIR. The table knows the mean and the range over people of each tissue on each
+contrast; the rows of a tumor stand in `glioma.signals`, those of brain and head here, with two standard deviations.
 """
 
 import torch
 from torch import Tensor
 
 from ..fields import normal, uniform
-from ..glioma import signals as glioma
+from ..glioma.signals import signal_of
 from ..people import Person
 from ..tissue_maps import CONTRASTS, GLIOMA, OUTSIDE, TISSUES, Signal
 from .sites import site_gain
@@ -42,7 +42,7 @@ _MEANS = {  # on CONTRASTS: t1, t1gd, t2, flair
 
 def _signal(tissue: str, contrast: str) -> Signal:
     if tissue in GLIOMA:
-        return glioma.SIGNALS[tissue][contrast]
+        return signal_of(tissue, contrast)
     mean = _MEANS[tissue][CONTRASTS.index(contrast)]
     sd = (PERSON_SD**2 + GROUP_SD**2) ** 0.5 if tissue in OUTSIDE else PERSON_SD
     return Signal(mean, mean * (1 - 2 * sd), mean * (1 + 2 * sd))
@@ -61,21 +61,15 @@ def draw_signals(person: Person, contrast: str) -> Tensor:
     generator = person.stream(f"signal/{contrast}")
     factor = 1 + PERSON_SD * normal(generator, len(TISSUES))
     signal = means(contrast) * site_gain(person.site, contrast) * factor
-    tumor = slice(TISSUES.index(GLIOMA[0]), TISSUES.index(GLIOMA[-1]) + 1)
-    outside = slice(TISSUES.index(OUTSIDE[0]), len(TISSUES))
-    signal[tumor] *= 1 + GROUP_SD * normal(generator, len(GLIOMA))
+    deep, white, cortex, core = (TISSUES.index(name) for name in ("deep", "white", "cortex", "core"))
+    signal[core : core + len(GLIOMA)] *= 1 + GROUP_SD * normal(generator, len(GLIOMA))
     if contrast == "flair":
         low, high = NECROSIS
-        signal[TISSUES.index("core")] *= low + (high - low) * float(uniform(generator, 1))
-    signal[outside] *= 1 + GROUP_SD * normal(generator, len(OUTSIDE))
-    deep, white, cortex = (TISSUES.index(name) for name in ("deep", "white", "cortex"))
-    aging = person.aging
+        signal[core] *= low + (high - low) * float(uniform(generator, 1))
+    signal[-len(OUTSIDE) :] *= 1 + GROUP_SD * normal(generator, len(OUTSIDE))
     if contrast in ("t1", "t1gd"):
-        signal[white] -= CONTRAST_WEIGHT * aging.contrast_loss * (signal[white] - signal[cortex])
-        signal[deep] *= 1 + aging.iron / IRON_ON_T1
+        signal[white] -= CONTRAST_WEIGHT * person.aging.contrast_loss * (signal[white] - signal[cortex])
+        signal[deep] *= 1 + person.aging.iron / IRON_ON_T1
     else:
-        signal[deep] *= 1 - aging.iron
+        signal[deep] *= 1 - person.aging.iron
     return signal
-
-
-__all__ = ["RESIDUAL_GAIN", "SIGNALS", "SITES", "VESSEL_GAIN", "draw_signals", "means"]
