@@ -1,7 +1,5 @@
 """Which signal each tissue gives, and the image that they make together."""
 
-from typing import NamedTuple
-
 import torch
 from torch import Generator, Tensor
 
@@ -14,13 +12,8 @@ SOLID = slice(BRAIN.index("cortex"), len(BRAIN))  # similar on most contrasts
 GRAY_AND_WHITE = slice(BRAIN.index("cortex"), BRAIN.index("white") + 1)
 MIXED = 0.4  # fraction of real contrasts that lie between two: proton density lies between T1 and T2
 
-
-class Signals(NamedTuple):
-    """Signals (N, tissues) in the order of TISSUES, and the gains (N,) of the residual and of vessels."""
-
-    tissues: Tensor
-    residual: Tensor
-    vessel: Tensor
+# Signals (N, tissues) in the order of TISSUES, and the gains (N,) of the residual and of vessels.
+Signals = tuple[Tensor, Tensor, Tensor]
 
 
 def draw_signals(contrast: str | None, count: int, settings: Randomization, generator: Generator) -> Signals:
@@ -29,44 +22,31 @@ def draw_signals(contrast: str | None, count: int, settings: Randomization, gene
     known = torch.stack([means(name) for name in CONTRASTS]).to(device)
     gains = torch.tensor([(RESIDUAL_GAIN[name], VESSEL_GAIN[name]) for name in CONTRASTS], device=device)
     if contrast is None:
-        first = torch.randint(len(CONTRASTS), (count,), generator=generator, device=device)
-        second = torch.randint(len(CONTRASTS), (count,), generator=generator, device=device)
-        mix = uniform(generator, count, 1) * (chance(generator, MIXED, count)[:, None])
-        signals = known[first] * (1 - mix) + known[second] * mix
-        gain = gains[first] * (1 - mix) + gains[second] * mix
+        first, second = (torch.randint(len(CONTRASTS), (count,), generator=generator, device=device) for _ in range(2))
+        mix = uniform(generator, count, 1) * chance(generator, MIXED, count)[:, None]
+        signals, gain = (values[first] * (1 - mix) + values[second] * mix for values in (known, gains))
     else:
-        index = torch.full((count,), CONTRASTS.index(contrast), device=device)
-        signals, gain = known[index], gains[index]
+        signals, gain = (values[CONTRASTS.index(contrast)].expand(count, -1) for values in (known, gains))
     signals = signals * (1 + settings.jitter * normal(generator, *signals.shape))
-    if contrast is None:
-        free = _invented(count, generator)
+    if contrast is None:  # any signal for any tissue; those of the brain resemble each other more often than not
+        free = 1.2 * uniform(generator, count, len(TISSUES))
+        alike = 0.35 * normal(generator, count, len(BRAIN) - SOLID.start) * uniform(generator, count, 1)
+        free[:, SOLID] = free[:, [TISSUES.index("white")]] + alike
+        free[:, TISSUES.index("air")] = 0.08 * uniform(generator, count)
         invented = chance(generator, settings.invented, count)[:, None]
         signals = torch.where(invented, free, signals)
         gain = torch.where(invented, gain * normal(generator, *gain.shape), gain)
+    residual, vessel = gain.unbind(1)
     if settings.flat:  # spin echo shows less of the difference between gray and white matter than MPRAGE
         kept = 1 - settings.flat * uniform(generator, count, 1)
         brain = signals[:, GRAY_AND_WHITE]
         signals[:, GRAY_AND_WHITE] = brain.mean(1, keepdim=True) * (1 - kept) + brain * kept
-        gain = torch.cat([gain[:, :1] * kept, gain[:, 1:]], 1)
-    return Signals(signals.clamp(min=0), gain[:, 0], gain[:, 1])
-
-
-def _invented(count: int, generator: Generator) -> Tensor:
-    """Any signal for any tissue; those of the brain resemble each other more often than not."""
-    free = 1.2 * uniform(generator, count, len(TISSUES))
-    alike = 0.35 * normal(generator, count, len(BRAIN) - SOLID.start) * uniform(generator, count, 1)
-    free[:, SOLID] = free[:, [TISSUES.index("white")]] + alike
-    free[:, TISSUES.index("air")] = 0.08 * uniform(generator, count)
-    return free
+        residual = residual * kept[:, 0]
+    return signals.clamp(min=0), residual, vessel
 
 
 def paint(
-    tissues: TissueMaps,
-    signals: Signals,
-    tumor: Tensor | None,
-    spacing: float,
-    settings: Randomization,
-    generator: Generator,
+    tissues: TissueMaps, signals: Signals, tumor: Tensor | None, spacing: float, texture: float, generator: Generator
 ) -> Tensor:
     """The image (N, X, Y, Z). `tumor` (N, X, Y, Z) is one that is painted already, None if there is none."""
     mask = tissues.mask
@@ -75,15 +55,15 @@ def paint(
     def field(width: float) -> Tensor:
         return noise_field(generator, count, shape, width, spacing)
 
-    image = textured(tissues.residual, per_person(signals.residual)) * mask
+    levels, residual, vessel = signals
+    image = textured(tissues.residual, per_person(residual)) * mask
     if tissues.vessel is not None:
-        strength = signals.vessel * (0.4 + uniform(generator, count))
-        image = image + per_person(strength) * tissues.vessel
+        image = image + per_person(vessel * (0.4 + uniform(generator, count))) * tissues.vessel
     if tumor is not None:
         image = image + tumor
     for name in tissues.names:
         if tumor is None or name not in GLIOMA:
-            image = image + per_person(signals.tissues[:, TISSUES.index(name)]) * tissues[name]
+            image = image + per_person(levels[:, TISSUES.index(name)]) * tissues[name]
     if "core" in tissues:  # a tumor is never even
         inside = tissues["core"] + 0.7 * tissues["enhancing"] + 0.4 * tissues["edema"]
         uneven = field(14.0) + 0.7 * field(6.0)
@@ -91,6 +71,5 @@ def paint(
     image = image + 0.04 * uniform(generator, count, 1, 1, 1) * field(20.0) * mask
     if OUTSIDE[0] in tissues:
         uneven = field(14.0) + 0.7 * field(32.0)
-        amount = settings.texture * uniform(generator, count, 1, 1, 1)
-        image = image * (1 + amount * uneven * (1 - mask))
+        image = image * (1 + texture * uniform(generator, count, 1, 1, 1) * uneven * (1 - mask))
     return image.clamp(min=0)

@@ -1,11 +1,9 @@
 """Domain randomization: the same anatomy as no two scanners would show it.
 
 Tissue maps are made once (`Cohort.tissue_maps`); contrast, texture, pose, bias field, resolution, noise and field of
-view are drawn anew for every batch. A network trained on such images cannot rely on any one contrast, and so works on
-contrasts that it never saw (Billot et al., SynthSeg, Med Image Anal 86:102789, 2023; Hoopes et al., SynthStrip,
-NeuroImage 260:119474, 2022).
-
-Everything is drawn from one generator on the device of the maps.
+view are drawn anew for every batch, from one generator on the device of the maps. A network trained on such images
+cannot rely on any one contrast, and so works on contrasts that it never saw (Billot et al., SynthSeg, Med Image Anal
+86:102789, 2023; Hoopes et al., SynthStrip, NeuroImage 260:119474, 2022).
 """
 
 import torch
@@ -14,9 +12,8 @@ from torch import Generator, Tensor
 from ..fields import chance, normal, uniform
 from ..glioma import variation
 from ..tissue_maps import TissueMaps
-from .artifacts import field_of_view, scan
+from .acquisition import field_of_view, pose, scan
 from .contrasts import draw_signals, paint
-from .poses import pose
 from .settings import Randomization
 from .structures import draw_blobs, thin_bone
 
@@ -50,16 +47,16 @@ def randomize(
     painted: list[Tensor | None] = [None] * max(1, len(contrasts))
     if "core" in tissues and settings.tumors:
         tissues, parts = variation.vary(tissues, spacing, generator)
-        painted = list(variation.paint(parts, contrasts, generator))
-    wanted = torch.stack([_map(tissues, name) for name in targets], 1)
+        painted[:] = variation.paint(parts, contrasts, generator)
+    known = {name: values for name, values in vars(tissues).items() if isinstance(values, Tensor)} | {**tissues.tissues}
+    wanted = torch.stack([known[name] for name in targets], 1)
     blobs = draw_blobs(tissues, spacing, settings, generator)
     images = []
     for contrast, tumor in zip(contrasts or (None,), painted, strict=True):
         signals = draw_signals(contrast, len(maps), settings, generator)
-        image = paint(tissues, signals, tumor, spacing, settings, generator)
+        image = paint(tissues, signals, tumor, spacing, settings.texture, generator)
         for blob in blobs:
-            level = uniform(generator, len(maps), 1, 1, 1) * 1.3
-            image = image * (1 - blob) + blob * level
+            image = image * (1 - blob) + blob * (uniform(generator, len(maps), 1, 1, 1) * 1.3)
         images.append(image)
     mask = tissues.mask
     seen = torch.ones_like(mask) if tissues.seen is None else tissues.seen
@@ -74,11 +71,3 @@ def randomize(
         power = torch.exp(settings.gamma * normal(generator, len(maps), stacked.shape[1], 1, 1, 1))
         stacked = top * (stacked / top) ** power
     return stacked, wanted * seen
-
-
-def _map(tissues: TissueMaps, name: str) -> Tensor:
-    """A tissue, or one of the other maps of TissueMaps, by its name. Raises KeyError for another."""
-    values = tissues.tissues.get(name, getattr(tissues, name, None))
-    if not isinstance(values, Tensor):
-        raise KeyError(f"These tissue maps hold no {name!r}.")
-    return values

@@ -1,4 +1,4 @@
-"""How much of a scan may vary."""
+"""How much of an image may vary."""
 
 from dataclasses import dataclass
 

@@ -1,5 +1,6 @@
 """What the generator does not know: shapes in and round the brain, bone too thin to be seen."""
 
+import torch
 from torch import Generator, Tensor
 
 from ..fields import chance, noise_field, per_person, soft_step
@@ -13,15 +14,11 @@ def draw_blobs(tissues: TissueMaps, spacing: float, settings: Randomization, gen
         return []
     mask = tissues.mask
     count, shape = len(mask), tuple(mask.shape[1:])
-    around = tissues[OUTSIDE[0]]
-    for name in OUTSIDE[1:]:
-        around = around + tissues[name]
-    head = (mask + around).clamp(0, 1)
+    head = (mask + sum((tissues[name] for name in OUTSIDE), torch.zeros_like(mask))).clamp(0, 1)
     outside = soft_step(noise_field(generator, count, shape, 22.0, spacing) - 1.1, 0.12) * (head - mask).clamp(min=0)
     inside = soft_step(noise_field(generator, count, shape, 40.0, spacing) - 1.9, 0.15) * mask
-    fractions = (settings.blobs, 0.6 * settings.blobs)
-    some = [per_person(chance(generator, fraction, count).float()) for fraction in fractions]
-    return [outside * some[0], inside * some[1]]
+    blobs = ((outside, settings.blobs), (inside, 0.6 * settings.blobs))
+    return [blob * per_person(chance(generator, fraction, count).float()) for blob, fraction in blobs]
 
 
 def thin_bone(tissues: TissueMaps, spacing: float, settings: Randomization, generator: Generator) -> TissueMaps:
