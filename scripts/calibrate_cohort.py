@@ -1,4 +1,4 @@
-"""Solve for the inner constants of `presimal.cohort.ageing` and print them, ready to paste.
+"""Solve for the inner constants of `synthcohort.brain.aging` and print them, ready to paste.
 
 At every knot age the same people are generated again and again; after each round the push of the
 ventricles, the sulcal threshold and the lesion load move towards the published targets. It starts
@@ -12,8 +12,8 @@ import argparse
 
 import torch
 
-from presimal.cohort import Cohort, ageing
-from presimal.cohort.subjects import volumes_of
+from synthcohort import Cohort
+from synthcohort.brain import aging
 
 PEOPLE = 120  # per age and round; ventricles vary by 40 %, so fewer would bias the means
 ROUNDS = 4
@@ -24,51 +24,51 @@ NAMES = ("VENTRICLE_KNOTS", "SULCUS_KNOTS", "LESION_KNOTS")
 def measure(age: float, seed: int, people: int = PEOPLE) -> dict[str, torch.Tensor]:
     """Volumes of people of one age, name -> (people,)."""
     cohort = Cohort(seed, age_range=(age, age))
-    rows = [volumes_of(cohort.tissues([n], spacing=SPACING)[0], SPACING) for n in range(people)]
+    rows = [cohort.tissues(cohort.draw([n]), SPACING).volumes(SPACING) for n in range(people)]
     return {name: torch.cat([row[name] for row in rows]) for name in rows[0]}
 
 
 def report(seed: int) -> None:
     """Print target and cohort mean at every age."""
     print("age  fraction (target)  ventricles ml (target)  lesions ml median (target)  TIV  GM  WM")
-    for k, age in enumerate(ageing.KNOT_AGES):
+    for k, age in enumerate(aging.KNOT_AGES):
         v = measure(age, seed)
         print(
-            f"{age:3.0f}  {v['fraction'].mean():.3f} ({ageing.whole_brain_fraction(age):.3f})"
+            f"{age:3.0f}  {v['fraction'].mean():.3f} ({aging.whole_brain_fraction(age):.3f})"
             f" sd {v['fraction'].std():.3f}"
-            f"  {v['ventricle'].mean():5.1f} ({ageing.VENTRICLE_ML[k]:.1f})"
+            f"  {v['ventricle'].mean():5.1f} ({aging.VENTRICLE_ML[k]:.1f})"
             f" sd {v['ventricle'].std():.1f}"
-            f"  {v['lesion'].median():6.2f} ({ageing.LESION_ML[k]:.2f})"
-            f"  {v['tiv'].mean():.0f}  {v['grey'].mean():.0f}  {v['white'].mean():.0f}",
+            f"  {v['lesion'].median():6.2f} ({aging.LESION_ML[k]:.2f})"
+            f"  {v['tiv'].mean():.0f}  {v['gray'].mean():.0f}  {v['white'].mean():.0f}",
             flush=True,
         )
 
 
 def solve(seed: int) -> None:
     """Fixed-point iteration on all knots at once; the constants are changed in the module."""
-    knots = {name: list(getattr(ageing, name)) for name in NAMES}
+    knots = {name: list(getattr(aging, name)) for name in NAMES}
     for _ in range(ROUNDS):
         for name, values in knots.items():
-            setattr(ageing, name, tuple(values))
+            setattr(aging, name, tuple(values))
         sizes = []
-        for k, age in enumerate(ageing.KNOT_AGES):
+        for k, age in enumerate(aging.KNOT_AGES):
             v = measure(age, seed)
             sizes.append(v["tiv"].mean())
-            ratio = ageing.VENTRICLE_ML[k] / v["ventricle"].mean()
+            ratio = aging.VENTRICLE_ML[k] / v["ventricle"].mean()
             knots["VENTRICLE_KNOTS"][k] += float(2.5 * ratio.log())
-            error = v["fraction"].mean() - ageing.whole_brain_fraction(age)
+            error = v["fraction"].mean() - aging.whole_brain_fraction(age)
             knots["SULCUS_KNOTS"][k] += 0.7 * float(error)
-            ratio = ageing.LESION_ML[k] / v["lesion"].median().clamp(min=0.005)
+            ratio = aging.LESION_ML[k] / v["lesion"].median().clamp(min=0.005)
             knots["LESION_KNOTS"][k] += 0.5 * float(ratio.log().clamp(-1, 1))
         size = float(torch.stack(sizes).mean())
-        ageing.HEAD_SCALE *= (ageing.TIV_MEAN_ML / size) ** (1 / 3)
+        aging.HEAD_SCALE *= (aging.TIV_MEAN_ML / size) ** (1 / 3)
         shown = {name: [round(x, 3) for x in values] for name, values in knots.items()}
         print(f"TIV {size:.0f} ml", shown, flush=True)
     for name, values in knots.items():
-        setattr(ageing, name, tuple(values))
+        setattr(aging, name, tuple(values))
         digits = 4 if name == "SULCUS_KNOTS" else 2
         print(f"{name} = {tuple(round(x, digits) for x in values)}")
-    print(f"HEAD_SCALE = {ageing.HEAD_SCALE:.4f}")
+    print(f"HEAD_SCALE = {aging.HEAD_SCALE:.4f}")
 
 
 if __name__ == "__main__":

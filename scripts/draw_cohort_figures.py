@@ -16,7 +16,8 @@ import matplotlib.pyplot as plt
 from matplotlib.colors import ListedColormap
 from PIL import Image
 
-from presimal.cohort import Cohort, ageing
+from synthcohort import MSD_CONTRASTS, Cohort
+from synthcohort.brain import aging
 
 FOLDER = Path(__file__).resolve().parents[1] / "assets" / "figures"
 SPACING = 2.0  # mm
@@ -25,9 +26,10 @@ AGES = (20, 35, 50, 65, 80)
 
 
 def panel(axis, picture: np.ndarray, top: float) -> None:
-    """One slice, first axis to the right, second upwards, in grey."""
+    """One slice, first axis to the right, second upwards, in gray."""
     axis.imshow(picture.T, origin="lower", cmap="gray", vmin=0, vmax=top, interpolation="bilinear")
-    axis.set_xticks([]), axis.set_yticks([])
+    axis.set_xticks([])
+    axis.set_yticks([])
     for side in axis.spines.values():
         side.set_visible(False)
 
@@ -66,7 +68,7 @@ def draw_ages() -> None:
     people, truth = cohort.people(range(400)), cohort.truth(range(400))
     figure, axes = sheet(len(AGES), 6)
     for row, age in zip(axes, AGES):
-        unusual = (truth.ventricle - ageing.ventricle_push(age)).abs()
+        unusual = (truth.ventricle - aging.ventricle_push(age)).abs()
         number = int(unusual[(people.age - age).abs() < 1.5].idxmin())
         batch = cohort.render([number], spacing=SPACING)
         volume = batch.images[0, 0].numpy()
@@ -78,13 +80,12 @@ def draw_ages() -> None:
 
 def draw_tumors() -> None:
     """Six people: four contrasts and the labels, at the slice with most tumor."""
-    contrasts = ("flair", "t1", "t1gd", "t2")
     cohort = Cohort(0)
     figure, axes = sheet(6, 5)
     for axis, title in zip(axes[0], ("FLAIR", "T1", "T1Gd", "T2", "labels")):
         axis.set_title(title, fontsize=13)
     for row, number in zip(axes, (1, 3, 4, 5, 9, 13)):
-        batch = cohort.render([number], "tumor", SPACING, contrasts)
+        batch = cohort.render([number], "tumor", SPACING, MSD_CONTRASTS)
         labels = batch.labels[0].numpy()
         z = int(((labels > 0) + 2.0 * (labels == 3)).sum((0, 1)).argmax())
         tops = (1.25, 1.15, 1.45, 1.4)

@@ -1,12 +1,9 @@
 """Randomness that never shifts: one stream per person and purpose, and smooth fields from it.
 
-A stream is a generator on the CPU whose seed is a hash of (cohort seed, kind, number of the person, purpose).
-Two purposes never share a stream, so a new kind of randomness cannot change an old one, and a person does not
-depend on who else is in the batch.
-
-Smooth fields are cubic B-splines with normal coefficients on a lattice that is fixed in millimeters. The lattice
-knows nothing of the image grid: the same person has the same fields at 4 mm and at 2 mm, in a small field of view
-and in a large one. `noise_field` is the quick kind for one batch on one grid.
+A stream is a CPU generator seeded with a hash of (cohort seed, kind, number of the person, purpose). Two purposes never
+share one, so a new kind of randomness changes no old one, and a person does not depend on who else is in the batch.
+Smooth fields are cubic B-splines on a lattice fixed in millimeters: a person has the same at every voxel size and field
+of view. `noise_field` is the quick kind for one batch on one grid.
 """
 
 import hashlib
@@ -26,12 +23,11 @@ NOISE_SD = 0.55  # of trilinearly interpolated normal noise: about half of the v
 def stream(seed: int, kind: str, number: int, purpose: str) -> Generator:
     """The random stream of one person for one purpose, always in the same state at its start."""
     key = f"{int(seed)}/{kind}/{int(number)}/{purpose}".encode()
-    value = int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little")
-    return Generator().manual_seed(value)
+    return Generator().manual_seed(int.from_bytes(hashlib.blake2b(key, digest_size=8).digest(), "little"))
 
 
 def normal(generator: Generator, *shape: int) -> Tensor:
-    """Standard normal numbers, float32, on the device of the generator."""
+    """Standard normal numbers, float32, on the generator's device."""
     return torch.randn(shape, generator=generator, device=generator.device)
 
 
@@ -78,25 +74,17 @@ def _basis(count: int, spacing: float, half: float, scale: float, device: str) -
 
 
 def smooth_field(
-    streams: Sequence[Generator],
-    shape: Sequence[int],
-    spacing: float,
-    scale: float,
-    channels: int = 1,
+    streams: Sequence[Generator], shape: Sequence[int], spacing: float, scale: float, channels: int = 1,
     device: torch.device | str = "cpu",
-) -> Tensor:
-    """Smooth random fields (N, channels, X, Y, Z), about zero mean and unit standard deviation.
+) -> Tensor:  # fmt: skip
+    """Smooth random fields (N, channels, X, Y, Z), about zero mean and unit standard deviation, one generator a person.
 
-    `streams` holds one generator per person, `spacing` is the voxel size in mm, and `scale` is the distance of the
-    control points in mm: features are about twice as large.
+    `spacing` of the voxels and `scale`, the distance of the control points, are in mm; features are twice as large.
     """
-    points = [math.ceil(2 * half / scale) + 3 for half in LATTICE_HALF_WIDTH]
+    axes = zip(shape, LATTICE_HALF_WIDTH, strict=True)
+    bases = [_basis(n, float(spacing), half, float(scale), str(device)) for n, half in axes]
+    points = [basis.shape[1] for basis in bases]
     field = torch.stack([normal(generator, channels, *points) for generator in streams]).to(device)
-    bx, by, bz = (
-        _basis(n, float(spacing), half, float(scale), str(device))
-        for n, half in zip(shape, LATTICE_HALF_WIDTH, strict=True)
-    )
     # Contract one axis at a time, as plain matrix products: z, then y, then x.
-    field = by @ (field @ bz.T)
-    field = (bx @ field.flatten(-2)).unflatten(-1, field.shape[-2:])
-    return field / SPLINE_SD
+    field = bases[1] @ (field @ bases[2].T)
+    return (bases[0] @ field.flatten(-2)).unflatten(-1, field.shape[-2:]) / SPLINE_SD

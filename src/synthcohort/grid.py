@@ -21,10 +21,9 @@ class Grid:
     @property
     def affine(self) -> Tensor:
         """Voxel indices to mm, (4, 4), float64."""
-        affine = torch.eye(4, dtype=torch.float64)
-        for axis in range(3):
-            affine[axis, axis] = self.spacing
-            affine[axis, 3] = self.center[axis] - (self.shape[axis] - 1) / 2 * self.spacing
+        corner = [middle - (n - 1) / 2 * self.spacing for n, middle in zip(self.shape, self.center, strict=True)]
+        affine = torch.diag(torch.tensor([self.spacing] * 3 + [1.0], dtype=torch.float64))
+        affine[:3, 3] = torch.tensor(corner, dtype=torch.float64)
         return affine
 
     def points(self, device: torch.device | str = "cpu") -> Tensor:
@@ -41,9 +40,8 @@ class Grid:
 def trilinear(table: Tensor, shape: tuple[int, int, int], index: Tensor) -> Tensor:
     """Rows of a volume of `shape`, interpolated at voxel coordinates.
 
-    `table` is (voxels, C), or (N, voxels, C) with one volume per person; `index` is (N, ..., 3) and the result
-    (N, ..., C). Coordinates outside are moved to the border. A weighted look-up of eight rows is five times faster on
-    a CPU than `grid_sample`, because the values of one voxel lie side by side.
+    `table` is (voxels, C), or (N, voxels, C) for N people; `index` (N, ..., 3) gives (N, ..., C). Outside: the border.
+    Five times faster on a CPU than `grid_sample`, because the values of one voxel lie side by side.
     """
     _, ny, nz = shape
     flat = index.reshape(-1, 3)
@@ -55,13 +53,11 @@ def trilinear(table: Tensor, shape: tuple[int, int, int], index: Tensor) -> Tens
         base = base + first_rows.repeat_interleave(len(base) // len(table))
         table = table.flatten(0, 1)
     x, y, z = x - i, y - j, z - k
-    below = 1 - z
     rows = base.new_empty(len(base), 8)
     weights = x.new_empty(len(base), 8)
     for corner, (dx, dy) in enumerate(((0, 0), (0, 1), (1, 0), (1, 1))):
         face = (x if dx else 1 - x) * (y if dy else 1 - y)
         first = base + (dx * ny + dy) * nz
         rows[:, 2 * corner], rows[:, 2 * corner + 1] = first, first + 1
-        weights[:, 2 * corner], weights[:, 2 * corner + 1] = face * below, face * z
-    values = F.embedding_bag(rows, table, per_sample_weights=weights, mode="sum")
-    return values.unflatten(0, index.shape[:-1])
+        weights[:, 2 * corner], weights[:, 2 * corner + 1] = face * (1 - z), face * z
+    return F.embedding_bag(rows, table, per_sample_weights=weights, mode="sum").unflatten(0, index.shape[:-1])

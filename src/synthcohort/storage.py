@@ -3,10 +3,9 @@
 import ast
 import errno
 import hashlib
-import json
 import os
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from functools import cache, lru_cache
 from pathlib import Path
 
@@ -17,6 +16,8 @@ from safetensors.torch import save
 
 DATA_VARIABLE = "PRESIMAL_DATA"  # names the folder that holds all data
 CHECKSUM = "checksum"  # the entry of a safetensors header that holds it
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
+NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
 class DataError(Exception):
@@ -25,8 +26,8 @@ class DataError(Exception):
 
 def data_folder() -> Path:
     """Where everything that can be made again is kept: `PRESIMAL_DATA`, or the user's cache."""
-    if os.environ.get(DATA_VARIABLE):
-        return Path(os.environ[DATA_VARIABLE]).expanduser()
+    if folder := os.environ.get(DATA_VARIABLE):
+        return Path(folder).expanduser()
     import pooch
 
     return Path(pooch.os_cache("presimal"))
@@ -35,29 +36,22 @@ def data_folder() -> Path:
 def in_one_sentence(problem: Exception, path: Path) -> Exception:
     """A DataError where the disk is full or not ours to write; else `problem` itself."""
     number = getattr(problem, "errno", None)
-    if number in (errno.ENOSPC, errno.EDQUOT) or "No space left" in str(problem):
-        return DataError(
-            f"The disk of {path} is full: free some space and start again, which goes on from "
-            f"here, or set {DATA_VARIABLE} to a folder on another disk."
-        )
-    if number in (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST):
+    if number in DISK_FULL or "No space left" in str(problem):
+        start = f"The disk of {path} is full: free some space and start again, which goes on from here"
+        return DataError(f"{start}, or set {DATA_VARIABLE} to a folder on another disk.")
+    if number in NOT_OURS:
         return DataError(f"{path} cannot be written: set {DATA_VARIABLE} to a folder of your own.")
     return problem
 
 
-@contextmanager
-def lock(folder: Path) -> Iterator[None]:
+def lock(folder: Path) -> AbstractContextManager:
     """Hold the lock of a folder; waits, and says so, while another process holds it."""
     held = FileLock(folder.with_name(f".{folder.name}.lock"))
     try:
-        held.acquire(timeout=0)
+        return held.acquire(timeout=0)
     except Timeout:
         print(f"Another process is making {folder}: waiting for it.", flush=True)
-        held.acquire()
-    try:
-        yield
-    finally:
-        held.release()
+        return held.acquire()
 
 
 def write_atomically(path: Path, content: bytes) -> str:
@@ -94,30 +88,24 @@ def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, to
 def _intact(path: Path, _changed: int, _size: int) -> bool:
     with safe_open(path, "pt") as file:
         written = (file.metadata() or {}).get(CHECKSUM)
-        return written == _checksum({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
+        return written == _checksum({name: file.get_tensor(name) for name in file.keys()})
 
 
 def _checksum(tensors: dict[str, torch.Tensor]) -> str:
     digest = hashlib.blake2b(digest_size=16)
-    for name in sorted(tensors):
-        values = tensors[name]
+    for name, values in sorted(tensors.items()):
         digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-        digest.update(values.flatten().view(torch.uint8).numpy())
+        digest.update(values.flatten().view(torch.uint8).numpy().data)
     return digest.hexdigest()
 
 
 def digest(folder: Path, *settings: object, without: tuple[str, ...] = ()) -> str:
-    """Twelve hexadecimal digits that change whenever the code in a folder, or the settings, may make other data.
-
-    Comments and layout of the code do not count; neither do the subfolders named in `without`. `settings` are
-    anything that JSON can hold.
-    """
-    key = json.dumps([_code(folder, without), settings], sort_keys=True, default=str)
-    return hashlib.sha256(key.encode()).hexdigest()[:12]
+    """Twelve hexadecimal digits of the settings and the code in a folder, but for subfolders `without` and comments."""
+    return hashlib.sha256(f"{_code(folder, without)} {settings}".encode()).hexdigest()[:12]
 
 
 @cache
 def _code(folder: Path, without: tuple[str, ...]) -> str:
-    sources = sorted(file for file in folder.rglob("*.py") if file.relative_to(folder).parts[0] not in without)
-    trees = [(file.relative_to(folder).as_posix(), ast.dump(ast.parse(file.read_text("utf-8")))) for file in sources]
-    return hashlib.sha256(repr(trees).encode()).hexdigest()
+    names = sorted(file.relative_to(folder) for file in folder.rglob("*.py"))
+    sources = {name.as_posix(): (folder / name).read_text("utf-8") for name in names if name.parts[0] not in without}
+    return repr([(name, ast.dump(ast.parse(source))) for name, source in sources.items()])

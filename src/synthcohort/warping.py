@@ -1,10 +1,7 @@
-"""Where a point of a person's image lies in the template: pose, size, warp, growing ventricles.
+"""Where a point of a person's image lies in the template: tumor push, then warp, pose and size, growing ventricles.
 
-All maps are pull-backs: they take points of the image to points of the template, in mm. Each is a diffeomorphism (a
-smooth map with a smooth inverse), and they are composed, so no tissue folds over itself: the determinant of the
-Jacobian is positive everywhere, which a test checks.
-
-    image --tumor push--> --warp--> --pose and size--> --ventricles--> template
+All maps are pull-backs, from points of the image to points of the template, in mm. Each is a diffeomorphism (smooth,
+with a smooth inverse), so no tissue folds over itself: the Jacobian determinant is positive, which a test checks.
 """
 
 import math
@@ -21,9 +18,9 @@ from .template import PUSH_MAPS, Template
 LATTICE_STEP = 5.0  # mm between the nodes on which the warp is integrated
 # Control-point distance and standard deviation of the velocity, both in mm; by eye, beside real folding.
 WARP_SCALES = ((70.0, 2.1), (36.0, 1.5), (18.0, 0.9), (12.0, 0.55))
-SQUARINGS = 4  # the velocity is integrated in 2^4 steps (Arsigny et al., MICCAI 2006)
+SQUARINGS = 4  # the velocity is integrated in 2^4 steps, to a diffeomorphism (Arsigny et al., MICCAI 2006)
 PUSH_VOXEL = 4  # mm; the push is smooth, and its small table stays in the processor's cache
-PUSH_STEPS = 4  # explicit Euler steps of the flow away from the ventricles
+PUSH_STEPS = 4  # explicit Euler steps of that flow: a single one would fold the middle of the ventricle
 
 PointMap = Callable[[Tensor], Tensor]  # points (N, X, Y, Z, 3) to points
 
@@ -35,27 +32,20 @@ def pose_matrix(rotation: Tensor, scale: Tensor) -> Tensor:
         x = [[1, 0, 0], [0, math.cos(a), -math.sin(a)], [0, math.sin(a), math.cos(a)]]
         y = [[math.cos(b), 0, math.sin(b)], [0, 1, 0], [-math.sin(b), 0, math.cos(b)]]
         z = [[math.cos(c), -math.sin(c), 0], [math.sin(c), math.cos(c), 0], [0, 0, 1]]
-        turn = torch.tensor(x) @ torch.tensor(y) @ torch.tensor(z)
-        matrices.append(turn / torch.tensor(size)[:, None])
+        matrices.append(torch.tensor(x) @ torch.tensor(y) @ torch.tensor(z) / torch.tensor(size)[:, None])
     return torch.stack(matrices)
 
 
 def apply_pose(points: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
     """Points relative to CENTER -> MNI mm. Written out, so that bits do not depend on N."""
     x, y, z = points.unbind(-1)
-    center = shift + shift.new_tensor(CENTER)
-    moved = []
-    for row in range(3):
-        a, b, c = (matrix[:, row, k].view(-1, 1, 1, 1) for k in range(3))
-        moved.append(a * x + b * y + c * z + center[:, row].view(-1, 1, 1, 1))
-    return torch.stack(moved, -1)
+    offset = shift + shift.new_tensor(CENTER)
+    rows = torch.cat([matrix, offset[:, :, None]], -1)[..., None, None, None].unbind(1)
+    return torch.stack([row[:, 0] * x + row[:, 1] * y + row[:, 2] * z + row[:, 3] for row in rows], -1)
 
 
 def random_warp(streams: list[torch.Generator], lattice: Grid, amount: float, device: torch.device) -> Tensor:
-    """Displacements (N, X, Y, Z, 3) in mm on the lattice: a random stationary velocity, integrated.
-
-    Scaling and squaring (Arsigny et al., 2006) makes the result a diffeomorphism.
-    """
+    """Displacements (N, X, Y, Z, 3) in mm on the lattice: a random velocity, integrated by scaling and squaring."""
     velocity = torch.zeros((), device=device)
     for scale, size in WARP_SCALES:
         velocity = velocity + size * smooth_field(streams, lattice.shape, lattice.spacing, scale, 3, device)
@@ -63,8 +53,7 @@ def random_warp(streams: list[torch.Generator], lattice: Grid, amount: float, de
     axes = [torch.arange(n, dtype=torch.float32, device=device) for n in lattice.shape]
     nodes = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)
     for _ in range(SQUARINGS):
-        index = nodes + step / lattice.spacing
-        step = step + trilinear(step.flatten(1, 3), lattice.shape, index)
+        step = step + trilinear(step.flatten(1, 3), lattice.shape, nodes + step / lattice.spacing)
     return step
 
 
@@ -75,37 +64,29 @@ def at_lattice(field: Tensor, lattice: Grid, points: Tensor) -> Tensor:
 
 
 def push_ventricles(points: Tensor, amount: Tensor, template: Template) -> Tensor:
-    """Follow the flow towards the ventricles: points in mm, `amount` (N,) in mm, negative shrinks.
-
-    A single large step would fold the middle of the ventricle; several small ones do not.
-    """
-    step = amount.view(-1, 1, 1, 1, 1) / PUSH_STEPS
+    """Points in mm, moved along the flow towards the ventricles by `amount` (N, 1, 1, 1) mm; negative shrinks them."""
+    step = amount[..., None] / PUSH_STEPS
     for _ in range(PUSH_STEPS):
         push = template.sample(points, PUSH_MAPS, PUSH_VOXEL)
-        points = points - step * torch.stack([push[name] for name in PUSH_MAPS], -1)
+        points = points - step * torch.stack(list(push.values()), -1)
     return points
 
 
 def template_points(grid: Grid, people: People, template: Template, tumor_push: PointMap | None = None) -> Tensor:
-    """MNI points (N, X, Y, Z, 3), mm, of every voxel of every person.
+    """MNI points (N, X, Y, Z, 3), mm, of every voxel of every person; `tumor_push` maps image points to image points.
 
-    `tumor_push` maps image points to image points. The nonlinear part is computed on a lattice of 5 mm and
-    interpolated, which costs little and loses nothing: it has no finer detail.
+    The nonlinear part is interpolated from a lattice of 5 mm, which loses nothing: it has no finer detail.
     """
     device = template.device
     lattice = grid.coarser(LATTICE_STEP)
-    nodes = lattice.points(device).expand(len(people), -1, -1, -1, -1)
-    displacement = random_warp(people.streams("field/warp"), lattice, people.settings.warp, device)
-    moved = nodes
+    points, nodes = (g.points(device).expand(len(people), -1, -1, -1, -1) for g in (grid, lattice))
+    moved, warp = nodes, random_warp(people.streams("field/warp"), lattice, people.settings.warp, device)
     if tumor_push is not None:
         moved = tumor_push(nodes)
-        displacement = at_lattice(displacement, lattice, moved)
+        warp = at_lattice(warp, lattice, moved)
     matrix = pose_matrix(people.stack("rotation"), people.stack("scale")).to(device)
     shift = people.stack("shift").to(device)
-    straight = apply_pose(nodes, matrix, shift)
-    curved = apply_pose(moved + displacement, matrix, shift)
-    ventricle = torch.tensor([person.aging.ventricle for person in people.persons], dtype=torch.float32)
-    curved = push_ventricles(curved, ventricle.to(device), template)
-    points = grid.points(device)
-    extra = at_lattice(curved - straight, lattice, points.expand(len(people), -1, -1, -1, -1))
-    return apply_pose(points, matrix, shift) + extra
+    ventricle = people.column(person.aging.ventricle for person in people.persons)
+    curved = push_ventricles(apply_pose(moved + warp, matrix, shift), ventricle.to(device), template)
+    extra = curved - apply_pose(nodes, matrix, shift)
+    return apply_pose(points, matrix, shift) + at_lattice(extra, lattice, points)

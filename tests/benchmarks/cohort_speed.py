@@ -13,7 +13,7 @@ import time
 
 import torch
 
-from presimal.cohort import Cohort
+from synthcohort import Cohort
 
 CASES = (
     ("T1 brain, 4 mm", "brain", 4.0, ("t1",)),

@@ -1,52 +1,44 @@
 """How a brain ages: published curves, the regions, and the constants that reproduce the curves.
 
-Targets are what the literature reports; KNOTS are the inner constants (mm of push, thresholds)
-that make the generated cohort meet them. `scripts/calibrate_cohort.py` solves for the knots and
-prints them; the test of this module compares cohort means with the targets.
+Targets are what the literature reports; the KNOTS are inner constants (mm of push, thresholds) with which the cohort
+meets them. `scripts/calibrate_cohort.py` solves for the knots; a test compares the means of a cohort with the targets.
 
-Sources
-- Whole brain: nWBV = 0.8472 + 5.04e-4 a - 2.28e-5 a^2, our quadratic fit to the published table of
-  OASIS-1, 316 people aged 18 to 94 without dementia (Marcus et al., J Cogn Neurosci 19:1498, 2007).
-  Its slope at 75 y is -0.39 %/y of the volume; Fotenos et al. (Neurology 64:1032, 2005) measured
-  -0.45 %/y longitudinally in nondemented old age. Spread at one age there: 0.02 (young) to 0.03.
-- Ventricles: 16.2 ml in the twenties and 24.9 ml in the forties (218 Koreans, Neurosci Lett
-  395:155, 2006); +20 % per decade, steeper from the fifth (men) or sixth (women) decade (107
-  healthy people, J Am Geriatr Soc 40:225, 1992); 15 ml (sd 6) at 60 to 69 y and 40 ml (sd 24)
-  beyond (21 healthy old people, Rev Bras Neurol). Studies differ: our targets run between them.
-- White-matter hyperintensities: median 0.25 ml below 45 y, 2.0 ml at a mean age of 64, 7.3 ml (men)
-  and 12.8 ml (women) beyond 85 (14,876 people; de Kort et al., Neurobiol Aging, 2025). The targets
-  between are our interpolation.
-- Regions: hippocampus -0.85 %/y over adult life (meta-analysis, Fraser et al., NeuroImage 112:364,
-  2015). Caudate, cerebellum, hippocampus and association cortices shrink, primary visual cortex
-  does not (Raz et al., Cereb Cortex 15:1676, 2005). We keep that order; the sizes are ours.
+- Whole brain: nWBV = 0.8472 + 5.04e-4 a - 2.28e-5 a^2, our fit to OASIS-1, 316 people aged 18 to 94 without dementia
+  (Marcus et al., J Cogn Neurosci 19:1498, 2007); sd at one age 0.02 (young) to 0.03. Its slope at 75 y is -0.39 %/y;
+  Fotenos et al. (Neurology 64:1032, 2005) measured -0.45 %/y longitudinally in nondemented old age.
+- Ventricles: 16.2 ml in the twenties, 24.9 ml in the forties (218 Koreans, Neurosci Lett 395:155, 2006); +20 % per
+  decade, steeper from the fifth (men) or sixth (women) on (107 people, J Am Geriatr Soc 40:225, 1992); 15 ml (sd 6) at
+  60 to 69 y, 40 ml (sd 24) beyond (21 people, Rev Bras Neurol). Studies differ: our targets run between them.
+- White-matter hyperintensities: median 0.25 ml below 45 y, 2.0 ml at a mean age of 64, 7.3 ml (men) and 12.8 ml (women)
+  beyond 85 (14,876 people; de Kort et al., Neurobiol Aging, 2025). Between them we interpolate.
+- Regions: hippocampus -0.85 %/y over adult life (meta-analysis, Fraser et al., NeuroImage 112:364, 2015). Caudate,
+  cerebellum, hippocampus and association cortices shrink, primary visual cortex does not (Raz et al., Cereb Cortex
+  15:1676, 2005). We keep that order; the sizes are ours.
 - Gray-white contrast of T1 falls with age (Salat et al., NeuroImage 48:21, 2009); the size is ours.
-- Head size: intracranial volume 1,469 ml in men and 1,289 ml in women, ratio 1.14
-  (Matsumae et al., J Neurosurg 84:982, 1996).
+- Intracranial volume: men 1,469 ml, women 1,289 ml, ratio 1.14 (Matsumae et al., J Neurosurg 84:982, 1996).
 """
+
+from functools import partial
 
 import numpy as np
 
 KNOT_AGES = (15.0, 25.0, 35.0, 45.0, 55.0, 65.0, 75.0, 85.0, 95.0)  # years
 
-# ---- targets
+# Targets
 VENTRICLE_ML = (14.0, 16.0, 19.0, 23.0, 27.5, 33.5, 42.0, 54.0, 66.0)
 LESION_ML = (0.03, 0.07, 0.15, 0.4, 1.0, 2.2, 4.8, 9.5, 16.0)  # median
 TIV_RATIO_MEN_WOMEN = 1.14
 TIV_MEAN_ML = 1500.0
 
-# ---- constants solved by scripts/calibrate_cohort.py
+# Constants solved by scripts/calibrate_cohort.py
 VENTRICLE_KNOTS = (-2.4, -1.69, -0.81, 0.24, 1.15, 2.11, 3.24, 4.79, 6.03)  # mm of push
 SULCUS_KNOTS = (0.0744, 0.0788, 0.0888, 0.103, 0.1208, 0.1403, 0.1611, 0.1818, 0.2037)
 LESION_KNOTS = (-0.95, -0.74, -0.56, -0.27, 0.05, 0.33, 0.65, 0.93, 1.2)
 HEAD_SCALE = 0.929  # MNI space is about 26 % too large in volume
 
 # Cortical regions: how fast their sulci open, against the average of the cortex.
-SULCUS_RATE = {
-    "frontal": 1.3, "parietal": 1.0, "occipital": 0.5, "temporal": 1.1, "sylvian": 1.5,
-    "cerebellum": 0.7,
-}  # fmt: skip
-DEEP_REGIONS = ("hippocampus", "callosum", "basal ganglia")
-REGIONS = (*SULCUS_RATE, *DEEP_REGIONS)
+SULCUS_RATE = dict(frontal=1.3, parietal=1.0, occipital=0.5, temporal=1.1, sylvian=1.5, cerebellum=0.7)
+REGIONS = (*SULCUS_RATE, "hippocampus", "callosum", "basal ganglia")
 
 
 def whole_brain_fraction(age: float) -> float:
@@ -61,8 +53,13 @@ def _curve(age: float, knots: tuple[float, ...]) -> float:
 
 
 def ventricle_push(age: float) -> float:
-    """Millimetres by which the ventricles grow at a biological age in years."""
+    """Millimeters by which the ventricles grow at a biological age in years."""
     return _curve(age, VENTRICLE_KNOTS)
+
+
+def lesion_load(age: float) -> float:
+    """Median load of white-matter hyperintensities, on the logit scale of `brain.tissues`."""
+    return _curve(age, LESION_KNOTS)
 
 
 def sulcus_shift(age: float, region: str) -> float:
@@ -72,43 +69,20 @@ def sulcus_shift(age: float, region: str) -> float:
 
 
 def horn_radius(age: float) -> float:
-    """Radius of the temporal horn in mm; what it gains the hippocampus has lost.
-
-    Both horns, 45 mm long, gain 2.4 ml from 20 to 75 y; hippocampi of about 7 ml lose as much at
-    0.85 %/y (Fraser et al., 2015).
-    """
+    """Radius of the temporal horn in mm. Both, 45 mm long, gain 2.4 ml to 75 y, as much as the hippocampi lose."""
     return 1.0 + 0.030 * max(0.0, age - 20) + 0.045 * max(0.0, age - 60)
 
 
-def callosum_loss(age: float) -> float:
-    """Millimetres lost from the under side of the callosum."""
-    return 0.018 * (age - 20) + 0.016 * max(0.0, age - 60)
-
-
-def caudate_loss(age: float) -> float:
-    """Millimetres lost from the surface of the caudate and thalamus at the ventricles."""
-    return 0.028 * (age - 20)
-
-
-def iron(age: float) -> float:
-    """Relative darkening of the basal ganglia on T2 and FLAIR; a third of it brightens T1."""
-    return 0.0030 * (age - 20)
-
-
 def myelination(age: float) -> float:
-    """Shift of the gray-white boundary into the cortex (fraction of white, no unit).
-
-    White matter grows until middle age and is lost later (Fotenos et al., 2005: white matter loss
-    begins in middle age); the loss comes from the ventricles, the gain from this shift.
-    """
+    """Shift of the gray-white boundary into the cortex (fraction of white): white matter grows until middle age."""
     return 0.16 / 60 * (min(age, 45.0) - 20)
 
 
-def contrast_loss(age: float) -> float:
-    """Relative loss of the gray-white contrast of T1."""
-    return 0.30 / 60 * (age - 20)
+def _since_20(age: float, per_year: float, more_beyond_60: float = 0.0) -> float:
+    return per_year * (age - 20) + more_beyond_60 * max(0.0, age - 60)
 
 
-def lesion_load(age: float) -> float:
-    """Median load of white-matter hyperintensities, on the logit scale of `brain.tissues`."""
-    return _curve(age, LESION_KNOTS)
+callosum_loss = partial(_since_20, per_year=0.018, more_beyond_60=0.016)  # mm, from the under side of the callosum
+caudate_loss = partial(_since_20, per_year=0.028)  # mm, from caudate and thalamus at the ventricles
+iron = partial(_since_20, per_year=0.0030)  # relative darkening of the basal ganglia on T2, FLAIR; a third brightens T1
+contrast_loss = partial(_since_20, per_year=0.30 / 60)  # relative loss of the gray-white contrast of T1

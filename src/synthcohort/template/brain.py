@@ -1,86 +1,57 @@
 """The brain maps of the template, derived from the MNI ICBM152 2009a T1, gray and white matter.
 
-Everything here is NumPy on a lattice of 1 mm and runs once; `maps` keeps the result. The
-average of 152 people has fractional sulci: where half of them have a sulcus the map says 0.5.
-`brain.tissues` later turns that fraction into a sharp sulcus of one person, deeper with age.
+Everything here is NumPy on a lattice of 1 mm and runs once; `maps` keeps the result. The average of 152 people has
+fractional sulci, 0.5 where half of them have one: `brain.tissues` turns them into sharp sulci of one person.
 
 Source: Fonov et al., NeuroImage 54:313 (2011) and NeuroImage 47:S102 (2009), symmetric version.
 """
 
 import importlib.util
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
 from scipy import ndimage
 
-from .lattice import HIGH, LOW, SHAPE, coordinates, distance_to_curve, largest, near_curve, signed_distance
+from .lattice import HIGH, LOW, SHAPE, Points, coordinates, distance_to_curve, largest, signed_distance, tube
 
 PUSH_DECAY = 22.0  # mm over which the push of a growing ventricle fades
 FISSURE_SHIFT = 1.6  # mm by which the medial walls are moved together, see narrow_fissure
 
-# The lumen of the temporal horn, from its tip to the atrium, and the choroid plexus (left side
-# mirrored); read off the template by eye, in MNI mm.
+# Read off the template by eye, in MNI mm, the right side of what is paired. The lumen of the temporal horn, from its
+# tip to the atrium; and what enhances: points, radius in mm, softness of the edge.
 TEMPORAL_HORN = [(27, -9, -21), (31, -17, -18), (34, -26, -13), (35, -34, -6), (31, -40, 3)]
-CHOROID = [(31, -33, -6), (29, -39, 2), (24, -40, 9), (17, -33, 15), (10, -20, 17), (4, -6, 12)]
-FOURTH_CHOROID = [(-6, -50, -34), (0, -48, -32), (6, -50, -34)]
-# Large vessels and sinuses that enhance, with their radius in mm; x > 0 is mirrored if `paired`.
-VESSELS = [
-    (
-        3.0,
-        False,
-        [
-            (0, 62, -6),
-            (0, 68, 22),
-            (0, 52, 52),
-            (0, 22, 71),
-            (0, -20, 82),
-            (0, -58, 74),
-            (0, -88, 46),
-            (0, -103, 14),
-            (0, -104, -6),
-        ],
-    ),  # sagittal sinus
-    (2.5, True, [(4, -104, -8), (30, -92, -20), (52, -68, -24), (60, -50, -30)]),  # transverse
-    (1.8, False, [(0, -44, 4), (0, -60, 2), (0, -84, 0), (0, -100, -6)]),  # straight sinus
-    (1.2, True, [(1.5, -8, 14), (2, -28, 14), (2, -40, 8), (0, -46, 4)]),  # internal cerebral v.
-    (1.6, True, [(8, 2, -16), (20, 4, -18), (36, 2, -16), (42, -6, -4), (44, -20, 8)]),  # MCA
-    (1.2, True, [(40, 0, -12), (42, 14, 0), (40, 20, 12)]),  # MCA, anterior branch
-    (1.2, True, [(3, 6, -14), (2.5, 24, -10), (3, 38, 6), (3, 32, 26), (3, 6, 40)]),  # ACA
-    (1.6, False, [(0, -24, -48), (0, -26, -34), (0, -24, -20)]),  # basilar artery
-]
+ENHANCING: dict[str, tuple[Points, float, float]] = {
+    "choroid": ([(31, -33, -6), (29, -39, 2), (24, -40, 9), (17, -33, 15), (10, -20, 17), (4, -6, 12)], 2.2, 0.7),
+    "choroid of the fourth ventricle": ([(-6, -50, -34), (0, -48, -32), (6, -50, -34)], 1.5, 0.5),
+    "sagittal sinus": ([(0, 62, -6), (0, 68, 22), (0, 52, 52), (0, 22, 71), (0, -20, 82), (0, -58, 74), (0, -88, 46),
+                        (0, -103, 14), (0, -104, -6)], 3.0, 0.5),
+    "transverse sinus": ([(4, -104, -8), (30, -92, -20), (52, -68, -24), (60, -50, -30)], 2.5, 0.5),
+    "straight sinus": ([(0, -44, 4), (0, -60, 2), (0, -84, 0), (0, -100, -6)], 1.8, 0.5),
+    "internal cerebral vein": ([(1.5, -8, 14), (2, -28, 14), (2, -40, 8), (0, -46, 4)], 1.2, 0.5),
+    "middle cerebral artery": ([(8, 2, -16), (20, 4, -18), (36, 2, -16), (42, -6, -4), (44, -20, 8)], 1.6, 0.5),
+    "its anterior branch": ([(40, 0, -12), (42, 14, 0), (40, 20, 12)], 1.2, 0.5),
+    "anterior cerebral artery": ([(3, 6, -14), (2.5, 24, -10), (3, 38, 6), (3, 32, 26), (3, 6, 40)], 1.2, 0.5),
+    "basilar artery": ([(0, -24, -48), (0, -26, -34), (0, -24, -20)], 1.6, 0.5),
+}  # fmt: skip
 
 
-def load_icbm() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """T1, gray and white matter of the ICBM152 average on our lattice, values 0 to 1.
-
-    The three files are read from the installed nilearn package, without importing it.
-    Raises FileNotFoundError where they are missing.
-    """
+def load_icbm() -> list[np.ndarray]:
+    """T1, gray and white matter on our lattice, 0 to 1, from the installed nilearn; FileNotFoundError without it."""
     import nibabel
+    from nibabel.processing import resample_from_to
 
     found = importlib.util.find_spec("nilearn")
-    folder = Path(found.submodule_search_locations[0] if found else ".") / "datasets" / "data"
+    places = (found and found.submodule_search_locations) or ["."]
+    lattice = (SHAPE, nibabel.affines.from_matvec(np.eye(3), LOW))
     maps = []
     for name in ("t1", "gm", "wm"):
-        path = folder / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
+        path = Path(places[0]) / "datasets" / "data" / f"mni_icbm152_{name}_tal_nlin_sym_09a_converted.nii.gz"
         if not path.exists():
             raise FileNotFoundError(f"{path} is missing: install nilearn, which carries it.")
-        image = nibabel.load(path)
-        values = np.asanyarray(image.dataobj).astype(np.float32) / 255
-        maps.append(_on_lattice(values, image.affine[:3, 3]))
-    return tuple(maps)
-
-
-def _on_lattice(values: np.ndarray, first_voxel: np.ndarray) -> np.ndarray:
-    placed = np.zeros(SHAPE, np.float32)
-    into, out_of = [], []
-    for axis in range(3):
-        start = int(round(first_voxel[axis])) - LOW[axis]
-        low, high = max(0, start), min(SHAPE[axis], start + values.shape[axis])
-        into.append(slice(low, high))
-        out_of.append(slice(low - start, high - start))
-    placed[tuple(into)] = values[tuple(out_of)]
-    return placed
+        image = resample_from_to(nibabel.load(path), lattice, order=0)
+        maps.append(np.asanyarray(image.dataobj).astype(np.float32) / 255)
+    return maps
 
 
 def brain_mask(t1: np.ndarray) -> np.ndarray:
@@ -92,11 +63,7 @@ def brain_mask(t1: np.ndarray) -> np.ndarray:
 
 
 def ventricles(t1: np.ndarray, mask: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Lateral, third and fourth ventricle: dark, deep, and not one of the basal cisterns.
-
-    The quadrigeminal and ambient cisterns touch the ventricles in the average brain; left in,
-    they double the ventricular volume.
-    """
+    """Lateral, third and fourth ventricle: dark, deep, without the cisterns they touch, which would double them."""
     x, y, z = coordinates()
     inside = (t1 < 0.50) & mask & (depth > 18)
     inside &= (z > -24) & (z < 42) & (abs(x) < 44) & (y > -75) & (y < 50)
@@ -109,41 +76,29 @@ def ventricles(t1: np.ndarray, mask: np.ndarray, depth: np.ndarray) -> np.ndarra
 
 
 def fissure_weight(csf: np.ndarray, phi: np.ndarray) -> np.ndarray:
-    """Where in the midsagittal plane the interhemispheric fissure is, soft, (Y, Z).
-
-    It is fluid on average, above and around the callosum, and not near the third ventricle.
-    """
+    """The interhemispheric fissure in the midsagittal plane, soft, (Y, Z): fluid, and away from the ventricles."""
     middle = -LOW[0]
     fluid = ndimage.gaussian_filter(csf[middle - 1 : middle + 2].mean(0), 1.5)
     outside = np.clip((ndimage.gaussian_filter(phi[middle], 1.0) - 8) / 6, 0, 1)
-    z = np.arange(LOW[2], HIGH[2])
-    return np.clip(fluid * 1.6, 0, 1) * outside * (z > -30)
+    return np.clip(fluid * 1.6, 0, 1) * outside * (np.arange(LOW[2], HIGH[2]) > -30)
 
 
-def narrow_fissure(maps: list[np.ndarray], weight: np.ndarray) -> list[np.ndarray]:
-    """Move the medial walls of the hemispheres together, above and around the callosum.
+def narrow_fissure(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Move the medial walls of the hemispheres together, along x, where the fissure is: `weight` (Y, Z).
 
-    In the average brain the interhemispheric fissure is as wide as the variation of 152 people;
-    in one person it is a slit. The maps are resampled along x only, with a shift that vanishes at
-    the midline and beyond 2 cm from it; `weight` (Y, Z) says where the fissure is.
+    In the average of 152 people it is wide, in one person a slit. Nothing moves at the midline and beyond 2 cm from it.
     """
     x, _, _ = coordinates()
-    shift = FISSURE_SHIFT * np.tanh(x / 1.5) * np.exp(-((x / 9) ** 2)) * weight[None]
+    shift = FISSURE_SHIFT * np.tanh(x / 1.5) * np.exp(-((x / 9) ** 2)) * weight
     index = np.arange(SHAPE[0], dtype=np.float32)[:, None, None] + shift
     low = np.clip(np.floor(index).astype(int), 0, SHAPE[0] - 2)
-    part = (index - low).astype(np.float32)
-
-    def between(values):
-        below = np.take_along_axis(values, low, axis=0)
-        return below + part * (np.take_along_axis(values, low + 1, axis=0) - below)
-
-    return [between(values) for values in maps]
+    below, above = (np.take_along_axis(values, i, axis=0) for i in (low, low + 1))
+    return below + (index - low).astype(np.float32) * (above - below)
 
 
 def push_field(ventricle: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """Directions (3, X, Y, Z) away from the lateral and third ventricle, fading with distance."""
-    _, _, z = coordinates()
-    lateral = ventricle & (z > -14)
+    lateral = ventricle & (coordinates()[2] > -14)
     signed = ndimage.gaussian_filter(signed_distance(lateral), 3.0)
     direction = np.stack(np.gradient(signed))
     direction /= np.maximum(np.sqrt((direction**2).sum(0)), 0.35)
@@ -154,15 +109,12 @@ def push_field(ventricle: np.ndarray, depth: np.ndarray) -> np.ndarray:
 def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
     """All brain maps on the 1-mm lattice, and the binary brain mask.
 
-    gm, wm, csf   fractions of gray matter, white matter and fluid
-    mask          brain with fluid, soft at its edge
-    deep          deep gray matter (part of gm)
-    residual      what tissue classes leave unexplained of the real T1: nuclei, tracts, brain stem
-    phi           signed distance to the ventricles, mm, negative inside
-    depth         distance to the surface of the brain or the fissure, mm, negative outside
-    horn          distance to the lumen of the temporal horn, mm
-    vessel        vessels, sinuses and choroid plexus that enhance after gadolinium
-    push_x/y/z    where tissue goes when the ventricles grow
+    gm, wm, csf, deep    fractions of gray matter, white matter, fluid, deep gray matter (part of gm)
+    mask, vessel         brain with fluid, soft; vessels, sinuses and choroid plexus that take up gadolinium
+    residual             what tissue classes leave unexplained of the real T1: nuclei, tracts, brain stem
+    phi, horn            distance to the ventricles, negative inside; to the lumen of the temporal horn; mm
+    depth                distance to the surface of the brain or the fissure, mm, negative outside
+    push_x/y/z           where tissue goes when the ventricles grow
     """
     t1, gm, wm = load_icbm()
     mask = brain_mask(t1)
@@ -170,13 +122,11 @@ def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
     depth = ndimage.distance_transform_edt(mask).astype(np.float32)
     beyond = ndimage.distance_transform_edt(~mask).astype(np.float32)
     ventricle = ventricles(t1, mask, depth)
-    phi = signed_distance(ventricle)
-    phi = ndimage.gaussian_filter(np.clip(phi, -12, 60), 1.0)
-
-    csf = np.clip(mask - gm - wm, 0, 1)
+    phi = ndimage.gaussian_filter(np.clip(signed_distance(ventricle), -12, 60), 1.0)
     push = push_field(ventricle, depth)
-    weight = fissure_weight(csf, phi)
-    t1, gm, wm = narrow_fissure([t1, gm, wm], weight)
+
+    weight = fissure_weight(np.clip(mask - gm - wm, 0, 1), phi)
+    t1, gm, wm = (narrow_fissure(values, weight) for values in (t1, gm, wm))
     total = np.maximum(gm + wm, 1)
     gm, wm = gm * mask / total, wm * mask / total
     csf = np.clip(mask - gm - wm, 0, 1)
@@ -197,17 +147,13 @@ def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
     solid = mask.copy()
     solid[-LOW[0] - 1 : -LOW[0] + 1] &= weight < 0.5
     depth = ndimage.distance_transform_edt(solid).astype(np.float32)
-
-    vessel = near_curve(FOURTH_CHOROID, 1.5, False)
-    vessel = np.maximum(vessel, near_curve(CHOROID, 2.2, True, 0.7))
-    for radius, paired, points in VESSELS:
-        vessel = np.maximum(vessel, near_curve(points, radius, paired))
     maps = {
-        "gm": gm, "wm": wm, "csf": csf,
+        "gm": gm, "wm": wm, "csf": csf, "deep": deep, "phi": phi,
         "mask": ndimage.gaussian_filter(mask.astype(np.float32), 0.7),
-        "deep": deep, "residual": np.clip(residual, -0.12, 0.12), "phi": phi,
+        "residual": np.clip(residual, -0.12, 0.12),
         "depth": np.minimum(depth, 40) - np.minimum(beyond, 20),
-        "horn": distance_to_curve(TEMPORAL_HORN, True), "vessel": vessel,
+        "horn": distance_to_curve(TEMPORAL_HORN),
+        "vessel": reduce(np.maximum, (tube(*shape) for shape in ENHANCING.values())),
         "push_x": push[0], "push_y": push[1], "push_z": push[2],
     }  # fmt: skip
     return maps, mask

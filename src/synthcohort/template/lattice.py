@@ -1,4 +1,7 @@
-"""The lattice of 1 mm on which the template is derived, and the shapes that are drawn on it."""
+"""The lattice of 1 mm on which the template is derived, and the shapes drawn on it: all symmetric, in MNI mm."""
+
+from collections.abc import Sequence
+from itertools import pairwise
 
 import numpy as np
 from scipy import ndimage
@@ -9,9 +12,10 @@ SHAPE = tuple(high - low for low, high in zip(LOW, HIGH, strict=True))
 REACH = 20  # mm; farther than this from a curve does not matter
 
 Point = tuple[float, float, float]
+Points = Sequence[Point]
 
 
-def coordinates() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def coordinates() -> tuple[np.ndarray, ...]:
     """World coordinates in mm of every voxel center, as three broadcastable arrays."""
     axes = [np.arange(low, high, dtype=np.float32) for low, high in zip(LOW, HIGH, strict=True)]
     return tuple(np.meshgrid(*axes, indexing="ij", sparse=True))
@@ -35,29 +39,27 @@ def soft_step(x: np.ndarray, edge: float = 1.0) -> np.ndarray:
     return 1 / (1 + np.exp(-np.clip(x / edge, -30, 30)))
 
 
-def ellipsoid(center: Point, radii: Point) -> np.ndarray:
-    """Distance from the center, 1 on the surface of the ellipsoid; mm."""
-    squares = [((a - c) / r) ** 2 for a, c, r in zip(coordinates(), center, radii, strict=True)]
-    return np.sqrt(sum(squares)).astype(np.float32)
+def ellipsoid(center: Point, radii: Point, steepness: float, edge: float = 1.0) -> np.ndarray:
+    """A soft ellipsoid (0 to 1) and its mirror image; the more steepness per edge, the sharper."""
+    x, y, z = coordinates()
+    squares = [((a - c) / r) ** 2 for a, c, r in zip((abs(x), y, z), center, radii, strict=True)]
+    return soft_step((1 - np.sqrt(sum(squares))) * steepness, edge)
 
 
-def near_curve(points: list[Point], radius: float, paired: bool, edge: float = 0.5) -> np.ndarray:
-    """A soft tube (0 to 1) of `radius` mm round a polyline in MNI mm, mirrored if `paired`."""
-    return soft_step(radius - distance_to_curve(points, paired), edge)
+def tube(points: Points, radius: float, edge: float) -> np.ndarray:
+    """A soft tube (0 to 1) of `radius` mm round a polyline and its mirror image."""
+    return soft_step(radius - distance_to_curve(points), edge)
 
 
-def distance_to_curve(points: list[Point], paired: bool) -> np.ndarray:
-    """Distance in mm of every voxel to a polyline in MNI mm, at most REACH."""
-    ends = np.array(points, float)
-    line = np.concatenate([np.linspace(a, b, 40) for a, b in zip(ends[:-1], ends[1:], strict=True)])
-    if paired:
-        line = np.concatenate([line, line * [-1, 1, 1]])
-    line = np.round(line - LOW).astype(int)
+def distance_to_curve(points: Points) -> np.ndarray:
+    """Distance in mm of every voxel to a polyline or its mirror image, at most REACH."""
+    line = np.concatenate([np.linspace(a, b, 40) for a, b in pairwise(np.array(points, float))])
+    line = np.round(np.concatenate([line, line * [-1, 1, 1]]) - LOW).astype(int)
     first = np.maximum(line.min(0) - REACH, 0)
     last = np.minimum(line.max(0) + REACH + 1, SHAPE)
-    drawn = np.ones(last - first, bool)  # only the box round the line is worth the work
-    drawn[tuple((line - first).T)] = False
+    off_line = np.ones(last - first, bool)  # only the box round the line is worth the work
+    off_line[tuple((line - first).T)] = False
     distance = np.full(SHAPE, REACH, np.float32)
     box = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
-    distance[box] = np.minimum(ndimage.distance_transform_edt(drawn), REACH)
+    distance[box] = np.minimum(ndimage.distance_transform_edt(off_line), REACH)
     return distance

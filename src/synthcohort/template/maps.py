@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,45 +19,42 @@ from .lattice import HIGH, LOW
 BRAIN_MAPS = ("gm", "wm", "csf", "mask", "deep", "residual", "phi", "depth", "horn", "vessel")
 PUSH_MAPS = ("push_x", "push_y", "push_z")
 HEAD_MAPS = ("hull", "head", "skin", "eye", "lens", "orbit", "nerve", "air", "face", "cord", "temple")
+ONE_AT_A_TIME = threading.Lock()  # so that two threads do not make the same table
 NOTICE = """\
-The maps in this folder are derived from the ICBM 152 nonlinear symmetric 2009a templates:
-Copyright (C) 1993-2004 Louis Collins, McConnell Brain Imaging Centre, Montreal Neurological
-Institute, McGill University. Permission to use, copy, modify, and distribute this software and
-its documentation for any purpose and without fee is hereby granted, provided that the above
-copyright notice appear in all copies. The authors and McGill University make no representations
-about the suitability of this software for any purpose. It is provided "as is" without express or
-implied warranty. The authors are not responsible for any data loss, equipment damage, property
-loss, or injury to subjects or patients resulting from the use or misuse of this software package.
+The maps in this folder are derived from the ICBM 152 nonlinear symmetric 2009a templates: Copyright (C) 1993-2004 Louis
+Collins, McConnell Brain Imaging Centre, Montreal Neurological Institute, McGill University. Permission to use, copy,
+modify, and distribute this software and its documentation for any purpose and without fee is hereby granted, provided
+that the above copyright notice appear in all copies. The authors and McGill University make no representations about
+the suitability of this software for any purpose. It is provided "as is" without express or implied warranty. The
+authors are not responsible for any data loss, equipment damage, property loss, or injury to subjects or patients
+resulting from the use or misuse of this software package.
 """
 
 
 def template_file(step: int) -> Path:
-    """Path of the maps with voxels of `step` mm (1 or 2); they are derived if they are not there, or damaged.
+    """Path of the maps with voxels of `step` mm (1 or 2), named after the code; derived if not there, or damaged.
 
-    The name holds a digest of the code that derives them. A file appears in one move when it is complete, so a second
-    process that derives it at the same time does no harm. Raises FileNotFoundError if nilearn's maps are missing.
+    A second process that derives them at the same time does no harm. FileNotFoundError if nilearn's maps are missing.
     """
     path = data_folder() / "template" / f"icbm152-{digest(Path(__file__).parent)}-{step}mm.safetensors"
     if load_tensors(path, ("gm",)) is None:
         write_atomically(path.parent / "LICENSE-ICBM152.txt", NOTICE.encode())
-        _derive(path.parent, path.name.replace(f"-{step}mm", "-{}mm"), fine=step == 1)
+        _derive(path, fine=step == 1)
     return path
 
 
-def _derive(folder: Path, name: str, fine: bool) -> None:
-    brain, mask = derive_brain()
-    coarse = {key: _shrunk(values) for key, values in brain.items()}
+def _derive(path: Path, fine: bool) -> None:
     about = {"source": "ICBM152 2009a symmetric", "notice": NOTICE}
+    brain, mask = derive_brain()
     if fine:
-        full = {key: torch.from_numpy(np.ascontiguousarray(brain[key])).half() for key in BRAIN_MAPS}
-        save_tensors(folder / name.format(1), full, **about)
-        del full
+        save_tensors(path, {name: torch.from_numpy(brain[name]).half() for name in BRAIN_MAPS}, **about)
+    coarse = {name: _halved(values) for name, values in brain.items()}
     del brain  # half a gigabyte, before the head needs as much
-    coarse |= {key: _shrunk(values) for key, values in derive_head(mask).items()}
-    save_tensors(folder / name.format(2), coarse, **about)
+    coarse |= {name: _halved(values) for name, values in derive_head(mask).items()}
+    save_tensors(path.with_name(path.name.replace("-1mm", "-2mm")), coarse, **about)
 
 
-def _shrunk(values: np.ndarray) -> Tensor:
+def _halved(values: np.ndarray) -> Tensor:
     """Means over 2 x 2 x 2 voxels, float16."""
     tensor = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
     return F.avg_pool3d(tensor[None, None], 2)[0, 0].half()
@@ -69,32 +66,27 @@ def _read(names: Iterable[str], step: int) -> list[Tensor]:
     return [values.float() for values in maps.values()]
 
 
+@lru_cache(maxsize=8)
+def _table(names: tuple[str, ...], step: int, device: torch.device) -> Tensor:
+    """Rows of `names` for every voxel, float32."""
+    maps = torch.stack(_read(names, min(step, 2)))
+    maps = F.avg_pool3d(maps, step // 2) if step > 2 else maps
+    return maps.flatten(1).T.contiguous().to(device)
+
+
 class Template:
     """The maps on one device, sampled at points in MNI millimeters."""
 
     def __init__(self, device: torch.device | str = "cpu"):
         self.device = torch.device(device)
-        self._tables: dict[tuple[tuple[str, ...], int], Tensor] = {}
-        self._lock = threading.Lock()
-
-    def _table(self, names: tuple[str, ...], step: int) -> Tensor:
-        """Rows of `names` for every voxel, float32, on the device."""
-        with self._lock:
-            if (names, step) not in self._tables:
-                maps = torch.stack(_read(names, min(step, 2)))
-                if step > 2:
-                    maps = F.avg_pool3d(maps, step // 2)
-                self._tables[names, step] = maps.flatten(1).T.contiguous().to(self.device)
-            return self._tables[names, step]
 
     def sample(self, points: Tensor, names: tuple[str, ...], step: int = 2) -> dict[str, Tensor]:
-        """Maps at points: (N, X, Y, Z, 3) in mm -> name: (N, X, Y, Z). Outside: the border.
-
-        `step` is the voxel size in mm of the maps to read: 1, 2 or 4.
-        """
+        """Maps at points: (N, X, Y, Z, 3) in mm to name: (N, X, Y, Z), from voxels of `step` mm: 1, 2 or 4."""
         x, y, z = ((high - low) // step for low, high in zip(LOW, HIGH, strict=True))
         origin = points.new_tensor(LOW) + (step - 1) / 2  # a voxel of 2 mm is the mean of two of 1 mm
-        values = trilinear(self._table(names, step), (x, y, z), (points - origin) / step)
+        with ONE_AT_A_TIME:
+            table = _table(names, step, self.device)
+        values = trilinear(table, (x, y, z), (points - origin) / step)
         return dict(zip(names, values.unbind(-1), strict=True))
 
 
