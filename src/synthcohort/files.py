@@ -5,9 +5,9 @@
         Task01_BrainTumour/    as the Medical Segmentation Decathlon: dataset.json, imagesTr/, labelsTr/, clinical.csv
         heads/                 as IXITiny: image/, label/, dataset.csv
 
-DIGEST changes with the code and the settings that made the files. Each set also holds truth.csv, which no student may
-train on, and manifest.json: a checksum of every file, and the true volumes. The manifest is saved after every few
-people and a file appears in one move, so whatever ends the process, the next one goes on from there.
+DIGEST changes with the code and settings that made the files. Each set also holds truth.csv, which no student may train
+on, and manifest.json: a checksum of every file, and the true volumes. It is saved after every few people and a file
+appears in one move, so whatever ends the process, the next one goes on from there.
 """
 
 import gzip
@@ -67,10 +67,7 @@ def generator_version() -> str:
 
 
 def set_folder(name: str, spacing: float = 4.0, seed: int = 0, root: Path | None = None) -> Path:
-    """The folder of a set ("brain_age", "tumors", "heads") in `root`, by default the data folder; made or not.
-
-    Raises DataError for another name.
-    """
+    """The folder of a set, a key of SETS, in `root` or the data folder; made or not. DataError for another name."""
     if name not in SETS:
         raise DataError(f"{name!r} is not a set of the cohort: choose from {', '.join(SETS)}.")
     return (root or data_folder()) / f"cohort-{spacing:g}mm-seed{seed}-{generator_version()}" / SETS[name].folder
@@ -106,10 +103,8 @@ def ensure(
 
 
 def nifti(values: np.ndarray, affine: np.ndarray, description: str, space: str) -> bytes:
-    """A gzipped NIfTI-1 file. `values` (X, Y, Z) or (X, Y, Z, C); `affine` voxel to RAS mm.
-
-    `space` is "aligned" for images in register with a template, "scanner" for others. Level 1 of gzip: level 6 takes
-    three times as long and saves 2 %, because noise does not compress.
+    """A gzipped NIfTI-1 file. `values` (X, Y, Z) or (X, Y, Z, C); `affine` voxel to RAS mm; `space` "aligned" if in
+    register with a template, else "scanner". Level 1 of gzip: level 6 takes three times as long and saves 2 %.
     """
     image = nib.Nifti1Image(values, affine)
     image.set_sform(affine, space)
@@ -136,8 +131,8 @@ def _is_ready(folder: Path, count: int) -> bool:
 
 def _missing(folder: Path, manifest: Manifest, count: int) -> list[int]:
     """Numbers below `count` whose files are not there, or not as they were made."""
-    people = manifest["people"]
-    return [n for n in range(count) if str(n) not in people or not _intact(folder, people[str(n)]["files"])]
+    known = {int(number): entry["files"] for number, entry in manifest["people"].items()}
+    return [number for number in range(count) if number not in known or not _intact(folder, known[number])]
 
 
 def _intact(folder: Path, checksums: dict[str, str]) -> bool:
@@ -193,14 +188,8 @@ def _tables(layout: Layout, cohort: Cohort, people: dict[str, dict]) -> Iterator
     images, labels = ([pattern.format(s) for s in rows.subject_id] for pattern in (layout.image, layout.label))
     if layout.kind == "tumor":
         cases = [{"image": f"./{i}", "label": f"./{label}"} for i, label in zip(images, labels, strict=True)]
-        counted = {
-            "release": generator_version(),
-            "numTraining": len(cases),
-            "numTest": 0,
-            "training": cases,
-            "test": [],
-        }
-        yield "dataset.json", json.dumps(DECATHLON | counted, indent=1)
+        listed = {"numTraining": len(cases), "numTest": 0, "training": cases, "test": []}
+        yield "dataset.json", json.dumps(DECATHLON | {"release": generator_version()} | listed, indent=1)
         yield "clinical.csv", rows.to_csv(index=False)
     else:
         table = rows.rename(columns={"sex": "gender", "age": "age_at_scan"})

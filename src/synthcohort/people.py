@@ -1,4 +1,4 @@
-"""One human as numbers (`Person`), and N of them as tensors on a device (`People`)."""
+"""One human as numbers (`Person`), and N of them on a device (`People`)."""
 
 from __future__ import annotations
 
