@@ -10,8 +10,12 @@ from pathlib import Path
 
 MAX_MEGABYTES = 1.5
 MAX_CELL_LINES = 30
-INSTALL = """import importlib.util, subprocess, sys
-if importlib.util.find_spec("presimal") is None: subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "git+{repository}"])"""
+INSTALL = """import importlib.util
+import subprocess
+import sys
+
+if importlib.util.find_spec("presimal") is None:
+    subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "git+{repository}"])"""
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/])/(home|Users|root|tmp|work|opt|usr|var|mnt|content|private)/|\b[A-Z]:\\")
 TAKE_AWAY = re.compile(r"take-away: .+ = .+ \(baseline .+\)")
 

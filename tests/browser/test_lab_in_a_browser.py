@@ -13,7 +13,7 @@ import nbformat
 import psutil
 import pytest
 
-from presimal.cli import lab, places, workspace
+from presimal.cli import lab, paths, run, workspace
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -37,11 +37,9 @@ RUN_ALL = """async () => {
 def server(tmp_path_factory):
     """A JupyterLab as `presimal lab` starts it, on copies in a folder of its own: (address, token, folder)."""
     root = tmp_path_factory.mktemp("repository")
-    workspace.refresh(places.originals(), root / "my_work")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(lab, "REPOSITORY", root)
-        options = ["--no-browser", "--LabApp.expose_app_in_browser=True", "--ServerApp.port=8951"]
-        command = lab.lab_command(root / "my_work", options)
+    workspace.refresh(paths.originals(), root / "my_work")
+    options = ["--no-browser", "--LabApp.expose_app_in_browser=True", "--ServerApp.port=8951"]
+    command = lab.lab_command(root / "my_work", options)
     own = {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
     own |= {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "runtime"}
     environment = os.environ | {name: str(root / folder) for name, folder in own.items()}
@@ -84,7 +82,7 @@ def open_notebook(page, server, name):
     page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
 
 
-@pytest.mark.parametrize("name", [file.name for file in places.find_notebooks([])])
+@pytest.mark.parametrize("name", [file.name for file in run.find_notebooks([])])
 def test_a_notebook_runs_from_top_to_bottom(page, server, name):
     open_notebook(page, server, name)
     page.evaluate(f"window.everythingRan = false; ({RUN_ALL})(); 0")
