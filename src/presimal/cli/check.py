@@ -116,9 +116,9 @@ def notebooks() -> Iterator[Finding]:
         count = len(list(paths.originals().glob("*.ipynb")))
     except DataError as problem:
         yield Finding("notebooks", "none", str(problem), fatal=True)
-        return
-    if os.access(paths.home(), os.W_OK):
-        yield Finding("notebooks", f"{count}, and your copies can be written")
     else:
-        remedy = "move the repository to a folder of your own" if paths.REPOSITORY else "go to a folder of your own"
-        yield Finding("notebooks", f"{paths.home()} is read-only", remedy, fatal=True)
+        if os.access(paths.home(), os.W_OK):
+            yield Finding("notebooks", f"{count}, and your copies can be written")
+        else:
+            remedy = f"{'move the repository' if paths.REPOSITORY else 'go'} to a folder of your own"
+            yield Finding("notebooks", f"{paths.home()} is read-only", remedy, fatal=True)

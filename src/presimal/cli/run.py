@@ -3,11 +3,11 @@
 import contextlib
 import os
 import tempfile
-import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import nbformat
@@ -55,20 +55,17 @@ def find_notebooks(wanted: Sequence[str | Path]) -> list[Path]:
 
     Raises DataError for a name that fits none, or more than one.
     """
-    return [_find(str(name)) for name in wanted] if wanted else sorted(originals().glob("*.ipynb"))
-
-
-def _find(name: str) -> Path:
-    if Path(name).is_file():
-        return Path(name).resolve()
     known = sorted(originals().glob("*.ipynb"))
-    start = f"{int(name):02d}" if name.isdecimal() else name.removesuffix(".ipynb")
-    fitting = [notebook for notebook in known if notebook.stem.startswith(start)]
-    found = [notebook for notebook in fitting if notebook.stem == start] or fitting
-    if len(found) != 1:
-        problem = "fits more than one notebook" if found else "is neither a file nor a notebook of the workshop"
-        raise DataError(f"'{name}' {problem}: choose from {', '.join(notebook.stem for notebook in known)}.")
-    return found[0]
+    found = [] if wanted else known
+    for name in map(str, wanted):
+        start = f"{int(name):02d}" if name.isdecimal() else name.removesuffix(".ipynb")
+        exact = [Path(name).resolve()] if Path(name).is_file() else [file for file in known if file.stem == start]
+        fitting = exact or [file for file in known if file.stem.startswith(start)]
+        if len(fitting) != 1:
+            problem = "fits more than one notebook" if fitting else "is neither a file nor a notebook of the workshop"
+            raise DataError(f"'{name}' {problem}: choose from {', '.join(file.stem for file in known)}.")
+        found += fitting
+    return found
 
 
 def execute(file: Path, save: bool = False) -> Outcome:
@@ -81,7 +78,9 @@ def execute(file: Path, save: bool = False) -> Outcome:
     bar = tqdm(total=cells, desc=file.stem, unit="cell", leave=False)
     client: Any = NotebookClient(notebook, timeout=CELL_SECONDS, coalesce_streams=True)
     client.extra_arguments = ["--IPKernelApp.log_level=ERROR"]
-    client.on_notebook_start = lambda notebook: _watch(client.km.provisioner.pid, outcome)
+    client.on_notebook_start = lambda notebook: Thread(
+        target=_watch, args=(client.km.provisioner.pid, outcome), daemon=True
+    ).start()
     client.on_cell_executed = lambda cell, cell_index, execute_reply: bar.update()
     # nbclient's stand-in for output widgets sends on the socket from which it awaits replies, and so now and
     # then misses one until the time-out (nbclient issue 312). What widgets show is not kept: do without it.
@@ -106,15 +105,11 @@ def execute(file: Path, save: bool = False) -> Outcome:
 
 def _watch(pid: int, outcome: Outcome) -> None:
     """Keep the largest resident memory of a process in `outcome`, sampled five times a second until it ends."""
-
-    def sample() -> None:
-        with contextlib.suppress(psutil.NoSuchProcess):
-            process = psutil.Process(pid)
-            while process.is_running():
-                outcome.peak_mb = max(outcome.peak_mb, process.memory_info().rss / 2**20)
-                time.sleep(0.2)
-
-    threading.Thread(target=sample, daemon=True).start()
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        while process.is_running():
+            outcome.peak_mb = max(outcome.peak_mb, process.memory_info().rss / 2**20)
+            time.sleep(0.2)
 
 
 def _take_away(notebook: nbformat.NotebookNode) -> str:
@@ -141,9 +136,8 @@ def table(outcomes: Sequence[Outcome]) -> str:
     """The outcomes as text, one line each, and their sum."""
     width = max([len(outcome.name) for outcome in outcomes] + [8])
     rows = [f"{'notebook':{width}}  seconds  peak MB  result  take-away"]
-    for outcome in outcomes:
-        numbers = f"{outcome.name:{width}}  {outcome.seconds:7.1f}  {outcome.peak_mb:7.0f}"
-        rows.append(f"{numbers}  {'fail' if outcome.problem else 'pass':6}  {outcome.problem or outcome.take_away}")
-    passed = sum(not outcome.problem for outcome in outcomes)
-    seconds = sum(outcome.seconds for outcome in outcomes)
+    for one in outcomes:
+        result, said = ("fail", one.problem) if one.problem else ("pass", one.take_away)
+        rows.append(f"{one.name:{width}}  {one.seconds:7.1f}  {one.peak_mb:7.0f}  {result:6}  {said}")
+    passed, seconds = sum(not one.problem for one in outcomes), sum(one.seconds for one in outcomes)
     return "\n".join([*rows, f"{passed} of {len(outcomes)} passed in {seconds:.0f} s"])
