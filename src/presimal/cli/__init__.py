@@ -64,4 +64,5 @@ def _parser() -> argparse.ArgumentParser:
     add = command("segment", "segment_one", "the regions of a glioma, from four contrasts without skull")
     add("scans", nargs="+", metavar="SCAN", help="FLAIR, T1, T1Gd, T2 in this order, or one 4-D file")
     add("-o", "--out", metavar="OUT", required=True, help="file for the labels, .nii.gz")
+    add("--weights", default=argparse.SUPPRESS, metavar="FILE", help="weights of your own; default: those shipped")
     return parser
