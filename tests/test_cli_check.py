@@ -1,5 +1,6 @@
 """`presimal check`: ready or not, and the remedy."""
 
+import os
 import subprocess
 import sys
 from importlib import metadata
@@ -83,6 +84,15 @@ def test_without_jupyterlab_it_is_ready_too_and_does_not_speak_of_it(monkeypatch
     assert main(["check"]) == 0
     said = capsys.readouterr().out
     assert "Ready: start with the first notebook." in said and "lab" not in said
+
+
+def test_it_answers_where_torch_does_not_start(tmp_path):
+    (tmp_path / "torch.py").write_text("raise ImportError('libsomething.so is missing')")
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
+    command = [sys.executable, "-m", "presimal", "check"]
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 1 and "torch does not start: libsomething.so is missing" in done.stdout
+    assert done.stdout.splitlines()[-1].startswith("Not ready") and not done.stderr
 
 
 def test_a_wrong_device_is_said_so(monkeypatch):

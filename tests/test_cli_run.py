@@ -106,7 +106,7 @@ def test_a_notebook_of_an_installed_package_leaves_nothing_beside_it_and_is_not_
     before = file.read_bytes()
     assert run.execute(file).take_away == "2" and (file.parent / "trace").exists()
     (file.parent / "trace").unlink()
-    monkeypatch.setattr(run, "PACKAGE", file.parent)
+    monkeypatch.setattr(paths, "PACKAGE", file.parent)
     assert run.execute(file).take_away == "1"
     assert main(["run", "--save", str(file)]) == 2 and "checkout" in capsys.readouterr().err
     assert list(file.parent.iterdir()) == [file] and file.read_bytes() == before

@@ -14,17 +14,18 @@ def main(arguments: list[str] | None = None) -> int:
             stream.reconfigure(errors="replace")  # a Windows console may lack a letter such as θ
     choice = vars(_parser().parse_args(arguments))
     module, function = choice.pop("action")
-
-    from presimal.storage import DataError  # only now, as the subcommand: `presimal --help` answers at once
-
     try:
         return getattr(import_module(f"presimal.cli.{module}"), function)(**choice)
-    except DataError as problem:
-        print(f"presimal: {problem}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("\npresimal: interrupted.", file=sys.stderr)
         return 130
+    except Exception as problem:
+        from presimal.storage import DataError  # only now: `presimal check` works where no library does
+
+        if not isinstance(problem, DataError):
+            raise
+        print(f"presimal: {problem}", file=sys.stderr)
+        return 2
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,7 +12,6 @@ import psutil
 from packaging.requirements import Requirement
 
 from presimal.cli import paths
-from presimal.storage import DataError
 
 # Measured on the notebooks: a kernel takes up to 1.3 GB, the browser and JupyterLab about 1 GB.
 MEMORY_GB = 3.0
@@ -112,13 +111,11 @@ def room(memory_gb: float | None = None, disk_gb: float | None = None) -> Iterat
 
 def notebooks() -> Iterator[Finding]:
     """Are the notebooks there, and can a copy of them be written?"""
-    try:
-        count = len(list(paths.originals().glob("*.ipynb")))
-    except DataError as problem:
-        yield Finding("notebooks", "none", str(problem), fatal=True)
+    count = len(list(paths.originals().glob("*.ipynb")))
+    if not count:
+        yield Finding("notebooks", "none", paths.problem(), fatal=True)
+    elif os.access(paths.home(), os.W_OK):
+        yield Finding("notebooks", f"{count}, and your copies can be written")
     else:
-        if os.access(paths.home(), os.W_OK):
-            yield Finding("notebooks", f"{count}, and your copies can be written")
-        else:
-            remedy = f"{'move the repository' if paths.REPOSITORY else 'go'} to a folder of your own"
-            yield Finding("notebooks", f"{paths.home()} is read-only", remedy, fatal=True)
+        remedy = f"{'move the repository' if paths.REPOSITORY else 'go'} to a folder of your own"
+        yield Finding("notebooks", f"{paths.home()} is read-only", remedy, fatal=True)

@@ -19,16 +19,18 @@ SETTINGS = Path(__file__).with_name("jupyterlab_settings")  # overrides.json: no
 def open_lab(original: bool = False, options: Sequence[str] = ()) -> int:
     """Start JupyterLab on the student's copies, or on the originals, and wait until it ends.
 
-    Raises DataError if JupyterLab is not installed or the copies cannot be written.
+    Raises DataError if JupyterLab or a notebook is missing, or the copies cannot be written.
     """
     if find_spec("jupyterlab") is None:
         raise DataError(f"JupyterLab is not installed: run {sys.executable} -m pip install jupyterlab")
+    if problem := paths.problem():
+        raise DataError(problem)
     folder = paths.originals() if original else paths.home() / "my_work"
     try:
         done = {} if original else workspace.refresh(paths.originals(), folder)
-    except OSError as problem:
+    except OSError as error:
         remedy = "free space or fix its rights"
-        raise DataError(f"cannot write your copies to {folder} ({problem.strerror}): {remedy}.") from None
+        raise DataError(f"cannot write your copies to {folder} ({error.strerror}): {remedy}.") from None
     if done.get("added") or done.get("updated"):
         print(f"{len(done['added'])} notebook(s) added and {len(done['updated'])} updated in {folder}")
     for name in done.get("kept", []):

@@ -17,7 +17,7 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tqdm import tqdm
 
-from presimal.cli.paths import PACKAGE, originals
+from presimal.cli import paths
 from presimal.storage import DataError, write
 
 CELL_SECONDS = 600  # as in the tests
@@ -42,7 +42,7 @@ def run(notebooks: Sequence[str | Path] = (), save: bool = False) -> int:
     are unless `save` is set. Returns 0 if all ran to the end, else 1.
     """
     files = find_notebooks(notebooks)
-    if save and any(file.is_relative_to(PACKAGE) for file in files):
+    if save and any(file.is_relative_to(paths.PACKAGE) for file in files):
         raise DataError("--save is for a checkout of the repository: the notebooks of an installed package stay.")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     outcomes = [execute(file, save) for file in files]
@@ -55,7 +55,9 @@ def find_notebooks(wanted: Sequence[str | Path]) -> list[Path]:
 
     Raises DataError for a name that fits none, or more than one.
     """
-    known = sorted(originals().glob("*.ipynb"))
+    if problem := paths.problem():
+        raise DataError(problem)
+    known = sorted(paths.originals().glob("*.ipynb"))
     found = [] if wanted else known
     for name in map(str, wanted):
         start = f"{int(name):02d}" if name.isdecimal() else name.removesuffix(".ipynb")
@@ -86,7 +88,7 @@ def execute(file: Path, save: bool = False) -> Outcome:
     # then misses one until the time-out (nbclient issue 312). What widgets show is not kept: do without it.
     client.widget_registry = {}
     with bar, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
-        client.resources = {"metadata": {"path": scratch if file.is_relative_to(PACKAGE) else str(file.parent)}}
+        client.resources = {"metadata": {"path": scratch if file.is_relative_to(paths.PACKAGE) else str(file.parent)}}
         try:
             client.execute()
         except CellTimeoutError:
