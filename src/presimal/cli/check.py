@@ -31,17 +31,16 @@ class Finding:
 
 def check() -> int:
     """Print the report; returns 0 if this machine is ready, else 1."""
-    findings = [finding for look in (python, packages, device, room, notebooks) for finding in look()]
-    for finding in findings:
+    ready = True
+    for finding in (*python(), *packages(), *device(), *room(), *notebooks()):
+        ready &= not finding.fatal
         state = "no" if finding.fatal else "note" if finding.remedy else "ok"
         print(f"{state:5} {finding.what:10} {finding.found}")
         if finding.remedy:
             print(f"{'':5} {'':10} -> {finding.remedy}")
-    if any(finding.fatal for finding in findings):
-        print("\nNot ready: follow the arrows above, then check again.")
-        return 1
-    print(f"\nReady: start with {repr('presimal lab') if _version('jupyterlab') else 'the first notebook'}.")
-    return 0
+    start = "'presimal lab'" if _version("jupyterlab") else "the first notebook"
+    print(f"\nReady: start with {start}." if ready else "\nNot ready: follow the arrows above, then check again.")
+    return int(not ready)
 
 
 def python(version: tuple[int, ...] = sys.version_info[:3]) -> Iterator[Finding]:
