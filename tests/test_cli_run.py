@@ -118,3 +118,16 @@ def test_a_kernel_that_is_not_installed_is_said_so(write):
     notebook.metadata.kernelspec = {"name": "nobody", "display_name": "Nobody"}
     nbformat.write(notebook, file)
     assert run.execute(file).problem == "there is no Jupyter kernel 'nobody' here: install ipykernel"
+
+
+def test_a_whole_name_goes_before_those_that_begin_with_it(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    for name in ("01_a.ipynb", "01_a_more.ipynb"):
+        (tmp_path / "notebooks" / name).write_text("{}")
+    monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
+    for name in ("01_a", "01_a.ipynb"):
+        assert [file.name for file in run.find_notebooks([name])] == ["01_a.ipynb"]
+
+
+def test_the_last_take_away_counts(write):
+    assert run.execute(write("00_two", "print('take-away: first')", "print('take-away: last')")).take_away == "last"
