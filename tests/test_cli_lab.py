@@ -53,6 +53,13 @@ def test_threads_sleep_while_they_wait_and_the_users_choice_stands():
     assert lab.thread_settings({"OMP_NUM_THREADS": "7"})["OMP_NUM_THREADS"] == "7"
 
 
+@pytest.mark.parametrize(("cores", "allowed"), [(8, 2), (2, 8)])
+def test_there_is_one_thread_per_core_that_it_may_use(monkeypatch, cores, allowed):
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: cores)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(allowed)), raising=False)
+    assert lab.thread_settings({})["OMP_NUM_THREADS"] == "2"
+
+
 @pytest.fixture
 def started(tmp_path, monkeypatch):
     """The command that `open_lab` would start, in a repository of its own."""
