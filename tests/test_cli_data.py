@@ -59,6 +59,8 @@ def test_it_downloads_when_told_so(data_home, capsys, monkeypatch):
     said = capsys.readouterr().out
     assert "licence      CC" in said
     assert "brain_age  6 scans of 6 subjects: 4 train" in said and "heads      6 scans" in said
+    assert main(["data", "ixi-tiny", "--set", "heads"]) == 0
+    assert "brain_age" not in capsys.readouterr().out
     assert main(["data"]) == 0
     assert "complete" in capsys.readouterr().out
 

@@ -15,7 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from presimal.cli import lab, places
+from presimal.cli import lab, paths
+from presimal.storage import DataError
 
 
 def options(command):
@@ -31,7 +32,7 @@ def test_it_listens_on_this_machine_only_and_keeps_the_token():
 def test_it_opens_the_first_notebook_of_the_folder():
     chosen = options(lab.lab_command(Path("/x/my_work")))
     assert chosen["LabApp.default_url"] == "/lab/tree/my_work/00_start_here.ipynb"
-    assert (places.originals() / lab.FIRST).exists()
+    assert (paths.originals() / lab.FIRST).exists()
 
 
 def test_root_is_allowed_only_to_root(monkeypatch):
@@ -52,13 +53,19 @@ def test_threads_sleep_while_they_wait_and_the_users_choice_stands():
     assert lab.thread_settings({"OMP_NUM_THREADS": "7"})["OMP_NUM_THREADS"] == "7"
 
 
+@pytest.mark.parametrize(("cores", "allowed"), [(8, 2), (2, 8)])
+def test_there_is_one_thread_per_core_that_it_may_use(monkeypatch, cores, allowed):
+    monkeypatch.setattr(psutil, "cpu_count", lambda logical: cores)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: set(range(allowed)), raising=False)
+    assert lab.thread_settings({})["OMP_NUM_THREADS"] == "2"
+
+
 @pytest.fixture
 def started(tmp_path, monkeypatch):
     """The command that `open_lab` would start, in a repository of its own."""
     (tmp_path / "notebooks").mkdir()
     (tmp_path / "notebooks" / lab.FIRST).write_text("{}")
-    for module in (lab, places):
-        monkeypatch.setattr(module, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
     calls = []
     monkeypatch.setattr(subprocess, "call", lambda command, env: calls.append(command) or 0)
     return tmp_path, calls
@@ -79,8 +86,26 @@ def test_copies_that_cannot_be_written_are_said_so(started, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(lab.workspace, "refresh", full)
-    with pytest.raises(places.UserError, match="No space left on device.*free space"):
+    with pytest.raises(DataError, match="No space left on device.*free space"):
         lab.open_lab()
+
+
+def test_an_install_without_jupyterlab_is_said_so_with_the_remedy(started, monkeypatch):
+    monkeypatch.setattr(lab, "find_spec", lambda name: None)
+    with pytest.raises(DataError, match="pip install jupyterlab"):
+        lab.open_lab()
+    assert started[1] == []
+
+
+def test_an_installed_package_puts_the_copies_where_it_is_called(started, monkeypatch, tmp_path_factory):
+    package, calls = started
+    here = tmp_path_factory.mktemp("here")
+    monkeypatch.setattr(paths, "REPOSITORY", None)
+    monkeypatch.setattr(paths, "PACKAGE", package)
+    monkeypatch.chdir(here)
+    assert lab.open_lab() == 0
+    assert (here / "my_work" / lab.FIRST).exists() and not (package / "my_work").exists()
+    assert options(calls[0])["ServerApp.root_dir"] == str(here)
 
 
 def free_port():
@@ -110,7 +135,8 @@ def test_a_real_server_answers_with_the_token_and_refuses_without(tmp_path):
     killer = threading.Timer(60, server.kill)
     killer.start()
     try:
-        address = next(found for line in server.stderr if (found := re.search(r"(http://127.0.0.1:\d+)\S*token=(\w+)", line)))
+        found = (re.search(r"(http://127.0.0.1:\d+)\S*token=(\w+)", line) for line in server.stderr)
+        address = next(filter(None, found))
         contents = f"{address[1]}/api/contents/notebooks"
         assert answer(contents) == 403
         listed = json.load(urllib.request.urlopen(f"{contents}?token={address[2]}"))

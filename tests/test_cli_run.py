@@ -4,7 +4,7 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
-from presimal.cli import main, places, run
+from presimal.cli import main, paths, run
 
 GOOD = ["x = 2", "print('take-away: error = 0.1 years (baseline 0.5 years)')"]
 
@@ -76,11 +76,11 @@ def test_a_notebook_that_fails_is_not_saved(write):
 
 @pytest.mark.parametrize("name", ["1", "01", "01_function_approximation", "01_function_approximation.ipynb", "01_func"])
 def test_a_notebook_is_found_by_number_name_or_beginning(name):
-    assert [file.name for file in places.find_notebooks([name])] == ["01_function_approximation.ipynb"]
+    assert [file.name for file in run.find_notebooks([name])] == ["01_function_approximation.ipynb"]
 
 
 def test_all_notebooks_are_meant_when_none_is_named():
-    assert places.find_notebooks([]) == sorted(places.originals().glob("*.ipynb"))
+    assert run.find_notebooks([]) == sorted(paths.originals().glob("*.ipynb"))
 
 
 @pytest.mark.parametrize("name", ["77", "nothing", "missing/01.ipynb"])
@@ -96,6 +96,38 @@ def test_a_name_that_fits_several_is_refused(capsys):
 
 
 def test_an_install_without_notebooks_is_said_so(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(places, "REPOSITORY", tmp_path)
+    monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
     assert main(["run"]) == 2
-    assert "clone the whole repository" in capsys.readouterr().err
+    assert "no notebooks in" in capsys.readouterr().err
+
+
+def test_a_notebook_of_an_installed_package_leaves_nothing_beside_it_and_is_not_saved(write, monkeypatch, capsys):
+    file = write("00_good", "import os; open('trace', 'w').close(); print('take-away:', len(os.listdir()))")
+    before = file.read_bytes()
+    assert run.execute(file).take_away == "2" and (file.parent / "trace").exists()
+    (file.parent / "trace").unlink()
+    monkeypatch.setattr(paths, "PACKAGE", file.parent)
+    assert run.execute(file).take_away == "1"
+    assert main(["run", "--save", str(file)]) == 2 and "checkout" in capsys.readouterr().err
+    assert list(file.parent.iterdir()) == [file] and file.read_bytes() == before
+
+
+def test_a_kernel_that_is_not_installed_is_said_so(write):
+    file = write("00_good", *GOOD)
+    notebook = nbformat.read(file, as_version=4)
+    notebook.metadata.kernelspec = {"name": "nobody", "display_name": "Nobody"}
+    nbformat.write(notebook, file)
+    assert run.execute(file).problem == "there is no Jupyter kernel 'nobody' here: install ipykernel"
+
+
+def test_a_whole_name_goes_before_those_that_begin_with_it(tmp_path, monkeypatch):
+    (tmp_path / "notebooks").mkdir()
+    for name in ("01_a.ipynb", "01_a_more.ipynb"):
+        (tmp_path / "notebooks" / name).write_text("{}")
+    monkeypatch.setattr(paths, "REPOSITORY", tmp_path)
+    for name in ("01_a", "01_a.ipynb"):
+        assert [file.name for file in run.find_notebooks([name])] == ["01_a.ipynb"]
+
+
+def test_the_last_take_away_counts(write):
+    assert run.execute(write("00_two", "print('take-away: first')", "print('take-away: last')")).take_away == "last"

@@ -8,6 +8,8 @@ import pytest
 from presimal.cli import workspace
 from presimal.cli.workspace import refresh
 
+NOTHING = {"added": [], "updated": [], "kept": []}
+
 
 @pytest.fixture
 def folders(tmp_path):
@@ -25,25 +27,25 @@ def contents(folder):
 
 def test_the_first_use_copies_every_notebook_and_nothing_else(folders):
     done = refresh(*folders)
-    assert done.added == ["00_a.ipynb", "01_b.ipynb"] and not done.updated and not done.kept
+    assert done == {"added": ["00_a.ipynb", "01_b.ipynb"], "updated": [], "kept": []}
     assert sorted(file.name for file in folders[1].iterdir()) == [workspace.LEDGER, "00_a.ipynb", "01_b.ipynb"]
 
 
 def test_an_untouched_copy_follows_its_original(folders):
     refresh(*folders)
     (folders[0] / "00_a.ipynb").write_text("second")
-    assert refresh(*folders).updated == ["00_a.ipynb"]
+    assert refresh(*folders)["updated"] == ["00_a.ipynb"]
     assert contents(folders[1]) == {"00_a.ipynb": "second", "01_b.ipynb": "first"}
-    assert refresh(*folders) == workspace.Refreshed()
+    assert refresh(*folders) == NOTHING
 
 
 def test_a_changed_copy_stays_whatever_happens_to_the_original(folders):
     refresh(*folders)
     (folders[1] / "00_a.ipynb").write_text("mine")
-    assert refresh(*folders) == workspace.Refreshed()  # nothing new, so nothing to tell
+    assert refresh(*folders) == NOTHING  # nothing new, so nothing to tell
     for version in ("second", "third"):
         (folders[0] / "00_a.ipynb").write_text(version)
-        assert refresh(*folders).kept == ["00_a.ipynb"]
+        assert refresh(*folders)["kept"] == ["00_a.ipynb"]
         assert contents(folders[1])["00_a.ipynb"] == "mine"
 
 
@@ -66,13 +68,13 @@ def test_opening_a_notebook_is_no_change_but_running_or_editing_it_is(folders):
         refresh(originals, copies)
         write(copies, **change)
         write(originals, source="x = 2")
-        assert getattr(refresh(originals, copies), expected) == ["02_c.ipynb"]
+        assert refresh(originals, copies)[expected] == ["02_c.ipynb"]
 
 
 def test_a_renamed_copy_makes_room_for_the_new_version(folders):
     refresh(*folders)
     (folders[1] / "00_a.ipynb").rename(folders[1] / "00_a_mine.ipynb")
-    assert refresh(*folders).added == ["00_a.ipynb"]
+    assert refresh(*folders)["added"] == ["00_a.ipynb"]
     assert set(contents(folders[1])) == {"00_a.ipynb", "00_a_mine.ipynb", "01_b.ipynb"}
 
 
@@ -85,7 +87,7 @@ def test_without_a_readable_ledger_every_copy_counts_as_the_students_own(folders
         (folders[1] / workspace.LEDGER).unlink()
     else:
         (folders[1] / workspace.LEDGER).write_text(ledger)
-    assert refresh(*folders).kept == ["00_a.ipynb", "01_b.ipynb"]
+    assert refresh(*folders)["kept"] == ["00_a.ipynb", "01_b.ipynb"]
     assert contents(folders[1]) == {"00_a.ipynb": "mine", "01_b.ipynb": "first"}
 
 
@@ -102,4 +104,4 @@ def test_a_copy_interrupted_by_a_full_disk_leaves_the_old_one_whole(folders, mon
     assert contents(folders[1])["00_a.ipynb"] == "first"
     assert sorted(file.name for file in folders[1].iterdir()) == [workspace.LEDGER, "00_a.ipynb", "01_b.ipynb"]
     monkeypatch.undo()
-    assert refresh(*folders).updated == ["00_a.ipynb"]
+    assert refresh(*folders)["updated"] == ["00_a.ipynb"]

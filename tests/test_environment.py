@@ -1,4 +1,4 @@
-"""pyproject.toml and environment.yml agree, and hold exactly what is imported."""
+"""pyproject.toml, environment.yml, the workflow and the citation agree, and hold exactly what is imported."""
 
 import ast
 import re
@@ -9,21 +9,36 @@ from pathlib import Path
 
 import nbformat
 import pytest
+import yaml
+
+import presimal
+from presimal.cli.check import TESTED_PYTHON
 
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text(encoding="utf-8"))
+CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
 CONDA_NAME = {"torch": "pytorch"}
-IMPORT_NAME = {"scikit-image": "skimage", "scikit-learn": "sklearn", "pillow": "PIL", "ipython": "IPython", "pytorch": "torch"}
-OURS = {"presimal"} | {file.stem for folder in ("tests", "scripts") for file in (ROOT / folder).glob("*.py")}
+IMPORT_NAME = {"scikit-image": "skimage", "scikit-learn": "sklearn", "pillow": "PIL", "ipython": "IPython"}
+IMPORT_NAME |= {"pytorch": "torch", "pyyaml": "yaml"}
+OURS = {folder.name for folder in (ROOT / "src").iterdir()}
+OURS |= {file.stem for folder in ("tests", "scripts") for file in (ROOT / folder).rglob("*.py")}
 
 
-def requirements_of_pip() -> dict[str, str]:
-    """{conda-forge's name: version bound} of every dependency in pyproject.toml."""
-    found = {}
-    for requirement in PYPROJECT["project"]["dependencies"]:
-        name, bound = re.fullmatch(r"([\w-]+)(.*)", requirement).groups()
-        found[CONDA_NAME.get(name, name)] = bound
+def requirements_of_pip() -> dict[str, tuple[str, str]]:
+    """{conda-forge's name: (version bound, extra or "")} of every dependency in pyproject.toml."""
+    project, found = PYPROJECT["project"], {}
+    extras = {extra: lines for extra, lines in project["optional-dependencies"].items() if extra != "all"}
+    for extra, lines in {"": project["dependencies"], **extras}.items():
+        for name, bound in (re.fullmatch(r"([\w-]+)(.*)", line).groups() for line in lines):
+            assert name not in found, f"{name} is there twice"
+            found[CONDA_NAME.get(name, name)] = (bound, extra)
     return found
+
+
+def extra_of(reason: str) -> str:
+    """The extra that a reason in environment.yml begins with, such as "[lab] ...", or ""."""
+    return match[1] if (match := re.match(r"\[(\w+)\] ", reason)) else ""
 
 
 def lines_of_conda(text: str | None = None) -> dict[str, tuple[str, str]]:
@@ -53,19 +68,70 @@ def imported(*folders: str) -> set[str]:
     return names - set(sys.stdlib_module_names) - OURS
 
 
-def test_both_files_list_the_same_packages_with_the_same_bounds():
-    conda = {name: bound for name, (bound, _) in lines_of_conda().items() if name not in ("python", "pip", "-e .")}
-    assert conda == requirements_of_pip()
+def test_both_files_list_the_same_packages_with_the_same_bounds_in_the_same_extras():
+    lines = {name: line for name, line in lines_of_conda().items() if name not in ("python", "pip", "-e .")}
+    assert {name: (bound, extra_of(reason)) for name, (bound, reason) in lines.items()} == requirements_of_pip()
+    assert PYPROJECT["project"]["optional-dependencies"]["all"] == ["presimal[lab,test]"]
+
+
+def test_a_plain_install_is_enough_for_the_packages_and_the_notebooks():
+    plain = {IMPORT_NAME.get(name, name) for name, (_, extra) in requirements_of_pip().items() if not extra}
+    assert imported("src", "notebooks") - {"jupyter_client"} <= plain
+    assert "nbclient" in plain  # which brings jupyter_client
 
 
 def test_the_same_python_versions_are_supported_everywhere():
     assert PYPROJECT["project"]["requires-python"] == ">=3.11"
     assert lines_of_conda()["python"][0] == ">=3.11,<3.14"
-    from presimal.cli.check import TESTED_PYTHON
-
     assert TESTED_PYTHON == ((3, 11), (3, 13))
-    workflow = (ROOT / ".github/workflows/tests.yml").read_text(encoding="utf-8")
-    assert '["3.11", "3.13"]' in workflow
+    assert WORKFLOW["jobs"]["systems"]["strategy"]["matrix"]["python"] == ["3.11", "3.12", "3.13"]
+    listed = [line.split(" :: ")[-1] for line in PYPROJECT["project"]["classifiers"] if ":: 3." in line]
+    assert listed == ["3.11", "3.12", "3.13"]
+    assert PYPROJECT["tool"]["mypy"]["python_version"] == "3.11"
+
+
+def test_the_workflow_may_only_read_and_keeps_what_pip_got():
+    assert WORKFLOW["permissions"] == {"contents": "read"}
+    for name, job in WORKFLOW["jobs"].items():
+        assert job["timeout-minutes"] <= 90, name
+        for step in job["steps"]:
+            if "setup-python" in step.get("uses", ""):
+                assert step["with"]["cache"] == "pip", name
+            assert "PRESIMAL_REALDATA" not in str(step), name
+
+
+def test_before_a_commit_the_same_is_checked_as_in_ci():
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8"))["repos"]
+    entries = [hook["entry"] for repository in hooks for hook in repository["hooks"]]
+    script = (ROOT / ".ci/run").read_text(encoding="utf-8")
+    lint = "\n".join(step.get("run", "") for step in WORKFLOW["jobs"]["lint"]["steps"])
+    for command in ("ruff check", "ruff format --check", "mypy"):
+        assert command in script and command in lint, command
+        assert any(entry.startswith(command.removesuffix(" --check")) for entry in entries), command
+
+
+def test_one_version_everywhere():
+    assert PYPROJECT["project"]["dynamic"] == ["version"] and "version" not in PYPROJECT["project"]
+    assert PYPROJECT["tool"]["hatch"]["version"]["path"] == "src/presimal/__init__.py"
+    assert CITATION["version"] == presimal.__version__
+    changes = re.findall(r"^## \[?([\w.]+)", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), flags=re.MULTILINE)
+    assert changes[:2] == ["Unreleased", presimal.__version__]
+
+
+def test_the_citation_is_one():
+    assert CITATION["cff-version"] == "1.2.0" and CITATION["type"] == "software" and CITATION["message"]
+    assert CITATION["license"] == PYPROJECT["project"]["license"]
+    assert CITATION["repository-code"] == PYPROJECT["project"]["urls"]["Repository"]
+    assert [author["name"] for author in CITATION["authors"]] == [a["name"] for a in PYPROJECT["project"]["authors"]]
+    (workshop,) = [reference for reference in CITATION["references"] if reference["year"] == 2022]
+    assert [author["family-names"] for author in workshop["authors"]] == ["Lundervold", "Lundervold", "Bartsch"]
+
+
+def test_each_package_says_that_it_is_typed():
+    for folder in (ROOT / "src").iterdir():
+        if (folder / "__init__.py").is_file():
+            assert (folder / "py.typed").is_file(), folder.name
+            assert f"src/{folder.name}" in PYPROJECT["tool"]["hatch"]["build"]["targets"]["wheel"]["packages"]
 
 
 def test_the_environment_is_named_as_the_readme_says_and_ends_with_the_project():
@@ -81,8 +147,8 @@ def test_every_line_has_its_reason():
 
 def test_everything_imported_is_declared():
     declared = {IMPORT_NAME.get(name, name) for name in lines_of_conda()}
-    assert imported("src", "notebooks") <= declared
-    assert imported("tests", "scripts") <= declared
+    assert imported("src", "notebooks") - {"jupyter_client"} <= declared  # which nbclient brings
+    assert imported("tests", "scripts") - {"playwright"} <= declared  # which the browser test asks for itself
 
 
 def test_everything_declared_is_used_or_waits_for_its_notebook():
@@ -90,7 +156,7 @@ def test_everything_declared_is_used_or_waits_for_its_notebook():
     used = imported("src", "notebooks", "tests", "scripts")
     written = {file.name[:2] for file in (ROOT / "notebooks").glob("*.ipynb")}
     for name, (_, reason) in lines_of_conda().items():
-        if IMPORT_NAME.get(name, name) in used or reason.startswith("tool:"):
+        if IMPORT_NAME.get(name, name) in used or "tool:" in reason:
             continue
         awaited = set(re.findall(r"\d\d", reason.split(":")[0])) - written
         assert awaited, f"{name} is in environment.yml, but nothing imports it and its notebooks exist"
@@ -107,7 +173,7 @@ def test_the_scan_finds_imports_of_every_form(tmp_path, monkeypatch):
 
 def test_a_line_without_form_is_refused():
     with pytest.raises(AssertionError):
-        lines_of_conda("dependencies:\n  - pytorch == 2.4 # all: too many spaces\n")
+        lines_of_conda("dependencies:\n  - pytorch == 2.6 # all: too many spaces\n")
 
 
 def test_importing_presimal_is_light():

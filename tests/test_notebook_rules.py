@@ -38,7 +38,8 @@ def good_notebook():
     """The smallest notebook that keeps every rule."""
     cells = [
         new_markdown_cell(
-            "# 00 · Title\n**A question?**\n\n| minutes to teach | seconds on 2 CPU cores | you will be able to |\n|-|-|-|\n|1|1|x|"
+            "# 00 · Title\n**A question?**\n\n"
+            "| minutes to teach | seconds on 2 CPU cores | you will be able to |\n|-|-|-|\n|1|1|x|"
         ),
         new_code_cell(notebook_rules.INSTALL.format(repository=REPOSITORY), metadata={"tags": ["install"]}),
         new_code_cell("from presimal import compute, figures", metadata={"tags": ["setup"]}),
@@ -52,7 +53,10 @@ def good_notebook():
         new_code_cell("answer = ...", metadata={"tags": ["exercise"]}),
         new_code_cell('check("answer")', metadata={"tags": ["check"]}, outputs=[text("answer: not tried yet\n")]),
         new_code_cell("# Solution\nanswer = 1", metadata={"tags": ["solution"], "jupyter": {"source_hidden": True}}),
-        *(new_code_cell("print(1)", metadata={"tags": ["nbval-check-output"]}, outputs=[text("1\n")]) for _ in range(3)),
+        *(
+            new_code_cell("print(1)", metadata={"tags": ["nbval-check-output"]}, outputs=[text("1\n")])
+            for _ in range(3)
+        ),
         new_markdown_cell("## Did it learn?"),
         new_code_cell("assert answer == 1"),
         new_markdown_cell("## Take-away"),
@@ -104,14 +108,22 @@ FAULTS = {
     ),
     "widget state": (lambda n: n.metadata.update(widgets={}), "state of its widgets"),
     "widget view": (
-        lambda n: set_output(n, "setup", new_output("display_data", data={"application/vnd.jupyter.widget-view+json": {}})),
+        lambda n: set_output(
+            n, "setup", new_output("display_data", data={"application/vnd.jupyter.widget-view+json": {}})
+        ),
         "stores a widget",
     ),
     "widget without tag": (lambda n: tagged(n, "widget").metadata.update(tags=[]), "lacks the tag"),
     "widget without twin": (lambda n: remove(n, "static-twin"), "without a static twin"),
-    "path in a source": (lambda n: set_source(n, "setup", "from presimal import compute\nx = '/home/me/x'"), "holds the path"),
+    "path in a source": (
+        lambda n: set_source(n, "setup", "from presimal import compute\nx = '/home/me/x'"),
+        "holds the path",
+    ),
     "path in an output": (lambda n: set_output(n, "setup", text("saved to C:\\Users\\me")), "holds the path"),
-    "vector graphics": (lambda n: set_output(n, "setup", picture("image/svg+xml"), text("Figure: x\n")), "stores image/svg"),
+    "vector graphics": (
+        lambda n: set_output(n, "setup", picture("image/svg+xml"), text("Figure: x\n")),
+        "stores image/svg",
+    ),
     "script": (
         lambda n: set_output(n, "setup", new_output("display_data", data={"text/html": "<script>x</script>"})),
         "inside text/html",
@@ -119,7 +131,10 @@ FAULTS = {
     "nothing compared": (lambda n: remove(n, "nbval-check-output"), "three are the least"),
     "compared without output": (lambda n: set_output(n, "nbval-check-output"), "stores no output"),
     "skipped": (lambda n: set_source(n, "exercise", "# NBVAL_SKIP\nanswer = ..."), "skipped by the tests"),
-    "allowed to fail": (lambda n: tagged(n, "exercise").metadata.tags.append("raises-exception"), "skipped by the tests"),
+    "allowed to fail": (
+        lambda n: tagged(n, "exercise").metadata.tags.append("raises-exception"),
+        "skipped by the tests",
+    ),
     "magic": (lambda n: set_source(n, "exercise", "%matplotlib inline"), "not plain Python"),
     "shell": (lambda n: set_source(n, "exercise", "!pip install x"), "not plain Python"),
     "hidden magic": (lambda n: set_source(n, "exercise", "get_ipython().system('x')"), "shell or a magic"),

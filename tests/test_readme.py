@@ -12,13 +12,13 @@ OWNER_AND_NAME = REPOSITORY.removeprefix("https://github.com/")
 
 def test_the_first_screen_starts_and_tests_the_workshop_with_two_commands():
     first_screen = "\n".join(README.splitlines()[:25])
-    assert "python3 -m venv .venv && .venv/bin/pip install -e . && .venv/bin/presimal lab\n" in first_screen
+    assert 'python3 -m venv .venv && .venv/bin/pip install -e ".[all]" && .venv/bin/presimal lab\n' in first_screen
     assert "\n.venv/bin/pytest -n auto --dist loadfile\n" in first_screen
 
 
 def test_ci_does_what_the_readme_says():
     script = (ROOT / ".ci/run").read_text(encoding="utf-8")
-    for step in ("python3 -m venv", ".venv/bin/pip install", "-e .", ".venv/bin/pytest -n auto --dist loadfile"):
+    for step in ("python3 -m venv", ".venv/bin/pip install", '-e ".[all]"', ".venv/bin/pytest -n auto --dist loadfile"):
         assert step in script
     assert script.count(".venv/bin/pytest") == 2  # with the network cut, and where it cannot be cut
 
@@ -39,8 +39,29 @@ def test_the_question_of_a_notebook_is_the_one_in_its_title():
 
 
 def test_every_link_into_the_repository_leads_somewhere():
-    for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", README):
-        assert (ROOT / target).exists(), target
+    for page in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md"):
+        for target in re.findall(r"\]\((?!https?://)([^)#]+)\)", (ROOT / page).read_text(encoding="utf-8")):
+            assert (ROOT / target).exists(), (page, target)
+
+
+def test_the_list_of_modules_is_that_of_the_packages():
+    listed = README.split("## For contributors")[1].split("```")[1]
+    for package in (folder for folder in (ROOT / "src").iterdir() if (folder / "__init__.py").is_file()):
+        block = re.search(rf"^src/{package.name}/.*\n((?:  .*\n)+)", listed, flags=re.MULTILINE)[1]
+        named = {name.rstrip("/") for name in re.findall(r"\b[a-z_]+(?:\.py\b|/)", block)}
+        there = {
+            entry.name for entry in package.iterdir() if entry.suffix == ".py" or (entry / "__init__.py").is_file()
+        }
+        assert named == there - {"__init__.py", "__main__.py"}, package.name
+
+
+def test_every_environment_variable_is_named():
+    code = "\n".join(
+        file.read_text(encoding="utf-8") for folder in ("src", "tests") for file in (ROOT / folder).rglob("*.py")
+    )
+    assert {name for name in re.findall(r"\bPRESIMAL_[A-Z]+\b", code)} <= set(
+        re.findall(r"`(PRESIMAL_[A-Z]+)`", README)
+    )
 
 
 def test_every_picture_has_alternative_text():

@@ -1,17 +1,17 @@
 """`presimal check`: is this machine ready, and if not, what is the remedy?"""
 
 import os
-import re
 import shutil
 import sys
+import tomllib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
-from pathlib import Path
 
 import psutil
+from packaging.requirements import Requirement
 
-from presimal.cli.places import REPOSITORY, UserError, originals
+from presimal.cli import paths
 
 # Measured on the notebooks: a kernel takes up to 1.3 GB, the browser and JupyterLab about 1 GB.
 MEMORY_GB = 3.0
@@ -31,34 +31,43 @@ class Finding:
 
 def check() -> int:
     """Print the report; returns 0 if this machine is ready, else 1."""
-    findings = [finding for look in (python, packages, device, memory, disk, notebooks) for finding in look()]
-    for finding in findings:
+    ready = True
+    for finding in (*python(), *packages(), *device(), *room(), *notebooks()):
+        ready &= not finding.fatal
         state = "no" if finding.fatal else "note" if finding.remedy else "ok"
         print(f"{state:5} {finding.what:10} {finding.found}")
         if finding.remedy:
             print(f"{'':5} {'':10} -> {finding.remedy}")
-    ready = not any(finding.fatal for finding in findings)
-    print("\nReady: start with 'presimal lab'." if ready else "\nNot ready: follow the arrows above, then check again.")
-    return 0 if ready else 1
+    start = "'presimal lab'" if _version("jupyterlab") else "the first notebook"
+    print(f"\nReady: start with {start}." if ready else "\nNot ready: follow the arrows above, then check again.")
+    return int(not ready)
 
 
 def python(version: tuple[int, ...] = sys.version_info[:3]) -> Iterator[Finding]:
     """Is this Python one that the workshop is tested with?"""
-    found, (oldest, newest) = ".".join(map(str, version)), TESTED_PYTHON
+    (oldest, newest), remedy = TESTED_PYTHON, ""
     if version[:2] < oldest:
-        yield Finding("Python", found, "install Python 3.11 or newer and make a new environment", fatal=True)
+        remedy = "install Python 3.11 or newer and make a new environment"
     elif version[:2] > newest:
-        yield Finding("Python", found, f"newer than tested ({newest[0]}.{newest[1]}): if an install fails, use that one")
-    else:
-        yield Finding("Python", found)
+        remedy = f"newer than tested ({newest[0]}.{newest[1]}): if an install fails, use that one"
+    yield Finding("Python", ".".join(map(str, version)), remedy, fatal=version[:2] < oldest)
 
 
 def packages() -> Iterator[Finding]:
-    """Are all packages there that the workshop imports?"""
-    names = [re.match(r"[\w.-]+", requirement)[0] for requirement in metadata.requires("presimal")]
-    missing = [name for name in names if _version(name) is None]
-    if missing:
-        yield Finding("packages", f"missing: {', '.join(missing)}", f"run: {sys.executable} -m pip install -e .", True)
+    """Is everything there that the workshop imports, and new enough? What only the extras want may be missing."""
+    lines = metadata.requires("presimal") or []
+    if paths.REPOSITORY:  # what it asks for now, not when it was installed
+        project = tomllib.loads((paths.REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+        extras = [line for extra in project["optional-dependencies"].values() for line in extra]
+        lines = [*project["dependencies"], *(f"{line}; extra == 'any'" for line in extras)]
+    for wanted in map(Requirement, lines):
+        needed = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
+        version, remedy = _version(wanted.name), f'-m pip install --upgrade "{wanted.name}{wanted.specifier}"'
+        if version is None and needed:
+            yield Finding("packages", f"missing: {wanted.name}", f"run: {sys.executable} {remedy}", fatal=True)
+        elif version is not None and not wanted.specifier.contains(version, prereleases=True):
+            found = f"{wanted.name} {version}, but it must be {wanted.specifier}"
+            yield Finding("packages", found, f"run: {sys.executable} {remedy}", fatal=needed)
     shown = ("torch", "monai", "fastai", "fastMONAI", "nilearn", "jupyterlab")
     yield Finding("packages", ", ".join(f"{name} {_version(name)}" for name in shown if _version(name)))
 
@@ -74,45 +83,38 @@ def device() -> Iterator[Finding]:
     """Where will it compute, and what will be slow there?"""
     try:
         from presimal import compute
+
+        found = compute.device()
     except (ImportError, OSError) as problem:  # a broken binary, such as a missing system library
-        yield Finding("device", f"torch does not start: {problem}", "reinstall it: pip install --force-reinstall torch", True)
-        return
-    try:
-        where = compute.device()
+        remedy = "reinstall it: pip install --force-reinstall torch"
+        yield Finding("device", f"torch does not start: {problem}", remedy, fatal=True)
     except ValueError as problem:
-        yield Finding("device", str(problem), f"unset the environment variable {compute.DEVICE_VARIABLE}", fatal=True)
-        return
-    yield Finding("device", compute.banner(where).removeprefix("Device: "))
-    if where.type == "cpu":
-        cores = psutil.cpu_count(logical=False) or 1
-        slow = "training in notebooks 05 to 07, one to two minutes a cell on two cores"
-        yield Finding("slow here", slow + (", about twice that on your one core" if cores < 2 else ""))
+        yield Finding("device", str(problem), "unset the environment variable PRESIMAL_DEVICE", fatal=True)
+    else:
+        yield Finding("device", compute.banner(found).removeprefix("Device: "))
+        if found.type == "cpu":
+            slow = "training in notebooks 05 to 07, one to two minutes a cell on two cores"
+            one_core = psutil.cpu_count(logical=False) == 1
+            yield Finding("slow here", slow + ", about twice that on your one core" * one_core)
 
 
-def memory(available_gb: float | None = None) -> Iterator[Finding]:
-    """Is enough memory free for a kernel, JupyterLab and a browser?"""
-    free = psutil.virtual_memory().available / 2**30 if available_gb is None else available_gb
-    short = free < MEMORY_GB
-    remedy = f"close other programs: {MEMORY_GB:.0f} GB should be free" if short else ""
-    yield Finding("memory", f"{free:.1f} GB free", remedy, fatal=short)
-
-
-def disk(folder: Path = REPOSITORY, free_gb: float | None = None) -> Iterator[Finding]:
-    """Is enough disk free for generated data?"""
-    free = shutil.disk_usage(folder).free / 2**30 if free_gb is None else free_gb
-    short = free < DISK_GB
-    remedy = f"free some: {DISK_GB:.0f} GB are needed" if short else ""
-    yield Finding("disk", f"{free:.1f} GB free", remedy, fatal=short)
+def room(memory_gb: float | None = None, disk_gb: float | None = None) -> Iterator[Finding]:
+    """Is enough memory free for a kernel, JupyterLab and a browser, and enough disk for generated data?"""
+    memory = psutil.virtual_memory().available / 2**30 if memory_gb is None else memory_gb
+    disk = shutil.disk_usage(paths.home()).free / 2**30 if disk_gb is None else disk_gb
+    remedy = f"close other programs: {MEMORY_GB:.0f} GB should be free" if memory < MEMORY_GB else ""
+    yield Finding("memory", f"{memory:.1f} GB free", remedy, fatal=bool(remedy))
+    remedy = f"free some: {DISK_GB:.0f} GB are needed" if disk < DISK_GB else ""
+    yield Finding("disk", f"{disk:.1f} GB free", remedy, fatal=bool(remedy))
 
 
 def notebooks() -> Iterator[Finding]:
-    """Are the notebooks there, and can a copy be written beside them?"""
-    try:
-        count = len(list(originals().glob("*.ipynb")))
-    except UserError as problem:
-        yield Finding("notebooks", "none", str(problem), fatal=True)
-        return
-    if os.access(REPOSITORY, os.W_OK):
+    """Are the notebooks there, and can a copy of them be written?"""
+    count = len(list(paths.originals().glob("*.ipynb")))
+    if not count:
+        yield Finding("notebooks", "none", paths.problem(), fatal=True)
+    elif os.access(paths.home(), os.W_OK):
         yield Finding("notebooks", f"{count}, and your copies can be written")
     else:
-        yield Finding("notebooks", f"{REPOSITORY} is read-only", "move the repository to a folder of your own", True)
+        remedy = f"{'move the repository' if paths.REPOSITORY else 'go'} to a folder of your own"
+        yield Finding("notebooks", f"{paths.home()} is read-only", remedy, fatal=True)

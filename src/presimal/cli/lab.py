@@ -3,58 +3,55 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 import psutil
 
-from presimal.cli import workspace
-from presimal.cli.places import REPOSITORY, UserError, originals
+from presimal.cli import paths, workspace
+from presimal.storage import DataError
 
 FIRST = "00_start_here.ipynb"
 SETTINGS = Path(__file__).with_name("jupyterlab_settings")  # overrides.json: no news, no update pop-up
 
 
-def open_lab(original: bool = False, options: list[str] = ()) -> int:
+def open_lab(original: bool = False, options: Sequence[str] = ()) -> int:
     """Start JupyterLab on the student's copies, or on the originals, and wait until it ends.
 
-    Raises UserError if the copies cannot be written.
+    Raises DataError if JupyterLab or a notebook is missing, or the copies cannot be written.
     """
-    folder = originals()
-    if not original:
-        folder = REPOSITORY / "my_work"
-        try:
-            _report(workspace.refresh(originals(), folder), folder)
-        except OSError as problem:
-            raise UserError(f"cannot write your copies to {folder} ({problem.strerror}): free space or fix its rights.")
+    if find_spec("jupyterlab") is None:
+        raise DataError(f"JupyterLab is not installed: run {sys.executable} -m pip install jupyterlab")
+    if problem := paths.problem():
+        raise DataError(problem)
+    folder = paths.originals() if original else paths.home() / "my_work"
+    try:
+        done = {} if original else workspace.refresh(paths.originals(), folder)
+    except OSError as error:
+        remedy = "free space or fix its rights"
+        raise DataError(f"cannot write your copies to {folder} ({error.strerror}): {remedy}.") from None
+    if done.get("added") or done.get("updated"):
+        print(f"{len(done['added'])} notebook(s) added and {len(done['updated'])} updated in {folder}")
+    for name in done.get("kept", []):
+        print(f"{name} has a newer version; yours is kept. To get the new one, rename yours and start again.")
     return subprocess.call(lab_command(folder, options), env=os.environ | thread_settings(os.environ))
 
 
-def _report(done: workspace.Refreshed, folder: Path) -> None:
-    if done.added or done.updated:
-        print(f"{len(done.added)} notebook(s) added and {len(done.updated)} updated in {folder}")
-    for name in done.kept:
-        print(f"{name} has a newer version; yours is kept. To get the new one, rename yours and start again.")
-
-
-def lab_command(folder: Path, options: list[str] = ()) -> list[str]:
+def lab_command(folder: Path, options: Sequence[str] = ()) -> list[str]:
     """The command line of a JupyterLab that opens the first notebook of `folder`.
 
     It listens on this machine only, and Jupyter's token stays on: nobody else can reach or use it.
     """
-    command = [
-        *(sys.executable, "-m", "jupyterlab"),
-        "--ServerApp.ip=127.0.0.1",
-        f"--ServerApp.root_dir={REPOSITORY}",
-        f"--FileContentsManager.preferred_dir={folder.name}",
-        f"--LabApp.default_url=/lab/tree/{folder.name}/{FIRST}",
-        f"--LabApp.app_settings_dir={SETTINGS}",
-    ]
+    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
+    command += [f"--ServerApp.root_dir={folder.parent}", f"--FileContentsManager.preferred_dir={folder.name}"]
+    command += [f"--LabApp.default_url=/lab/tree/{folder.name}/{FIRST}", f"--LabApp.app_settings_dir={SETTINGS}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # in a container one is root, and Jupyter would refuse to start
     return [*command, *options]
 
 
-def thread_settings(environment: dict[str, str]) -> dict[str, str]:
+def thread_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """OpenMP settings for the kernels, each unless the environment already has it.
 
     One thread per physical core; threads that wait go to sleep, because threads that spin make two

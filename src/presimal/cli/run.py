@@ -1,18 +1,24 @@
 """`presimal run`: execute notebooks headless and say what they took and what they found."""
 
+import contextlib
 import os
-import threading
+import tempfile
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Thread
+from typing import Any
 
 import nbformat
 import psutil
+from jupyter_client.kernelspec import NoSuchKernel
 from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tqdm import tqdm
 
-from presimal.storage import write
+from presimal.cli import paths
+from presimal.storage import DataError, write
 
 CELL_SECONDS = 600  # as in the tests
 TAKE_AWAY = "take-away:"
@@ -23,67 +29,99 @@ class Outcome:
     """What one execution took and found."""
 
     name: str
-    seconds: float
-    peak_mb: float
-    take_away: str
+    seconds: float = 0.0
+    peak_mb: float = 0.0
+    take_away: str = ""
     problem: str = ""
 
 
-def run(notebooks: list[Path], save: bool = False) -> int:
+def run(notebooks: Sequence[str | Path] = (), save: bool = False) -> int:
     """Execute each notebook from top to bottom in a fresh kernel and print a table.
 
     Kernels use one thread, so that results do not depend on the number of cores. The files stay as they
     are unless `save` is set. Returns 0 if all ran to the end, else 1.
     """
+    files = find_notebooks(notebooks)
+    if save and any(file.is_relative_to(paths.PACKAGE) for file in files):
+        raise DataError("--save is for a checkout of the repository: the notebooks of an installed package stay.")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
-    outcomes = [execute(notebook, save) for notebook in notebooks]
+    outcomes = [execute(file, save) for file in files]
     print(table(outcomes))
     return int(any(outcome.problem for outcome in outcomes))
 
 
+def find_notebooks(wanted: Sequence[str | Path]) -> list[Path]:
+    """The notebooks meant by numbers (`01`, `1`), names or files, in the order given; all if none is given.
+
+    Raises DataError for a name that fits none, or more than one.
+    """
+    if problem := paths.problem():
+        raise DataError(problem)
+    known = sorted(paths.originals().glob("*.ipynb"))
+    found = [] if wanted else known
+    for name in map(str, wanted):
+        start = f"{int(name):02d}" if name.isdecimal() else name.removesuffix(".ipynb")
+        exact = [Path(name).resolve()] if Path(name).is_file() else [file for file in known if file.stem == start]
+        fitting = exact or [file for file in known if file.stem.startswith(start)]
+        if len(fitting) != 1:
+            problem = "fits more than one notebook" if fitting else "is neither a file nor a notebook of the workshop"
+            raise DataError(f"'{name}' {problem}: choose from {', '.join(file.stem for file in known)}.")
+        found += fitting
+    return found
+
+
 def execute(file: Path, save: bool = False) -> Outcome:
-    """Execute one notebook; a failure becomes the `problem` of the outcome."""
-    notebook = nbformat.read(file, as_version=4)
-    started, peak, problem = time.perf_counter(), _PeakMemory(), ""
+    """Execute one notebook; a failure becomes the `problem` of the outcome.
+
+    It works in its own folder, as in JupyterLab; one that lies in an installed package, in a temporary folder.
+    """
+    notebook, outcome, started = nbformat.read(file, as_version=4), Outcome(file.stem), time.perf_counter()
     cells = sum(cell.cell_type == "code" for cell in notebook.cells)
-    with tqdm(total=cells, desc=file.stem, unit="cell", leave=False) as bar:
-        client = NotebookClient(
-            notebook,
-            timeout=CELL_SECONDS,
-            coalesce_streams=True,
-            extra_arguments=["--IPKernelApp.log_level=ERROR"],
-            resources={"metadata": {"path": str(file.parent)}},
-            on_notebook_start=lambda notebook: peak.watch(client.km.provisioner.pid),
-            on_cell_executed=lambda cell, cell_index, execute_reply: bar.update(),
-        )
-        # nbclient's stand-in for output widgets sends on the socket from which it awaits replies, and so now and
-        # then misses one until the time-out (nbclient issue 312). What widgets show is not kept: do without it.
-        client.widget_registry = {}
+    bar = tqdm(total=cells, desc=file.stem, unit="cell", leave=False)
+    client: Any = NotebookClient(notebook, timeout=CELL_SECONDS, coalesce_streams=True)
+    client.extra_arguments = ["--IPKernelApp.log_level=ERROR"]
+    client.on_notebook_start = lambda notebook: Thread(
+        target=_watch, args=(client.km.provisioner.pid, outcome), daemon=True
+    ).start()
+    client.on_cell_executed = lambda cell, cell_index, execute_reply: bar.update()
+    # nbclient's stand-in for output widgets sends on the socket from which it awaits replies, and so now and
+    # then misses one until the time-out (nbclient issue 312). What widgets show is not kept: do without it.
+    client.widget_registry = {}
+    with bar, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
+        client.resources = {"metadata": {"path": scratch if file.is_relative_to(paths.PACKAGE) else str(file.parent)}}
         try:
             client.execute()
         except CellTimeoutError:
-            problem = f"a cell took longer than {CELL_SECONDS} s"
+            outcome.problem = f"a cell took longer than {CELL_SECONDS} s"
         except DeadKernelError:
-            problem = "the kernel died, which often means that memory ran out"
+            outcome.problem = "the kernel died, which often means that memory ran out"
         except CellExecutionError as error:
-            problem = f"{error.ename}: {error.evalue}".splitlines()[0]
-        finally:
-            peak.stop()
-    if save and not problem:
+            outcome.problem = f"{error.ename}: {error.evalue}".splitlines()[0]
+        except NoSuchKernel as error:
+            outcome.problem = f"there is no Jupyter kernel {error.name!r} here: install ipykernel"
+    if save and not outcome.problem:
         store(notebook, file)
-    seconds = time.perf_counter() - started
-    return Outcome(file.stem, seconds, peak.bytes / 2**20, _take_away(notebook), problem)
+    outcome.seconds, outcome.take_away = time.perf_counter() - started, _take_away(notebook)
+    return outcome
 
 
-def _take_away(notebook) -> str:
-    printed = "".join(
-        output.text for cell in notebook.cells for output in cell.get("outputs", []) if output.output_type == "stream"
-    )
+def _watch(pid: int, outcome: Outcome) -> None:
+    """Keep the largest resident memory of a process in `outcome`, sampled five times a second until it ends."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        while process.is_running():
+            outcome.peak_mb = max(outcome.peak_mb, process.memory_info().rss / 2**20)
+            time.sleep(0.2)
+
+
+def _take_away(notebook: nbformat.NotebookNode) -> str:
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
+    printed = "".join(output.text for output in outputs if output.output_type == "stream")
     lines = [line for line in printed.splitlines() if line.startswith(TAKE_AWAY)]
     return lines[-1].removeprefix(TAKE_AWAY).strip() if lines else ""
 
 
-def store(notebook, file: Path) -> None:
+def store(notebook: nbformat.NotebookNode, file: Path) -> None:
     """Write an executed notebook as it is kept in the repository: outputs, but no state of this one run."""
     notebook.metadata = {
         "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
@@ -96,37 +134,12 @@ def store(notebook, file: Path) -> None:
     write(file, (nbformat.writes(notebook) + "\n").encode())
 
 
-def table(outcomes: list[Outcome]) -> str:
+def table(outcomes: Sequence[Outcome]) -> str:
     """The outcomes as text, one line each, and their sum."""
     width = max([len(outcome.name) for outcome in outcomes] + [8])
     rows = [f"{'notebook':{width}}  seconds  peak MB  result  take-away"]
-    for outcome in outcomes:
-        rows.append(
-            f"{outcome.name:{width}}  {outcome.seconds:7.1f}  {outcome.peak_mb:7.0f}  "
-            f"{'fail' if outcome.problem else 'pass':6}  {outcome.problem or outcome.take_away}"
-        )
-    passed = sum(not outcome.problem for outcome in outcomes)
-    seconds = sum(outcome.seconds for outcome in outcomes)
-    rows.append(f"{passed} of {len(outcomes)} passed in {seconds:.0f} s")
-    return "\n".join(rows)
-
-
-class _PeakMemory:
-    """The largest resident memory that a process has had, sampled five times a second."""
-
-    def __init__(self):
-        self.bytes = 0
-        self._stopped = threading.Event()
-
-    def watch(self, pid: int) -> None:
-        threading.Thread(target=self._sample, args=(psutil.Process(pid),), daemon=True).start()
-
-    def _sample(self, process: psutil.Process) -> None:
-        while not self._stopped.wait(0.2):
-            try:
-                self.bytes = max(self.bytes, process.memory_info().rss)
-            except psutil.NoSuchProcess:
-                return
-
-    def stop(self) -> None:
-        self._stopped.set()
+    for one in outcomes:
+        result, said = ("fail", one.problem) if one.problem else ("pass", one.take_away)
+        rows.append(f"{one.name:{width}}  {one.seconds:7.1f}  {one.peak_mb:7.0f}  {result:6}  {said}")
+    passed, seconds = sum(not one.problem for one in outcomes), sum(one.seconds for one in outcomes)
+    return "\n".join([*rows, f"{passed} of {len(outcomes)} passed in {seconds:.0f} s"])
