@@ -2,7 +2,7 @@
 
 import pytest
 
-from presimal import downloads
+from presimal.data import downloads
 from presimal.cli import main
 from presimal.cohort import files
 

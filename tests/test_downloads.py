@@ -17,7 +17,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from presimal import data, downloads
+from presimal import data
+from presimal.data import downloads
 from presimal.storage import DataError
 
 PEOPLE = {1: "Guys", 2: "HH", 3: "IOP", 5: "Guys", 7: "HH"}

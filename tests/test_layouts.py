@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from presimal import checks, data
+from presimal import data
+from presimal.data import checks
 from presimal.storage import DataError
 
 SHAPE = (9, 10, 8)

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from presimal.splits import SPLITS, split
+from presimal.data.splits import SPLITS, split
 
 
 @pytest.fixture(scope="module")

@@ -104,11 +104,21 @@ def three_planes(
 
 # What x, θ and y are in the five systems of the workshop, and the notebook that builds each.
 FIVE_SYSTEMS = (
-    ("an image\n(1, 64, 64)", "kernels of a small\n2-D convolutional network", "what is in it\n(2 class probabilities)", "04"),
+    (
+        "an image\n(1, 64, 64)",
+        "kernels of a small\n2-D convolutional network",
+        "what is in it\n(2 class probabilities)",
+        "04",
+    ),
     ("a brain MRI\n(1, 40, 48, 40)", "kernels of a\n3-D convolutional network", "age in years\n(1 number)", "05"),
     ("MRI in 4 contrasts\n(4, 40, 48, 40)", "kernels of a U-Net", "tumor regions\n(3 masks, 40 × 48 × 40)", "06"),
     ("a whole-head MRI\n(1, 48, 56, 48)", "kernels of a U-Net", "the brain alone\n(1 mask, 48 × 56 × 48)", "07"),
-    ("a clinical record\n(17 columns)", "weights of a Cox model\nor a small network", "outcome: survival\n(1 risk)", "08"),
+    (
+        "a clinical record\n(17 columns)",
+        "weights of a Cox model\nor a small network",
+        "outcome: survival\n(1 risk)",
+        "08",
+    ),
 )
 
 
@@ -128,7 +138,9 @@ def five_systems() -> tuple[Figure, str]:
         ax_f.text(0.5, 0.72, "f(x; θ)", ha="center", va="center", size=17, weight="bold", color=BLUE)
         ax_f.text(0.5, 0.30, f"θ: {theta}", ha="center", va="center", size=11)
         for start, end in ((-0.12, 0.16), (0.84, 1.12)):
-            ax_f.annotate("", (end, 0.72), (start, 0.72), arrowprops={"arrowstyle": "-|>", "lw": 2.5}, annotation_clip=False)
+            ax_f.annotate(
+                "", (end, 0.72), (start, 0.72), arrowprops={"arrowstyle": "-|>", "lw": 2.5}, annotation_clip=False
+            )
         ax_y_text.text(0.14, 0.5, f"{y}\nnotebook {notebook}", va="center")
         _draw_output(ax_y, row, brain)
         for ax in axes[row]:
@@ -180,5 +192,8 @@ def _draw_output(ax, row: int, brain: np.ndarray) -> None:
 def _ellipse(ax, height: int, width: int, scale: float, **style) -> None:
     angle = np.linspace(0, 2 * np.pi, 100)
     ax.plot(
-        width * (0.5 + 0.40 * scale * np.cos(angle)), height * (0.5 + 0.43 * scale * np.sin(angle)), linestyle="-", **style
+        width * (0.5 + 0.40 * scale * np.cos(angle)),
+        height * (0.5 + 0.43 * scale * np.sin(angle)),
+        linestyle="-",
+        **style,
     )

@@ -91,7 +91,7 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=["AgeNet", "Regressor", "ResNet-10"])
     options = parser.parse_args()
     where = compute.device(options.device)
-    compute.set_threads(1)
+    torch.set_num_threads(1)
     table = data.brain_age()
     x, y = standardise(data.load(table)), torch.tensor(table.age.to_numpy(np.float32))
     known, valid = (torch.from_numpy(np.flatnonzero(table.split == name)) for name in ("train", "valid"))

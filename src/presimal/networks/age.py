@@ -71,7 +71,9 @@ class AgeNet(nn.Module):
             _block(third, last),
             _block(last, 24, size=1),
         )
-        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(24 * places[0] * places[1] * places[2], 1))
+        self.head = nn.Sequential(
+            nn.Flatten(), nn.Dropout(dropout), nn.Linear(24 * places[0] * places[1] * places[2], 1)
+        )
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.adaptive_avg_pool3d(self.features(x), self.places)

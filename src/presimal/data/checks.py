@@ -15,7 +15,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from presimal.cohort.template import data_folder
-from presimal.splits import SPLITS
+from presimal.data.splits import SPLITS
 from presimal.storage import DataError, write
 
 VERSION = 1  # raise with every new check: files that passed the old ones are read again
@@ -82,9 +82,7 @@ def _check_split(table: pd.DataFrame, source: Path) -> None:
             refuse(source, f"no subject is in {name}", "fill it, or leave the column split out")
 
 
-def check_volumes(
-    table: pd.DataFrame, channels: int = 1, labels: tuple[int, ...] = (), progress: bool = True
-) -> None:
+def check_volumes(table: pd.DataFrame, channels: int = 1, labels: tuple[int, ...] = (), progress: bool = True) -> None:
     """Read every image, and label where there are any, and refuse the first that is not sound.
 
     `channels` is the number of modalities in a file, `labels` the values that a label may have.

@@ -17,11 +17,11 @@ import pandas as pd
 import torch
 from tqdm import tqdm
 
-from presimal import downloads
-from presimal.checks import check_volumes, read, refuse
+from presimal.data import downloads
+from presimal.data.checks import check_volumes, read, refuse
 from presimal.cohort import files
-from presimal.layouts import read_brain_age, read_heads, read_tumors
-from presimal.splits import split
+from presimal.data.layouts import read_brain_age, read_heads, read_tumors
+from presimal.data.splits import split
 from presimal.storage import DataError
 
 TUMOR_CHANNELS = ("FLAIR", "T1w", "T1gd", "T2w")

@@ -82,10 +82,7 @@ def _agree(name: str, yes: bool) -> None:
     if yes:
         return
     if not sys.stdin.isatty():
-        raise DataError(
-            "Nothing is downloaded without your word: "
-            f"say yes=True, or run 'presimal data {name} --yes'."
-        )
+        raise DataError(f"Nothing is downloaded without your word: say yes=True, or run 'presimal data {name} --yes'.")
     if input("Download it? [y/N] ").strip().lower() not in ("y", "yes"):
         raise DataError(f"{name} was not downloaded, as you wished.")
 
@@ -110,8 +107,7 @@ def fetch(url: str, file: Path, md5: str = "") -> Path:
             answer = problem.response.status_code
             raise DataError(f"{url} answered {answer}: start again later.") from None
         raise DataError(
-            f"{url} cannot be reached or broke off: check the network and start again; "
-            "what has arrived is kept."
+            f"{url} cannot be reached or broke off: check the network and start again; what has arrived is kept."
         ) from None
     if md5 and pooch.file_hash(str(file), alg="md5") != md5:
         file.unlink()

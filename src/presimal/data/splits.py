@@ -10,7 +10,7 @@ SHARE = 0.15
 
 
 def split(table: pd.DataFrame, seed: int = 0) -> pd.Series:
-    """"train", "valid" or "test" for every row of a table with a column `subject_id`.
+    """ "train", "valid" or "test" for every row of a table with a column `subject_id`.
 
     All scans of one subject go together. Subjects are sorted by site and age, where the table has
     these columns, and cut into blocks of 20; in each, the smallest digests of seed and id decide.

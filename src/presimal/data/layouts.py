@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from presimal.checks import check_ages, check_table, refuse
+from presimal.data.checks import check_ages, check_table, refuse
 
 OURS = {"t1_path": "image", "labels": "label", "gender": "sex", "age_at_scan": "age"}
 IXI_NAME = re.compile(r"(IXI\d+)-(\w+)-\d+")  # subject and hospital
@@ -80,8 +80,7 @@ def read_tumors(folder: Path) -> pd.DataFrame:
 def read_heads(folder: Path) -> pd.DataFrame:
     """As IXITiny: image/NAME_image.nii.gz and label/NAME_label.nii.gz, perhaps dataset.csv."""
     images, labels = (
-        {_stem(file).removesuffix(f"_{kind}"): file for file in _volumes(folder / kind)}
-        for kind in ("image", "label")
+        {_stem(file).removesuffix(f"_{kind}"): file for file in _volumes(folder / kind)} for kind in ("image", "label")
     )
     if not images:
         refuse(folder / "image", "holds no .nii.gz file", "name the folder of image and label")
