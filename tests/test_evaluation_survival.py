@@ -10,7 +10,8 @@ from torchsurv.metrics.cindex import ConcordanceIndex
 from torchsurv.stats.ipcw import get_ipcw
 from torchsurv.stats.kaplan_meier import KaplanMeierEstimator
 
-from presimal.evaluation.survival import calibration, concordance_draws, dead_by, interval_of, net_benefit
+from presimal.evaluation import interval_of
+from presimal.evaluation.survival import calibration, concordance_draws, dead_by, net_benefit
 
 
 def simulated(n, seed=0, censored_until=3.0):
@@ -121,6 +122,12 @@ def test_net_benefit_is_true_less_weighted_false_positives():
         called = predicted >= threshold
         by_counting = ((called & dead).sum() - (called & ~dead).sum() * threshold / (1 - threshold)) / 500
         assert net_benefit(predicted, survival, np.ones(500), 1.0, threshold)[0] == pytest.approx(by_counting)
+
+
+def test_those_exactly_at_the_threshold_are_treated():
+    """Four people with a prediction of 0.5, three of whom die: 3/4 - 1/4 at even odds; the fifth lives at 0.4."""
+    predicted, survival = np.array([0.5, 0.5, 0.5, 0.5, 0.4]), np.array([0.2, 0.4, 0.6, 3.0, 3.0])
+    assert net_benefit(predicted, survival, np.ones(5), 1.0, [0.5])[0] == pytest.approx((3 - 1) / 5)
 
 
 def test_net_benefit_with_censoring_is_near_that_without():
