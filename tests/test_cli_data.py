@@ -57,7 +57,7 @@ def test_it_downloads_when_told_so(data_home, capsys, monkeypatch):
     assert "presimal: Nothing is downloaded without your word" in capsys.readouterr().err
     assert main(["data", "ixi-tiny", "--yes"]) == 0
     said = capsys.readouterr().out
-    assert "licence      CC" in said
+    assert "license      CC" in said
     assert "brain_age  6 scans of 6 subjects: 4 train" in said and "heads      6 scans" in said
     assert main(["data"]) == 0
     assert "complete" in capsys.readouterr().out

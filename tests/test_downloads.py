@@ -160,7 +160,7 @@ def test_a_set_comes_through_the_door(internet, home, capsys, opened, source, co
     if "site" in columns:
         assert dict(zip(table.subject_id, table.site)) == {f"IXI00{k}": site for k, site in PEOPLE.items()}
     said, wanted = capsys.readouterr().out, downloads.DOWNLOADS[source]
-    for shown in (wanted.licence, f"{wanted.download_gb:g} GB", "GB free", str(home / source)):
+    for shown in (wanted.license, f"{wanted.download_gb:g} GB", "GB free", str(home / source)):
         assert shown in said
     assert sorted(entry.name for entry in home.iterdir() if not entry.name.startswith(".")) == [source]
     assert not list(home.rglob("*.tar")) and not list(home.rglob("*.zip"))
@@ -191,7 +191,7 @@ def test_without_a_terminal_and_without_yes_it_refuses(home, monkeypatch, capsys
 def test_at_a_terminal_it_asks(home, monkeypatch, answer, goes):
     made = []
     wanted = types.SimpleNamespace(
-        what="A set", licence="CC", source="here", download_gb=1, disk_gb=1, checksum="",
+        what="A set", license="CC", source="here", download_gb=1, disk_gb=1,
         prepare=lambda folder: made.append(1) or made_in(folder),
     )  # fmt: skip
 
@@ -290,4 +290,4 @@ def test_a_full_disk_is_said_so(internet, home, monkeypatch):
 def test_every_set_shows_what_a_student_must_know():
     assert set(downloads.DOWNLOADS) == set().union(*data.REAL.values())
     for wanted in downloads.DOWNLOADS.values():
-        assert wanted.licence.startswith("CC BY") and wanted.disk_gb > wanted.download_gb > 0
+        assert wanted.license.startswith("CC BY") and wanted.disk_gb > wanted.download_gb > 0

@@ -58,7 +58,7 @@ def autocast(device: torch.device) -> AbstractContextManager:
 
 
 def _cpu_has_bfloat16() -> bool:
-    capabilities = getattr(torch.cpu, "get_capabilities", dict)()  # missing in older torch
+    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # missing in older torch
     return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 

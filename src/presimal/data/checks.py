@@ -1,17 +1,21 @@
 """Data that would spoil a training without a word are refused, with one sentence each.
 
-`check_table` looks at the rows: who, how old, which file. `check_volumes` reads every file once and
-remembers in data_folder()/checked/ that they were good, until a file changes.
+`check_table` looks at the rows: who, how old, which file. `check_volumes` reads every file once and remembers in
+data_folder()/checked/ that they were good, until a file changes.
 """
 
 import hashlib
+import itertools
 import json
 import zlib
+from contextlib import suppress
 from pathlib import Path
+from typing import NoReturn
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
+from nibabel.affines import apply_affine, voxel_sizes
 from tqdm import tqdm
 
 from presimal.cohort.template import data_folder
@@ -23,7 +27,7 @@ VOXEL_MM = (0.1, 20.0)
 UNREADABLE = (OSError, EOFError, zlib.error, ValueError, nib.filebasedimages.ImageFileError)
 
 
-def refuse(file: Path | str, problem: str, remedy: str) -> None:
+def refuse(file: Path | str, problem: str, remedy: str) -> NoReturn:
     """Raises DataError with one sentence that names the file, the problem and the remedy."""
     raise DataError(f"{file}: {problem}; {remedy}.")
 
@@ -38,22 +42,29 @@ def check_table(table: pd.DataFrame, source: Path, repeated: bool = False) -> No
     blank = table.subject_id.isna() | (table.subject_id.astype(str).str.strip() == "")
     if blank.any():
         refuse(source, f"row {blank.argmax() + 1} has no subject_id", "fill it in")
-    twice = table.image[table.image.duplicated()]
-    if len(twice):
-        refuse(source, f"lists {twice.iloc[0]} twice", "keep one of the rows")
-    twice = table.subject_id[table.subject_id.duplicated()]
-    if len(twice) and not repeated:
-        refuse(source, f"lists subject {twice.iloc[0]} twice", "keep one, or give each its own id")
+    for image in table.image[table.image.duplicated()]:
+        refuse(source, f"lists {image} twice", "keep one of the rows")
+    for subject in () if repeated else table.subject_id[table.subject_id.duplicated()]:
+        refuse(source, f"lists subject {subject} twice", "keep one, or give each its own id")
     if "sex" in table:
         odd = table[~table.sex.isin(["M", "F"]) & table.sex.notna()]
-        if len(odd):
-            value = f"sex {odd.sex.iloc[0]!r} of {odd.subject_id.iloc[0]}"
-            refuse(source, f"{value} is neither M nor F", "write M, F or nothing")
-        both = table.groupby("subject_id").sex.nunique()
-        if (both > 1).any():
-            refuse(source, f"{both.idxmax()} is both M and F", "give two people two ids")
+        for subject, sex in zip(odd.subject_id, odd.sex, strict=True):
+            refuse(source, f"sex {sex!r} of {subject} is neither M nor F", "write M, F or nothing")
+        for subject in _in_several(table, "sex"):
+            refuse(source, f"{subject} is both M and F", "give two people two ids")
     if "split" in table:
-        _check_split(table, source)
+        for name in table.split[~table.split.isin(SPLITS)]:
+            refuse(source, f"split {name!r} is not one of {', '.join(SPLITS)}", "rename it")
+        for subject in _in_several(table, "split"):
+            refuse(source, f"subject {subject} is in two splits", "keep a subject in one of them")
+        for name in [name for name in SPLITS if name not in set(table.split)]:
+            refuse(source, f"no subject is in {name}", "fill it, or leave the column split out")
+
+
+def _in_several(table: pd.DataFrame, column: str) -> list[str]:
+    """The subjects with more than one value in a column."""
+    count = table.groupby("subject_id")[column].nunique()
+    return list(count.index[count > 1])
 
 
 def check_ages(table: pd.DataFrame, source: Path, needed: bool = True) -> pd.DataFrame:
@@ -62,34 +73,19 @@ def check_ages(table: pd.DataFrame, source: Path, needed: bool = True) -> pd.Dat
     `needed`: a missing age is refused too.
     """
     ages = pd.to_numeric(table.age, errors="coerce")
-    for subject, given, age in zip(table.subject_id, table.age, ages):
+    for subject, given, age in zip(table.subject_id, table.age, ages, strict=True):
         if not 0 <= age <= 120 and (needed or pd.notna(given)):  # NaN is not in the range either
-            shown = f"age {given} of {subject} is not in 0 to 120 years"
-            refuse(source, shown, "correct it or drop the row")
+            refuse(source, f"age {given} of {subject} is not in 0 to 120 years", "correct it or drop the row")
     return table.assign(age=ages)
-
-
-def _check_split(table: pd.DataFrame, source: Path) -> None:
-    odd = table.split[~table.split.isin(SPLITS)]
-    if len(odd):
-        refuse(source, f"split {odd.iloc[0]!r} is not one of {', '.join(SPLITS)}", "rename it")
-    several = table.groupby("subject_id").split.nunique()
-    if (several > 1).any():
-        subject = several.idxmax()
-        refuse(source, f"subject {subject} is in two splits", "keep a subject in one of them")
-    for name in SPLITS:
-        if name not in set(table.split):
-            refuse(source, f"no subject is in {name}", "fill it, or leave the column split out")
 
 
 def check_volumes(table: pd.DataFrame, channels: int = 1, labels: tuple[int, ...] = (), progress: bool = True) -> None:
     """Read every image, and label where there are any, and refuse the first that is not sound.
 
-    `channels` is the number of modalities in a file, `labels` the values that a label may have.
-    Raises DataError.
+    `channels` is the number of modalities in a file, `labels` the values that a label may have. Raises DataError.
     """
-    columns = ["image", "label"] if labels else ["image"]
-    files = [Path(file) for column in columns for file in table[column]]
+    columns = [table[column] for column in (("image", "label") if labels else ("image",))]
+    files = [Path(file) for column in columns for file in column]
     for file in files:
         if not file.is_file():
             refuse(file, "is listed but not there", "restore the file or drop its row")
@@ -98,23 +94,20 @@ def check_volumes(table: pd.DataFrame, channels: int = 1, labels: tuple[int, ...
     passed = data_folder() / "checked" / key
     if passed.exists():
         return
-    owners = {}
-    cases = zip(*(table[column] for column in columns))
-    for paths in tqdm(
-        cases, total=len(table), desc="checking", unit="case", disable=not progress, leave=False,
-        delay=10,
-    ):  # fmt: skip
-        image, affine = read_image(paths[0], channels)
-        digest = hashlib.sha256(np.ascontiguousarray(image)).digest()
+    owners: dict[bytes, str] = {}
+    bar = tqdm(total=len(table), desc="checking", unit="case", disable=not progress, leave=False, delay=10)
+    for image_file, *label_file in zip(*columns, strict=True):
+        image, affine = read_image(image_file, channels)
+        digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()
         if digest in owners:
-            refuse(paths[0], f"holds the same voxels as {owners[digest]}", "remove one of the two")
-        owners[digest] = paths[0]
-        if labels:
-            _check_label(paths[1], paths[0], image.shape[:3], affine, labels)
-    try:
+            refuse(image_file, f"holds the same voxels as {owners[digest]}", "remove one of the two")
+        owners[digest] = image_file
+        for file in label_file:
+            _check_label(file, image_file, image.shape[:3], affine, labels)
+        bar.update()
+    bar.close()
+    with suppress(OSError):  # not remembered: it will be checked again
         write(passed, b"")
-    except OSError:
-        pass  # not remembered: it will be checked again
 
 
 def read(file: Path | str) -> tuple[np.ndarray, np.ndarray]:
@@ -134,17 +127,17 @@ def check_geometry(file: Path | str, affine: np.ndarray) -> None:
     """Raises DataError if an affine, voxel to RAS mm, has no inverse or a voxel size outside VOXEL_MM."""
     if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
         refuse(file, "has an affine that cannot be inverted", "set the orientation in its header")
-    spacing = np.linalg.norm(affine[:3, :3], axis=0)
+    spacing = voxel_sizes(affine)
     if spacing.min() < VOXEL_MM[0] or spacing.max() > VOXEL_MM[1]:
         shown = " x ".join(f"{length:.3g}" for length in spacing)
-        refuse(file, f"has voxels of {shown} mm", "correct the unit in its header to millimetres")
+        refuse(file, f"has voxels of {shown} mm", "correct the unit in its header to millimeters")
 
 
 def read_image(file: Path | str, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Voxels (X, Y, Z), or (X, Y, Z, channels) for several, as stored, and the affine, voxel to RAS mm.
 
-    One volume stored in 4-D is taken. Raises DataError for what is no such image: unreadable, another
-    shape, NaN, constant, no geometry.
+    One volume stored in 4-D is taken. Raises DataError for what is no such image: unreadable, another shape, NaN,
+    constant, no geometry.
     """
     values, affine = read(file)
     if channels == 1 and values.ndim == 4 and values.shape[3] == 1:
@@ -152,21 +145,17 @@ def read_image(file: Path | str, channels: int = 1) -> tuple[np.ndarray, np.ndar
     if channels == 1 and values.ndim != 3:
         refuse(file, f"has shape {values.shape}, not one volume", "store one volume per file")
     if channels > 1 and (values.ndim != 4 or values.shape[3] != channels):
-        refuse(
-            file, f"has shape {values.shape}, not (X, Y, Z, {channels}): a modality is missing",
-            "stack all modalities in one file, in their order",
-        )  # fmt: skip
+        lacking = f"has shape {values.shape}, not (X, Y, Z, {channels}): a modality is missing"
+        refuse(file, lacking, "stack all modalities in one file, in their order")
     if min(values.shape[:3]) < 8:
         refuse(file, f"has shape {values.shape}, a slice and no volume", "store the whole volume")
     if values.dtype.kind not in "iuf":
         refuse(file, f"holds values of type {values.dtype}", "store real numbers")
     if not np.isfinite(values).all():
         refuse(file, "holds NaN or infinite voxels", "repair the export, or leave the case out")
-    for channel in range(channels):
-        volume = values[..., channel] if channels > 1 else values
-        if volume.min() == volume.max():
-            which = f"modality {channel}" if channels > 1 else "the volume"
-            refuse(file, f"{which} has one value everywhere", "export it again or leave it out")
+    for channel in np.flatnonzero(np.atleast_1d(np.ptp(values, axis=(0, 1, 2)) == 0)):
+        which = f"modality {channel}" if channels > 1 else "the volume"
+        refuse(file, f"{which} has one value everywhere", "export it again or leave it out")
     check_geometry(file, affine)
     return values, affine
 
@@ -175,15 +164,12 @@ def _check_label(file: str, image: str, shape: tuple, affine: np.ndarray, labels
     values, placed = read(file)
     if values.shape != shape:
         refuse(file, f"has shape {values.shape}, its image {shape}", f"resample it onto {image}")
-    corners = np.array(np.meshgrid(*[(0, length - 1) for length in shape])).reshape(3, -1)
-    moved = (placed - affine) @ np.vstack([corners, np.ones(8)])
-    tolerated = 0.1 * np.linalg.norm(affine[:3, :3], axis=0).min()
-    if not np.abs(moved).max() < tolerated:  # NaN is not below it either
+    corners = np.array(list(itertools.product(*[(0, length - 1) for length in shape])))
+    moved = np.abs(apply_affine(placed, corners) - apply_affine(affine, corners)).max()
+    if not moved < 0.1 * voxel_sizes(affine).min():  # NaN is not below it either
         remedy = f"copy the affine of {image} if the voxels match"
         refuse(file, "lies elsewhere than its image (affine)", remedy)
-    odd = sorted(set(np.unique(values).tolist()) - set(labels))
-    if odd:
-        allowed = f"{labels[0]} to {labels[-1]}"
-        refuse(file, f"has a label {odd[0]:g}, not {allowed}", "map its labels to these")
+    for odd in sorted(set(np.unique(values).tolist()) - set(labels)):
+        refuse(file, f"has a label {odd:g}, not {labels[0]} to {labels[-1]}", "map its labels to these")
     if len(labels) == 2 and values.min() == values.max():
         refuse(file, "marks no border: all in or all out", "draw the mask, or leave the case out")

@@ -1,8 +1,9 @@
 """The real data sets: what each costs to get, and getting it only when told so.
 
-The libraries know where the sets are, what their checksums are and how to unpack them (torchio,
-fastMONAI, monai.apps); gdown continues a download where it broke off. A set is prepared in
-`NAME.unfinished` beside its place and moved there when it is complete.
+The libraries know where the sets are, what their checksums are and how to unpack them (torchio, fastMONAI, monai.apps).
+Three things they do not do, and so they are done here: say license and size and ask first; go on with a download of
+gigabytes where it broke off (gdown does that); and prepare a set in `NAME.unfinished` beside its place, so that what has
+its name is complete.
 """
 
 import shutil
@@ -19,26 +20,22 @@ from presimal.storage import DataError, alone, in_one_sentence
 
 @dataclass(frozen=True)
 class Download:
-    """A real data set: `download_gb` come over the network, `disk_gb` are needed while unpacking.
-
-    `prepare` fills a folder and returns the part of it that becomes the set.
-    """
+    """A real data set. `prepare` fills a folder and returns the part of it that becomes the set."""
 
     what: str
-    licence: str
+    license: str
     source: str
-    download_gb: float
-    disk_gb: float
-    checksum: str
+    download_gb: float  # over the network
+    disk_gb: float  # needed while unpacking
     prepare: Callable[[Path], Path]
 
 
 def get(name: str, yes: bool = False) -> Path:
     """The folder of a real set, downloaded now if it is not there yet.
 
-    First licence, size, free disk and destination are printed. It goes on if `yes` is set or the
-    user agrees at the prompt. Raises DataError if not, and if the network, the checksum or the disk
-    stand in the way; what has arrived by then is kept and continued the next time.
+    First license, size, free disk and destination are printed. It goes on if `yes` is set or the user agrees at the
+    prompt. Raises DataError if not, and if the network, the checksum or the disk stand in the way; what has arrived
+    by then is kept and continued the next time.
     """
     folder = data_folder() / name
     if folder.is_dir():
@@ -65,8 +62,8 @@ def get(name: str, yes: bool = False) -> Path:
 def _announce(wanted: Download, folder: Path) -> None:
     free = shutil.disk_usage(folder.parent).free / 1e9
     print(
-        f"{wanted.what}\n  licence      {wanted.licence}\n  from         {wanted.source}\n"
-        f"  download     {wanted.download_gb:g} GB, {wanted.checksum}\n"
+        f"{wanted.what}\n  license      {wanted.license}\n  from         {wanted.source}\n"
+        f"  download     {wanted.download_gb:g} GB, checked by MD5\n"
         f"  disk         {wanted.disk_gb:g} GB needed while unpacking, {free:.1f} GB free\n"
         f"  destination  {folder}",
         flush=True,
@@ -79,19 +76,17 @@ def _announce(wanted: Download, folder: Path) -> None:
 
 
 def _agree(name: str, yes: bool) -> None:
-    if yes:
-        return
-    if not sys.stdin.isatty():
+    if not yes and not sys.stdin.isatty():
         raise DataError(f"Nothing is downloaded without your word: say yes=True, or run 'presimal data {name} --yes'.")
-    if input("Download it? [y/N] ").strip().lower() not in ("y", "yes"):
+    if not yes and input("Download it? [y/N] ").strip().lower() not in ("y", "yes"):
         raise DataError(f"{name} was not downloaded, as you wished.")
 
 
 def fetch(url: str, file: Path, md5: str = "") -> Path:
     """Download a file with progress, from where an earlier attempt broke off.
 
-    Raises DataError if the server cannot be reached, breaks off, or sends something else than the
-    checksum says; OSError if the disk is full.
+    Raises DataError if the server cannot be reached, breaks off, or sends something else than the checksum says;
+    OSError if the disk is full.
     """
     import gdown
     import pooch
@@ -103,9 +98,8 @@ def fetch(url: str, file: Path, md5: str = "") -> Path:
     except (OSError, gdown.exceptions.DownloadError) as problem:  # those of requests are OSErrors
         if getattr(problem, "errno", None) and not isinstance(problem, ConnectionError):
             raise  # the disk
-        if getattr(problem, "response", None) is not None:
-            answer = problem.response.status_code
-            raise DataError(f"{url} answered {answer}: start again later.") from None
+        if (response := getattr(problem, "response", None)) is not None:
+            raise DataError(f"{url} answered {response.status_code}: start again later.") from None
         raise DataError(
             f"{url} cannot be reached or broke off: check the network and start again; what has arrived is kept."
         ) from None
@@ -116,70 +110,63 @@ def fetch(url: str, file: Path, md5: str = "") -> Path:
 
 
 def _ixi(folder: Path) -> Path:
-    from fastMONAI.external_data import MURLs, download_ixi_data
-    from monai.apps import extractall
+    from fastMONAI.external_data import download_ixi_data
     from torchio.datasets import IXI
 
     url, md5 = IXI.base_url.format(modality="T1"), IXI.md5_dict["T1"]
-    archive, done = fetch(url, folder / "IXI-T1.tar", md5), folder / "IXI"
-    shutil.rmtree(done, ignore_errors=True)
-    extractall(archive, done / "T1_images", has_base=False)
-    fetch(MURLs.IXI_DEMOGRAPHIC_INFORMATION, done / "IXI.xls")
-    download_ixi_data(folder)  # finds all images there, and makes the table
-    return _with_relative_paths(done)
+    _unpack(fetch(url, folder / "IXI-T1.tar", md5), folder / "IXI", "T1_images")
+    return _with_table(folder / "IXI", download_ixi_data)
 
 
 def _ixi_tiny(folder: Path) -> Path:
-    from fastMONAI.external_data import MURLs, download_ixi_tiny
-    from monai.apps import extractall
+    from fastMONAI.external_data import download_ixi_tiny
     from torchio.datasets.ixi import IXITiny
 
-    archive, done = fetch(IXITiny.url, folder / "ixi_tiny.zip", IXITiny.md5), folder / "IXITiny"
-    for unpacked in (folder / "ixi_tiny", done):
-        shutil.rmtree(unpacked, ignore_errors=True)
-    extractall(archive, folder)
-    (folder / "ixi_tiny").replace(done)
-    fetch(MURLs.IXI_DEMOGRAPHIC_INFORMATION, done / "IXI.xls")
-    download_ixi_tiny(folder)  # likewise
-    return _with_relative_paths(done)
+    _unpack(fetch(IXITiny.url, folder / "ixi_tiny.zip", IXITiny.md5), folder / "unpacked")
+    shutil.rmtree(folder / "IXITiny", ignore_errors=True)
+    (folder / "unpacked" / "ixi_tiny").replace(folder / "IXITiny")
+    return _with_table(folder / "IXITiny", download_ixi_tiny)
 
 
 def _msd(folder: Path) -> Path:
-    from monai.apps import DecathlonDataset, extractall
+    from monai.apps import DecathlonDataset
 
     task = "Task01_BrainTumour"
-    url, md5 = DecathlonDataset.resource[task], DecathlonDataset.md5[task]
-    archive = fetch(url, folder / f"{task}.tar", md5)
-    done = folder / "msd"
-    shutil.rmtree(done, ignore_errors=True)
-    extractall(archive, done)
-    return done  # DecathlonDataset takes this folder as its root_dir
+    archive = fetch(DecathlonDataset.resource[task], folder / f"{task}.tar", DecathlonDataset.md5[task])
+    return _unpack(archive, folder / "msd")  # DecathlonDataset takes this folder as its root_dir
 
 
-def _with_relative_paths(folder: Path) -> Path:
-    """dataset.csv holds paths from before the move: keep what follows the folder."""
+def _unpack(archive: Path, folder: Path, inside: str = "") -> Path:
+    """Unpack into a folder that is made anew, for an earlier attempt may have been interrupted."""
+    from monai.apps import extractall
+
+    shutil.rmtree(folder, ignore_errors=True)
+    extractall(archive, folder / inside, has_base=False)
+    return folder
+
+
+def _with_table(folder: Path, make_table: Callable) -> Path:
+    """With dataset.csv, which fastMONAI makes of the images that it finds there and the table of IXI's people."""
+    from fastMONAI.external_data import MURLs
+
+    fetch(MURLs.IXI_DEMOGRAPHIC_INFORMATION, folder / "IXI.xls")
+    make_table(folder.parent)
     table = pd.read_csv(folder / "dataset.csv")
     for column, inside in (("t1_path", None), ("labels", "label")):
-        if column in table:
+        if column in table:  # paths from before the move: keep what follows the folder
             parts = [Path(path).parts for path in table[column]]
             table[column] = [f"{inside or part[-2]}/{part[-1]}" for part in parts]
     table.to_csv(folder / "dataset.csv", index=False)
     return folder
 
 
-_IXI_LICENCE = "CC BY-SA 3.0; acknowledge brain-development.org where you publish"
+_IXI_LICENSE = "CC BY-SA 3.0; acknowledge brain-development.org where you publish"
+_IXI_WHAT = "IXI: T1 images of 581 healthy people, scanned in three London hospitals"
+_TINY_WHAT = "IXITiny: 566 of the IXI images at 83 x 44 x 55 voxels, with brain masks"
+_MSD_WHAT = "Medical Segmentation Decathlon, Task01: 484 gliomas with labels, 266 without"
+_MSD_LICENSE = "CC BY-SA 4.0; cite Antonelli and others, Nat Commun 13:4128, 2022"
 DOWNLOADS = {
-    "ixi": Download(
-        "IXI: T1 images of 581 healthy people, scanned in three London hospitals", _IXI_LICENCE,
-        "biomedic.doc.ic.ac.uk", 4.51, 9.1, "checked by MD5", _ixi,
-    ),
-    "ixi-tiny": Download(
-        "IXITiny: 566 of the IXI images at 83 x 44 x 55 voxels, with brain masks", _IXI_LICENCE,
-        "dropbox.com (TorchIO)", 0.5, 1.1, "at most, checked by MD5", _ixi_tiny,
-    ),
-    "msd": Download(
-        "Medical Segmentation Decathlon, Task01: 484 gliomas with labels, 266 without",
-        "CC BY-SA 4.0; cite Antonelli and others, Nat Commun 13:4128, 2022",
-        "msd-for-monai.s3-us-west-2.amazonaws.com", 7.09, 14.3, "checked by MD5", _msd,
-    ),
-}  # fmt: skip
+    "ixi": Download(_IXI_WHAT, _IXI_LICENSE, "biomedic.doc.ic.ac.uk", 4.51, 9.1, _ixi),
+    "ixi-tiny": Download(_TINY_WHAT, _IXI_LICENSE, "dropbox.com (TorchIO)", 0.5, 1.1, _ixi_tiny),
+    "msd": Download(_MSD_WHAT, _MSD_LICENSE, "msd-for-monai.s3-us-west-2.amazonaws.com", 7.09, 14.3, _msd),
+}

@@ -5,30 +5,30 @@ import hashlib
 import pandas as pd
 
 SPLITS = ("train", "valid", "test")
-BLOCK = 20  # people alike in site and age, of whom SHARE go to validation and as many to the test
-SHARE = 0.15
+BLOCK = 20  # people alike in site and age, of whom FRACTION go to validation and as many to the test
+FRACTION = 0.15
 
 
 def split(table: pd.DataFrame, seed: int = 0) -> pd.Series:
-    """ "train", "valid" or "test" for every row of a table with a column `subject_id`.
+    """The split ("train", "valid" or "test") of every row of a table with a column `subject_id`.
 
-    All scans of one subject go together. Subjects are sorted by site and age, where the table has
-    these columns, and cut into blocks of 20; in each, the smallest digests of seed and id decide.
-    Hence every split has the ages and sites of the whole, and nothing depends on a random generator
-    or on the order of the rows. About 70, 15 and 15 % of the subjects; fewer than three all train.
+    All scans of one subject go together. Subjects are sorted by site and age, where the table has these columns, and
+    cut into blocks of 20; in each, the smallest digests of seed and id decide. Hence every split has the ages and
+    sites of the whole, and nothing depends on a random generator or on the order of the rows. About 70, 15 and 15 %
+    of the subjects; fewer than three all train.
     """
     first = table.drop_duplicates("subject_id")
     ages = first["age"].fillna(-1.0) if "age" in first else [0.0] * len(first)
     sites = first["site"].fillna("") if "site" in first else [""] * len(first)
-    rows = zip(map(str, sites), map(float, ages), map(str, first.subject_id))
+    rows = zip(map(str, sites), map(float, ages), map(str, first.subject_id), strict=True)
     ordered = [subject for _, _, subject in sorted(rows)]
-    chosen = {}
+    chosen: dict[str, str] = {}
     for start in range(0, len(ordered), BLOCK):
         block = sorted(ordered[start : start + BLOCK], key=lambda subject: _digest(seed, subject))
-        share = max(1, round(SHARE * len(block))) if len(block) >= 3 else 0
-        names = ["valid"] * share + ["test"] * share
+        count = max(1, round(FRACTION * len(block))) if len(block) >= 3 else 0
+        names = ["valid"] * count + ["test"] * count
         names += ["train"] * (len(block) - len(names))
-        chosen.update(zip(block, names))
+        chosen.update(zip(block, names, strict=True))
     return table.subject_id.astype(str).map(chosen).rename("split")
 
 
