@@ -150,7 +150,7 @@ def test_load_brings_different_scans_to_one_grid(tmp_path):
     nib.save(nib.Nifti1Image(ramp, straight), tmp_path / "a.nii.gz")
     nib.save(nib.Nifti1Image(ramp[::-1, :, :18], mirrored), tmp_path / "b.nii.gz")
     table = pd.DataFrame({"image": [str(tmp_path / "a.nii.gz"), str(tmp_path / "b.nii.gz")]})
-    with pytest.raises(DataError, match="b.nii.gz: has shape .*give spacing and shape"):
+    with pytest.raises(DataError, match=r"b.nii.gz: has shape .*give spacing and shape"):
         data.load(table)
     both = data.load(table, spacing=4.0, shape=(10, 12, 8))
     assert both.shape == (2, 1, 10, 12, 8)
@@ -216,7 +216,7 @@ def test_a_table_without_rows_is_said_so(home):
 def test_load_names_a_file_that_is_not_there(home):
     table = data.brain_age(**SIZE)
     table.loc[2, "image"] = "/nowhere/a.nii.gz"
-    with pytest.raises(DataError, match="a.nii.gz: is listed but not there"):
+    with pytest.raises(DataError, match=r"a.nii.gz: is listed but not there"):
         data.load(table)
 
 

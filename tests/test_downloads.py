@@ -156,9 +156,9 @@ def test_a_set_comes_through_the_door(internet, home, capsys, opened, source, co
     if "label" in columns:
         assert data.load(table, "label").max() == 1
     if "age" in columns:
-        assert dict(zip(table.subject_id, table.age)) == {f"IXI00{k}": 20.12 + k for k in PEOPLE}
+        assert dict(zip(table.subject_id, table.age, strict=True)) == {f"IXI00{k}": 20.12 + k for k in PEOPLE}
     if "site" in columns:
-        assert dict(zip(table.subject_id, table.site)) == {f"IXI00{k}": site for k, site in PEOPLE.items()}
+        assert dict(zip(table.subject_id, table.site, strict=True)) == {f"IXI00{k}": site for k, site in PEOPLE.items()}
     said, wanted = capsys.readouterr().out, downloads.DOWNLOADS[source]
     for shown in (wanted.license, f"{wanted.download_gb:g} GB", "GB free", str(home / source)):
         assert shown in said
@@ -214,14 +214,14 @@ def test_too_small_a_disk_is_said_before_anything_is_asked(home, monkeypatch):
     usage = types.SimpleNamespace(free=3e9)
     monkeypatch.setattr(downloads.shutil, "disk_usage", lambda folder: usage)
     monkeypatch.setattr(downloads, "_agree", lambda *arguments: 1 / 0)
-    with pytest.raises(DataError, match="3.0 GB free, and 14.3 GB are needed: free some space"):
+    with pytest.raises(DataError, match=r"3.0 GB free, and 14.3 GB are needed: free some space"):
         downloads.get("msd", yes=True)
 
 
 def test_a_download_that_broke_off_goes_on(internet, home):
     archive = internet.files["Task01_BrainTumour.tar"]
     internet.breaks = len(archive) * 2 // 3
-    with pytest.raises(DataError, match="cannot be reached or broke off: .*what has arrived is kept"):
+    with pytest.raises(DataError, match=r"cannot be reached or broke off: .*what has arrived is kept"):
         data.tumors("msd", yes=True)
     assert not (home / "msd").exists()
     kept = sum(file.stat().st_size for file in (home / "msd.unfinished").iterdir())
@@ -243,7 +243,7 @@ def test_a_wrong_checksum_is_thrown_away(internet, home):
 
 def test_a_server_that_answers_with_an_error(internet, home):
     del internet.files["IXI-T1.tar"]
-    with pytest.raises(DataError, match="IXI-T1.tar answered 503: start again later"):
+    with pytest.raises(DataError, match=r"IXI-T1.tar answered 503: start again later"):
         data.brain_age("ixi", yes=True)
     assert not list(home.glob("ixi*"))
 
@@ -282,7 +282,7 @@ def test_a_full_disk_is_said_so(internet, home, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("gdown.download", full)
-    with pytest.raises(DataError, match="disk of .* is full: free some space"):
+    with pytest.raises(DataError, match=r"disk of .* is full: free some space"):
         data.tumors("msd", yes=True)
     assert not list(home.glob("msd*"))
 

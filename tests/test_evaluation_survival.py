@@ -41,10 +41,10 @@ def test_concordance_of_the_uncensored_does_not_change_with_censoring():
 
 
 def test_a_resample_is_the_concordance_of_the_people_in_it():
-    time, died, x, survival = simulated(60)
+    _, _, x, survival = simulated(60)
     draws = concordance_draws(x, survival, np.ones(60), 99.0, repeats=3, seed=5)
     counts = np.random.default_rng(5).multinomial(60, np.full(60, 1 / 60), size=3)
-    for draw, count in zip(draws[1:], counts):
+    for draw, count in zip(draws[1:], counts, strict=True):
         again = np.repeat(np.arange(60), count)
         assert draw == pytest.approx(concordance_draws(x[again], survival[again], np.ones(60), 99.0, 1)[0])
 
@@ -54,7 +54,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     truth = concordance_draws(x, survival, np.ones(2500), 99.0, 1)[0]
     covered = 0
     for seed in range(40):
-        time, died, x, survival = simulated(100, seed)
+        _, _, x, survival = simulated(100, seed)
         found = interval_of(concordance_draws(x, survival, np.ones(100), 99.0, 200))
         covered += found.low <= truth <= found.high
     assert 34 <= covered <= 40
@@ -116,7 +116,7 @@ def test_calibration_counts_deaths_where_nobody_is_censored():
 
 
 def test_net_benefit_is_true_less_weighted_false_positives():
-    time, _, x, survival = simulated(500)
+    _, _, x, survival = simulated(500)
     predicted, dead = 1 / (1 + np.exp(-x)), survival <= 1
     for threshold in (0.1, 0.4, 0.8):
         called = predicted >= threshold

@@ -35,7 +35,7 @@ def test_an_empty_volume_stays_as_it_is():
 def test_white_matter_of_a_generated_person_is_near_one():
     batch = Cohort(0).render([0, 1, 2])
     x = standardize(batch.images)
-    for volume, labels in zip(x[:, 0], batch.labels):
+    for volume, labels in zip(x[:, 0], batch.labels, strict=True):
         assert float(volume[labels == 4].median()) == pytest.approx(1, abs=0.08)  # 4 is white matter
 
 

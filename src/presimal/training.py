@@ -99,7 +99,9 @@ def _reason_to_stop(history: History, epochs: int, patience: int | None) -> str:
     return ""
 
 
-def _one_epoch(model: nn.Module, train: Batches, loss: Score, optimizer, device) -> float:
+def _one_epoch(
+    model: nn.Module, train: Batches, loss: Score, optimizer: torch.optim.Optimizer, device: torch.device | str
+) -> float:
     model.train()
     total, examples = 0.0, 0
     for x, y in train:
@@ -119,11 +121,10 @@ def _one_epoch(model: nn.Module, train: Batches, loss: Score, optimizer, device)
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Batches, scores: dict[str, Score], device="cpu") -> dict[str, float]:
-    """The mean of each score over all examples, with the model in evaluation mode.
-
-    Raises ValueError if `batches` is empty.
-    """
+def evaluate(
+    model: nn.Module, batches: Batches, scores: dict[str, Score], device: torch.device | str = "cpu"
+) -> dict[str, float]:
+    """The mean of each score over all examples, with the model in evaluation mode. ValueError if there is no batch."""
     model.eval()
     totals, examples = dict.fromkeys(scores, 0.0), 0
     for x, y in batches:
@@ -175,10 +176,8 @@ class _Progress:
         if self.line is None:
             return
         done = len(history.seconds)
-        text = f"epoch {done}/{self.epochs}, loss: training {history.train_loss[-1]:.4g}, "
-        text += f"validation {history.valid_loss[-1]:.4g}"
+        state = f"about {sum(history.seconds) / done * (self.epochs - done):.0f} s left"
         if history.stopped:
-            text += f"; stopped: {history.stopped}; best epoch {history.best_epoch + 1}"
-        else:
-            text += f"; about {sum(history.seconds) / done * (self.epochs - done):.0f} s left"
-        self.line.update(Pretty(text))
+            state = f"stopped: {history.stopped}; best epoch {history.best_epoch + 1}"
+        losses = f"training {history.train_loss[-1]:.4g}, validation {history.valid_loss[-1]:.4g}"
+        self.line.update(Pretty(f"epoch {done}/{self.epochs}, loss: {losses}; {state}"))

@@ -15,7 +15,19 @@ from .intervals import Interval, bootstrap_interval, interval_of
 from .segmentation import dice, hausdorff95
 
 __all__ = [
-    *("AgeBias", "Agreement", "Interval", "Reliability", "bootstrap_interval", "conformal_half_width", "dice"),
-    *("expected_calibration_error", "fit_temperature", "hausdorff95", "interval_of", "intraclass_correlation"),
-    *("limits_of_agreement", "reliability", "risk_coverage"),
+    "AgeBias",
+    "Agreement",
+    "Interval",
+    "Reliability",
+    "bootstrap_interval",
+    "conformal_half_width",
+    "dice",
+    "expected_calibration_error",
+    "fit_temperature",
+    "hausdorff95",
+    "interval_of",
+    "intraclass_correlation",
+    "limits_of_agreement",
+    "reliability",
+    "risk_coverage",
 ]

@@ -3,7 +3,7 @@
 Calibration of two-class probabilities, for voxels or for people, and selective prediction.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -11,7 +11,8 @@ from scipy.optimize import minimize_scalar
 TEMPERATURES = (0.05, 20.0)  # where `fit_temperature` looks
 
 
-class Reliability(NamedTuple):
+@dataclass(frozen=True)
+class Reliability:
     """One entry per bin that holds a case: mean probability, fraction of positives, number of cases."""
 
     predicted: np.ndarray
