@@ -51,7 +51,7 @@ def test_it_downloads_when_told_so(data_home, capsys, monkeypatch):
         tiny.rename(made)
         return made
 
-    wanted = downloads.Download("Heads", "CC", "here", 0.1, 0.1, "checked", prepare)
+    wanted = downloads.Download("Heads", "CC", "here", 0.1, 0.1, prepare)
     monkeypatch.setitem(downloads.DOWNLOADS, "ixi-tiny", wanted)
     assert main(["data", "ixi-tiny"]) == 2
     assert "presimal: Nothing is downloaded without your word" in capsys.readouterr().err

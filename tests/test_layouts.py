@@ -270,7 +270,8 @@ BAD = {
     ),
     "two heads of one person": ("heads", one_person, "lists subject IXI002 twice; keep one"),
     "head in two rows": (
-        "heads", text("dataset.csv", b"subject_id,age_at_scan\nh0,44\nh0,45\n"), "h0_image.nii.gz twice"
+        "heads", text("dataset.csv", b"subject_id,age_at_scan\nh0,44\nh0,45\n"),
+        "dataset.csv: lists subject h0 twice; keep one",
     ),
 }  # fmt: skip
 

@@ -95,8 +95,8 @@ def check_volumes(table: pd.DataFrame, channels: int = 1, labels: tuple[int, ...
     if passed.exists():
         return
     owners: dict[bytes, str] = {}
-    bar = tqdm(total=len(table), desc="checking", unit="case", disable=not progress, leave=False, delay=10)
-    for image_file, *label_file in zip(*columns, strict=True):
+    cases = list(zip(*columns, strict=True))
+    for image_file, *label_file in tqdm(cases, "checking", unit="case", disable=not progress, leave=False, delay=10):
         image, affine = read_image(image_file, channels)
         digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()
         if digest in owners:
@@ -104,8 +104,6 @@ def check_volumes(table: pd.DataFrame, channels: int = 1, labels: tuple[int, ...
         owners[digest] = image_file
         for file in label_file:
             _check_label(file, image_file, image.shape[:3], affine, labels)
-        bar.update()
-    bar.close()
     with suppress(OSError):  # not remembered: it will be checked again
         write(passed, b"")
 
@@ -121,16 +119,6 @@ def read(file: Path | str) -> tuple[np.ndarray, np.ndarray]:
     except UNREADABLE:
         refuse(file, "is cut short, damaged or not a NIfTI image", "copy or download it again")
     return values, image.affine
-
-
-def check_geometry(file: Path | str, affine: np.ndarray) -> None:
-    """Raises DataError if an affine, voxel to RAS mm, has no inverse or a voxel size outside VOXEL_MM."""
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        refuse(file, "has an affine that cannot be inverted", "set the orientation in its header")
-    spacing = voxel_sizes(affine)
-    if spacing.min() < VOXEL_MM[0] or spacing.max() > VOXEL_MM[1]:
-        shown = " x ".join(f"{length:.3g}" for length in spacing)
-        refuse(file, f"has voxels of {shown} mm", "correct the unit in its header to millimeters")
 
 
 def read_image(file: Path | str, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
@@ -156,7 +144,12 @@ def read_image(file: Path | str, channels: int = 1) -> tuple[np.ndarray, np.ndar
     for channel in np.flatnonzero(np.atleast_1d(np.ptp(values, axis=(0, 1, 2)) == 0)):
         which = f"modality {channel}" if channels > 1 else "the volume"
         refuse(file, f"{which} has one value everywhere", "export it again or leave it out")
-    check_geometry(file, affine)
+    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
+        refuse(file, "has an affine that cannot be inverted", "set the orientation in its header")
+    spacing = voxel_sizes(affine)
+    if spacing.min() < VOXEL_MM[0] or spacing.max() > VOXEL_MM[1]:
+        shown = " x ".join(f"{length:.3g}" for length in spacing)
+        refuse(file, f"has voxels of {shown} mm", "correct the unit in its header to millimeters")
     return values, affine
 
 

@@ -1,9 +1,8 @@
 """The real data sets: what each costs to get, and getting it only when told so.
 
 The libraries know where the sets are, what their checksums are and how to unpack them (torchio, fastMONAI, monai.apps).
-Three things they do not do, and so they are done here: say license and size and ask first; go on with a download of
-gigabytes where it broke off (gdown does that); and prepare a set in `NAME.unfinished` beside its place, so that what has
-its name is complete.
+Done here is what they do not do: say license and size and ask first; go on with a download of gigabytes where it
+broke off (by gdown); and prepare a set in `NAME.unfinished` beside its place, so that what has its name is complete.
 """
 
 import shutil

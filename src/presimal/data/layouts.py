@@ -72,33 +72,26 @@ def read_tumors(folder: Path) -> pd.DataFrame:
     table["subject_id"] = [stem(path) for path in table.image]
     check_table(table, source)
     if (folder / "clinical.csv").is_file():
-        table = _join_clinical(table, folder / "clinical.csv")
+        table = _joined(table, folder / "clinical.csv", complete=True)
     return _in_order(table)
 
 
 def read_heads(folder: Path) -> pd.DataFrame:
     """As IXITiny: image/NAME_image.nii.gz and label/NAME_label.nii.gz, perhaps dataset.csv."""
     images, labels = (
-        {stem(file).removesuffix(f"_{kind}"): file for file in _volumes(folder / kind)} for kind in ("image", "label")
+        {stem(file).removesuffix(f"_{kind}"): str(file.absolute()) for file in (folder / kind).glob("[!.]*.nii.gz")}
+        for kind in ("image", "label")
     )
     if not images:
         refuse(folder / "image", "holds no .nii.gz file", "name the folder of image and label")
     for one, other, kind in ((images, labels, "label"), (labels, images, "image")):
         for name in sorted(set(one) - set(other)):
             refuse(one[name], f"has no {kind}", f"add {folder / kind / name}_{kind}.nii.gz or remove it")
-    names = sorted(images)
-    table = pd.DataFrame({
-        "image": [os.path.abspath(images[name]) for name in names],
-        "label": [os.path.abspath(labels[name]) for name in names],
-        "subject_id": [found[1] if (found := IXI_NAME.match(name)) else name for name in names],
-    })  # fmt: skip
-    source = folder / "dataset.csv"
-    if source.is_file():
-        known = _read_csv(source, ("subject_id",)).rename(columns=COLUMNS)
-        known = known.drop(columns=["image", "label"], errors="ignore")
-        table = table.merge(known, on="subject_id", how="left")
-        table = check_ages(table, source, needed=False) if "age" in table else table
-    check_table(table, source if source.is_file() else folder)
+    table = pd.DataFrame({"image": images, "label": labels})
+    table["subject_id"] = [match[1] if (match := IXI_NAME.match(name)) else name for name in table.index]
+    check_table(table, folder)
+    if (folder / "dataset.csv").is_file():
+        table = _joined(table, folder / "dataset.csv")
     return _in_order(_with_site(table))
 
 
@@ -109,15 +102,14 @@ def _with_site(table: pd.DataFrame) -> pd.DataFrame:
     return table if "site" in table or len(sites) < len(table) else table.assign(site=sites)
 
 
-def _join_clinical(table: pd.DataFrame, source: Path) -> pd.DataFrame:
-    clinical = _read_csv(source, ("subject_id",)).rename(columns=COLUMNS)
-    twice = clinical.subject_id[clinical.subject_id.duplicated()]
-    if len(twice):
-        refuse(source, f"lists subject {twice.iloc[0]} twice", "keep one of the rows")
-    without = sorted(set(table.subject_id) - set(clinical.subject_id))
-    if without:
-        refuse(source, f"has no row for {without[0]}", "add it, or take the file away")
-    table = table.merge(clinical, on="subject_id", how="left")
+def _joined(table: pd.DataFrame, source: Path, complete: bool = False) -> pd.DataFrame:
+    """With the columns of a second table that has the column subject_id; `complete`: it must have every subject."""
+    known = _read_csv(source, ("subject_id",)).rename(columns=COLUMNS).drop(columns=["image", "label"], errors="ignore")
+    for subject in known.subject_id[known.subject_id.duplicated()]:
+        refuse(source, f"lists subject {subject} twice", "keep one of the rows")
+    for subject in sorted(set(table.subject_id) - set(known.subject_id)) if complete else ():
+        refuse(source, f"has no row for {subject}", "add it, or take the file away")
+    table = table.merge(known, on="subject_id", how="left")
     check_table(table, source)
     return check_ages(table, source, needed=False) if "age" in table else table
 
@@ -139,10 +131,6 @@ def _absolute(source: Path, folder: Path, path) -> str:
     if not isinstance(path, str) or not path.strip():
         refuse(source, f"lists {path!r} as the path of an image", "write the path, or drop the row")
     return os.path.abspath(folder / path)
-
-
-def _volumes(folder: Path) -> list[Path]:
-    return [file for file in folder.glob("*.nii.gz") if not file.name.startswith(".")]
 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:

@@ -19,7 +19,7 @@ def dice(found: Tensor, truth: Tensor) -> Tensor:
 
     if found.shape != truth.shape:
         raise ValueError(f"Both masks need one shape: these are {tuple(found.shape)} and {tuple(truth.shape)}.")
-    return compute_dice(found.bool(), truth.bool(), ignore_empty=False)
+    return compute_dice(found, truth, ignore_empty=False)
 
 
 def hausdorff95(found: Tensor, truth: Tensor, spacing: float | tuple[float, ...]) -> Tensor:
