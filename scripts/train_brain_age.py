@@ -21,7 +21,7 @@ from presimal import compute, data, networks
 from presimal.cohort import Cohort
 from presimal.cohort.template import data_folder
 from presimal.evaluation import bootstrap_interval
-from presimal.networks.age import AgeNet, standardise
+from presimal.networks.age import AgeNet, standardize
 from presimal.storage import write
 
 SEED, SITES, SPACING, CHUNK = 1000, 5, 4.0, 128
@@ -29,7 +29,7 @@ FILE = Path(__file__).resolve().parents[1] / "assets" / "weights" / "brain_age.s
 
 
 def people(folder: Path, count: int, device: torch.device) -> tuple[torch.Tensor, torch.Tensor]:
-    """Volumes (N, 1, X, Y, Z) float16, standardised, and ages (N,) in years."""
+    """Volumes (N, 1, X, Y, Z) float16, standardized, and ages (N,) in years."""
     cohort = Cohort(SEED, device if device.type == "cuda" else "cpu", sites=SITES)
     images, ages = [], []
     for start in range(0, count, CHUNK):
@@ -43,7 +43,7 @@ def people(folder: Path, count: int, device: torch.device) -> tuple[torch.Tensor
             write(file, content.getvalue())
             print(f"rendered {start + CHUNK} people", flush=True)
         with np.load(file) as chunk:
-            images.append(standardise(torch.from_numpy(chunk["x"]).float()[:, None]).half())
+            images.append(standardize(torch.from_numpy(chunk["x"]).float()[:, None]).half())
             ages.append(torch.from_numpy(chunk["age"]).float())
     return torch.cat(images)[:count], torch.cat(ages)[:count]
 
@@ -142,10 +142,10 @@ def main() -> None:
     settle(model, x, options.batch, device)
     table = data.brain_age()
     test = table[table.split == "test"]
-    error = np.abs(predict(model, standardise(data.load(test)), device) - test.age.to_numpy())
+    error = np.abs(predict(model, standardize(data.load(test)), device) - test.age.to_numpy())
     mae = bootstrap_interval(np.mean, error)
     networks.save(
-        model, options.file, input="skull-stripped T1, registered to MNI, 40 x 48 x 40 voxels of 4 mm, standardised",
+        model, options.file, input="skull-stripped T1, registered to MNI, 40 x 48 x 40 voxels of 4 mm, standardized",
         people=options.people, data=f"generated cohort, seed {SEED}, {SITES} sites", epochs=options.epochs,
         device=device.type, script="scripts/train_brain_age.py", minutes=round(seconds / 60, 1), mae_test_years=[round(v, 2) for v in mae], test_people=len(test),
     )  # fmt: skip

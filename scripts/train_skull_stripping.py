@@ -11,6 +11,7 @@ from longer_training import bank, begin_with, options, region_loss, train_longer
 
 from presimal import compute, networks
 from presimal.cohort.randomisation import randomise
+from presimal.evaluation import dice
 from presimal.skull_stripping import SPACING, prepare
 
 # Other people than those of the workshop's cohort, and more varied: any age, pose and size.
@@ -38,9 +39,7 @@ def main() -> None:
         for start in range(0, HELD_OUT, 4):
             images, shares = randomise(names, kept[start : start + 4].to(where), SPACING, fixed)
             with compute.autocast(where):
-                p = model(prepare(images)).float()[:, 0] > 0
-            truth = shares[:, 0] > 0.5
-            found.append(2 * (p & truth).flatten(1).sum(1) / (p.flatten(1).sum(1) + truth.flatten(1).sum(1)))
+                found.append(dice(model(prepare(images)).float() > 0, shares[:, :1] > 0.5))
         return {"held_out_dice": round(float(torch.cat(found).mean()), 4)}
 
     how = {

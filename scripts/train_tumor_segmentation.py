@@ -12,6 +12,7 @@ from longer_training import bank, begin_with, options, region_loss, train_longer
 
 from presimal import compute, networks
 from presimal.cohort.randomisation import Randomisation, randomise
+from presimal.evaluation import dice
 from presimal.tumor_segmentation import SPACING, prepare
 
 # Other people than those of the workshop's cohort, and more varied in age, pose and size.
@@ -65,10 +66,7 @@ def main() -> None:
         for start in range(0, HELD_OUT, 2):
             x, y = examples(names, kept[start : start + 2].to(where), SPACING, fixed)
             with compute.autocast(where):
-                p = model(x).float() > 0
-            truth = y > 0.5
-            overlap, size = (p & truth).sum((2, 3, 4)), p.sum((2, 3, 4)) + truth.sum((2, 3, 4))
-            found.append(torch.where(size > 0, 2 * overlap / size.clamp(min=1), 1.0))
+                found.append(dice(model(x).float() > 0, y > 0.5))
         return {"held_out_dice": [round(value, 3) for value in torch.cat(found).mean(0).tolist()]}
 
     how = {

@@ -2,7 +2,7 @@
 
 import pytest
 
-from presimal import downloads
+from presimal.data import downloads
 from presimal.cli import main
 from presimal.cohort import files
 
@@ -51,13 +51,13 @@ def test_it_downloads_when_told_so(data_home, capsys, monkeypatch):
         tiny.rename(made)
         return made
 
-    wanted = downloads.Download("Heads", "CC", "here", 0.1, 0.1, "checked", prepare)
+    wanted = downloads.Download("Heads", "CC", "here", 0.1, 0.1, prepare)
     monkeypatch.setitem(downloads.DOWNLOADS, "ixi-tiny", wanted)
     assert main(["data", "ixi-tiny"]) == 2
     assert "presimal: Nothing is downloaded without your word" in capsys.readouterr().err
     assert main(["data", "ixi-tiny", "--yes"]) == 0
     said = capsys.readouterr().out
-    assert "licence      CC" in said
+    assert "license      CC" in said
     assert "brain_age  6 scans of 6 subjects: 4 train" in said and "heads      6 scans" in said
     assert main(["data", "ixi-tiny", "--set", "heads"]) == 0
     assert "brain_age" not in capsys.readouterr().out

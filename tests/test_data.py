@@ -1,12 +1,15 @@
 """The one door: tables that say what is where, tensors that can be trained on."""
 
+import gc
 import subprocess
 import sys
+import weakref
 from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -99,8 +102,8 @@ def test_an_unknown_source_is_answered_with_the_known_ones(opened, source, known
 
 
 def test_an_unknown_option_is_an_error(home):
-    with pytest.raises(TypeError, match="colour"):
-        data.brain_age(colour=3)
+    with pytest.raises(TypeError, match="color"):
+        data.brain_age(color=3)
 
 
 def test_load_stacks_images_and_labels(home):
@@ -115,13 +118,18 @@ def test_load_stacks_images_and_labels(home):
     assert np.array_equal(images[3].numpy(), expected)
 
 
-def test_a_loaded_tensor_is_yours_and_the_second_call_reads_nothing(home, monkeypatch):
+def test_a_loaded_tensor_is_yours_and_nothing_else_holds_its_memory(home, monkeypatch):
     table = data.brain_age(**SIZE)
     first = data.load(table)
     kept = first.clone()
     first.zero_()
-    monkeypatch.setattr(data, "read", lambda file: 1 / 0)
     assert torch.equal(data.load(table), kept)
+    whole, alive = data.read, []
+    monkeypatch.setattr(data, "read", lambda file: alive.append(weakref.ref(found := whole(file)[0])) or (found, None))
+    del first
+    alive.append(weakref.ref(data.load(table)))
+    gc.collect()
+    assert len(alive) == 7 and not any(reference() is not None for reference in alive)
 
 
 def test_load_sees_that_a_file_has_changed(tmp_path, home):
@@ -134,8 +142,6 @@ def test_load_sees_that_a_file_has_changed(tmp_path, home):
 
 
 def test_load_brings_different_scans_to_one_grid(tmp_path):
-    import pandas as pd
-
     ramp = np.arange(20, dtype=np.float32)[:, None, None] * np.ones((20, 24, 20), np.float32)
     mirrored = np.diag([-2.0, 2, 2, 1])
     mirrored[:3, 3] = 19, -23, -19
@@ -144,7 +150,7 @@ def test_load_brings_different_scans_to_one_grid(tmp_path):
     nib.save(nib.Nifti1Image(ramp, straight), tmp_path / "a.nii.gz")
     nib.save(nib.Nifti1Image(ramp[::-1, :, :18], mirrored), tmp_path / "b.nii.gz")
     table = pd.DataFrame({"image": [str(tmp_path / "a.nii.gz"), str(tmp_path / "b.nii.gz")]})
-    with pytest.raises(DataError, match="b.nii.gz: has shape .*give spacing and shape"):
+    with pytest.raises(DataError, match=r"b.nii.gz: has shape .*give spacing and shape"):
         data.load(table)
     both = data.load(table, spacing=4.0, shape=(10, 12, 8))
     assert both.shape == (2, 1, 10, 12, 8)
@@ -158,10 +164,59 @@ def test_load_brings_different_scans_to_one_grid(tmp_path):
         data.load(table, spacing=4.0)
 
 
+def stored_as(axes, values, affine, file):
+    """The same volume written with its voxels in another order, as scanners do."""
+    image = nib.Nifti1Image(values, affine)
+    turn = nib.orientations.ornt_transform(
+        nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(tuple(axes))
+    )
+    nib.save(image.as_reoriented(turn), file)
+    return str(file)
+
+
+@pytest.mark.parametrize("axes", ["RAS", "PIR", "LPS"])
+@pytest.mark.parametrize(("spacing", "shape"), [(1.3, (27, 34, 30)), (4.0, (9, 11, 10)), (3.0, (6, 20, 9))])
+def test_labels_are_brought_to_another_grid_as_labels(tmp_path, axes, spacing, shape):
+    """Every voxel has the label of the voxel that its center lies in, looked up here with NumPy alone."""
+    values = np.zeros((17, 22, 19), np.uint8)
+    values[4:13, 5:18, 6:15] = 3  # enhancing
+    values[7:10, 8:14, 8:12] = 1  # with something else inside
+    affine = nib.affines.from_matvec(np.diag([2.1, 1.9, 2.3]), [-17.0, 4.0, 30.0])
+    file = stored_as(axes, values, affine, tmp_path / "a.nii.gz")
+    table = pd.DataFrame({"image": [file], "label": [file]})
+    found = data.load(table, "label", spacing, shape)[0, 0].numpy()
+    assert set(np.unique(found)) == {0, 1, 3}  # no edema (2) between 1 and 3, and none around 3
+    index = np.stack(np.meshgrid(*map(np.arange, shape), indexing="ij"), -1) - (np.array(shape) - 1) / 2
+    nearest = (index * spacing / [2.1, 1.9, 2.3] + (np.array(values.shape) - 1) / 2 + 0.5) // 1
+    inside = ((nearest >= 0) & (nearest < values.shape)).all(-1)
+    expected = np.where(inside, values[tuple(nearest.clip(0, np.array(values.shape) - 1).astype(int).T)].T, 0)
+    assert (found == expected).mean() > 0.995  # a center between two voxels may fall to either
+
+
+@pytest.mark.parametrize("axes", ["RAS", "PIR", "LPS"])
+def test_images_are_interpolated_on_another_grid(tmp_path, axes):
+    """A volume that rises evenly in every direction is known at every point: linear interpolation is exact."""
+    affine = nib.affines.from_matvec(np.diag([2.0, 1.5, 2.5]), [-17.0, 4.0, 30.0])
+    index = np.stack(np.meshgrid(*map(np.arange, (20, 24, 16)), indexing="ij"), -1)
+    slopes = np.array([1.0, -2.0, 0.5])  # per mm
+    volumes = [sign * nib.affines.apply_affine(affine, index) @ slopes for sign in (1, -1)]
+    file = stored_as(axes, np.stack(volumes, -1).astype(np.float32), affine, tmp_path / "a.nii.gz")
+    found = data.load(pd.DataFrame({"image": [file]}), spacing=1.25, shape=(9, 11, 13))[0].numpy()
+    center = nib.affines.apply_affine(affine, (np.array([20, 24, 16]) - 1) / 2)
+    inside = np.stack(np.meshgrid(*map(np.arange, (9, 11, 13)), indexing="ij"), -1) - [4, 5, 6]
+    expected = (center + 1.25 * inside) @ slopes
+    np.testing.assert_allclose(found, [expected, -expected], atol=1e-3)
+
+
+def test_a_table_without_rows_is_said_so(home):
+    with pytest.raises(DataError, match="has no row"):
+        data.load(data.brain_age(**SIZE)[:0])
+
+
 def test_load_names_a_file_that_is_not_there(home):
     table = data.brain_age(**SIZE)
     table.loc[2, "image"] = "/nowhere/a.nii.gz"
-    with pytest.raises(DataError, match="a.nii.gz: is listed but not there"):
+    with pytest.raises(DataError, match=r"a.nii.gz: is listed but not there"):
         data.load(table)
 
 

@@ -17,7 +17,8 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from presimal import data, downloads
+from presimal import data
+from presimal.data import downloads
 from presimal.storage import DataError
 
 PEOPLE = {1: "Guys", 2: "HH", 3: "IOP", 5: "Guys", 7: "HH"}
@@ -155,11 +156,11 @@ def test_a_set_comes_through_the_door(internet, home, capsys, opened, source, co
     if "label" in columns:
         assert data.load(table, "label").max() == 1
     if "age" in columns:
-        assert dict(zip(table.subject_id, table.age)) == {f"IXI00{k}": 20.12 + k for k in PEOPLE}
+        assert dict(zip(table.subject_id, table.age, strict=True)) == {f"IXI00{k}": 20.12 + k for k in PEOPLE}
     if "site" in columns:
-        assert dict(zip(table.subject_id, table.site)) == {f"IXI00{k}": site for k, site in PEOPLE.items()}
+        assert dict(zip(table.subject_id, table.site, strict=True)) == {f"IXI00{k}": site for k, site in PEOPLE.items()}
     said, wanted = capsys.readouterr().out, downloads.DOWNLOADS[source]
-    for shown in (wanted.licence, f"{wanted.download_gb:g} GB", "GB free", str(home / source)):
+    for shown in (wanted.license, f"{wanted.download_gb:g} GB", "GB free", str(home / source)):
         assert shown in said
     assert sorted(entry.name for entry in home.iterdir() if not entry.name.startswith(".")) == [source]
     assert not list(home.rglob("*.tar")) and not list(home.rglob("*.zip"))
@@ -190,7 +191,7 @@ def test_without_a_terminal_and_without_yes_it_refuses(home, monkeypatch, capsys
 def test_at_a_terminal_it_asks(home, monkeypatch, answer, goes):
     made = []
     wanted = types.SimpleNamespace(
-        what="A set", licence="CC", source="here", download_gb=1, disk_gb=1, checksum="",
+        what="A set", license="CC", source="here", download_gb=1, disk_gb=1,
         prepare=lambda folder: made.append(1) or made_in(folder),
     )  # fmt: skip
 
@@ -213,14 +214,14 @@ def test_too_small_a_disk_is_said_before_anything_is_asked(home, monkeypatch):
     usage = types.SimpleNamespace(free=3e9)
     monkeypatch.setattr(downloads.shutil, "disk_usage", lambda folder: usage)
     monkeypatch.setattr(downloads, "_agree", lambda *arguments: 1 / 0)
-    with pytest.raises(DataError, match="3.0 GB free, and 14.3 GB are needed: free some space"):
+    with pytest.raises(DataError, match=r"3.0 GB free, and 14.3 GB are needed: free some space"):
         downloads.get("msd", yes=True)
 
 
 def test_a_download_that_broke_off_goes_on(internet, home):
     archive = internet.files["Task01_BrainTumour.tar"]
     internet.breaks = len(archive) * 2 // 3
-    with pytest.raises(DataError, match="cannot be reached or broke off: .*what has arrived is kept"):
+    with pytest.raises(DataError, match=r"cannot be reached or broke off: .*what has arrived is kept"):
         data.tumors("msd", yes=True)
     assert not (home / "msd").exists()
     kept = sum(file.stat().st_size for file in (home / "msd.unfinished").iterdir())
@@ -242,7 +243,7 @@ def test_a_wrong_checksum_is_thrown_away(internet, home):
 
 def test_a_server_that_answers_with_an_error(internet, home):
     del internet.files["IXI-T1.tar"]
-    with pytest.raises(DataError, match="IXI-T1.tar answered 503: start again later"):
+    with pytest.raises(DataError, match=r"IXI-T1.tar answered 503: start again later"):
         data.brain_age("ixi", yes=True)
     assert not list(home.glob("ixi*"))
 
@@ -281,7 +282,7 @@ def test_a_full_disk_is_said_so(internet, home, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr("gdown.download", full)
-    with pytest.raises(DataError, match="disk of .* is full: free some space"):
+    with pytest.raises(DataError, match=r"disk of .* is full: free some space"):
         data.tumors("msd", yes=True)
     assert not list(home.glob("msd*"))
 
@@ -289,4 +290,4 @@ def test_a_full_disk_is_said_so(internet, home, monkeypatch):
 def test_every_set_shows_what_a_student_must_know():
     assert set(downloads.DOWNLOADS) == set().union(*data.REAL.values())
     for wanted in downloads.DOWNLOADS.values():
-        assert wanted.licence.startswith("CC BY") and wanted.disk_gb > wanted.download_gb > 0
+        assert wanted.license.startswith("CC BY") and wanted.disk_gb > wanted.download_gb > 0

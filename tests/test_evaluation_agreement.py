@@ -1,9 +1,9 @@
-"""The intraclass correlation against a published table, an analysis of variance by regression, and simulation."""
+"""Agreement against published tables, an analysis of variance by regression, and simulation."""
 
 import numpy as np
 import pytest
 
-from presimal.evaluation.agreement import intraclass_correlation
+from presimal.evaluation import intraclass_correlation, limits_of_agreement
 
 # Six targets rated by four judges: Shrout and Fleiss (1979), who find ICC(2, 1) = 0.29.
 RATED = np.array([[9, 2, 5, 8], [6, 1, 3, 2], [8, 4, 6, 8], [7, 1, 2, 6], [10, 5, 6, 9], [6, 2, 4, 7]])
@@ -55,3 +55,25 @@ def test_nothing_that_varies_gives_no_number():
 def test_refuses_what_cannot_be_compared(y):
     with pytest.raises(ValueError):
         intraclass_correlation(y)
+
+
+def test_limits_hold_95_percent_of_normal_differences():
+    random = np.random.default_rng(0)
+    reference = random.uniform(5, 100, 20_000)
+    difference = random.normal(3.0, 2.0, 20_000)
+    found = limits_of_agreement(reference + difference, reference)
+    assert found.bias == pytest.approx(3.0, abs=0.05)
+    assert found.low == pytest.approx(3 - 3.92, abs=0.1) and found.high == pytest.approx(3 + 3.92, abs=0.1)
+    assert np.mean((difference > found.low) & (difference < found.high)) == pytest.approx(0.95, abs=0.005)
+
+
+def test_limits_of_two_pairs_by_hand():
+    """Differences 1 and 3: mean 2, and the standard deviation of a sample, sqrt(2)."""
+    found = limits_of_agreement([11.0, 23.0], [10.0, 20.0])
+    assert found == pytest.approx((2.0, 2 - 1.96 * 2**0.5, 2 + 1.96 * 2**0.5))
+
+
+@pytest.mark.parametrize("pair", [([1.0], [2.0]), ([1.0, 2.0], [1.0])])
+def test_too_few_or_unequal_pairs_are_refused(pair):
+    with pytest.raises(ValueError, match="pairs"):
+        limits_of_agreement(*pair)

@@ -80,7 +80,7 @@ def test_what_is_kept_has_the_mean_error_of_the_most_certain():
 def test_certainty_that_knows_the_error_is_the_best_and_a_constant_changes_nothing():
     random = np.random.default_rng(1)
     error = random.random(500)
-    share, best = risk_coverage(error, -error)
+    _share, best = risk_coverage(error, -error)
     np.testing.assert_allclose(best, np.cumsum(np.sort(error)) / np.arange(1, 501))
     assert np.all(best <= risk_coverage(error, random.random(500))[1] + 1e-12)
     np.testing.assert_allclose(risk_coverage(error, np.zeros(500))[1], np.cumsum(error) / np.arange(1, 501))

@@ -10,7 +10,8 @@ from torchsurv.metrics.cindex import ConcordanceIndex
 from torchsurv.stats.ipcw import get_ipcw
 from torchsurv.stats.kaplan_meier import KaplanMeierEstimator
 
-from presimal.evaluation.survival import calibration, concordance_draws, dead_by, interval_of, net_benefit
+from presimal.evaluation import interval_of
+from presimal.evaluation.survival import calibration, concordance_draws, dead_by, net_benefit
 
 
 def simulated(n, seed=0, censored_until=3.0):
@@ -40,10 +41,10 @@ def test_concordance_of_the_uncensored_does_not_change_with_censoring():
 
 
 def test_a_resample_is_the_concordance_of_the_people_in_it():
-    time, died, x, survival = simulated(60)
+    _, _, x, survival = simulated(60)
     draws = concordance_draws(x, survival, np.ones(60), 99.0, repeats=3, seed=5)
     counts = np.random.default_rng(5).multinomial(60, np.full(60, 1 / 60), size=3)
-    for draw, count in zip(draws[1:], counts):
+    for draw, count in zip(draws[1:], counts, strict=True):
         again = np.repeat(np.arange(60), count)
         assert draw == pytest.approx(concordance_draws(x[again], survival[again], np.ones(60), 99.0, 1)[0])
 
@@ -53,7 +54,7 @@ def test_the_interval_covers_the_truth_about_as_often_as_it_says():
     truth = concordance_draws(x, survival, np.ones(2500), 99.0, 1)[0]
     covered = 0
     for seed in range(40):
-        time, died, x, survival = simulated(100, seed)
+        _, _, x, survival = simulated(100, seed)
         found = interval_of(concordance_draws(x, survival, np.ones(100), 99.0, 200))
         covered += found.low <= truth <= found.high
     assert 34 <= covered <= 40
@@ -115,12 +116,18 @@ def test_calibration_counts_deaths_where_nobody_is_censored():
 
 
 def test_net_benefit_is_true_less_weighted_false_positives():
-    time, _, x, survival = simulated(500)
+    _, _, x, survival = simulated(500)
     predicted, dead = 1 / (1 + np.exp(-x)), survival <= 1
     for threshold in (0.1, 0.4, 0.8):
         called = predicted >= threshold
         by_counting = ((called & dead).sum() - (called & ~dead).sum() * threshold / (1 - threshold)) / 500
         assert net_benefit(predicted, survival, np.ones(500), 1.0, threshold)[0] == pytest.approx(by_counting)
+
+
+def test_those_exactly_at_the_threshold_are_treated():
+    """Four people with a prediction of 0.5, three of whom die: 3/4 - 1/4 at even odds; the fifth lives at 0.4."""
+    predicted, survival = np.array([0.5, 0.5, 0.5, 0.5, 0.4]), np.array([0.2, 0.4, 0.6, 3.0, 3.0])
+    assert net_benefit(predicted, survival, np.ones(5), 1.0, [0.5])[0] == pytest.approx((3 - 1) / 5)
 
 
 def test_net_benefit_with_censoring_is_near_that_without():

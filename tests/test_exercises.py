@@ -139,7 +139,9 @@ def exercises():
                 checking = cell.source
             elif "solution" in kinds:
                 name = re.search(r"\bcheck\(\s*\"(\w+)\"", checking)[1]
-                yield pytest.param(file.stem, name, tuple(before), attempt, checking, cell.source, id=f"{file.stem[:2]}-{name}")
+                yield pytest.param(
+                    file.stem, name, tuple(before), attempt, checking, cell.source, id=f"{file.stem[:2]}-{name}"
+                )
                 before += [attempt, cell.source]
 
 
@@ -171,7 +173,9 @@ class TestExercise:
             without = state(capsys, before, attempt, wrong["answer"], checking)
             assert state(capsys, before, attempt, wrong["answer"], solution, checking) == without
 
-    def test_plausible_wrong_answers_get_a_helpful_hint(self, capsys, notebook, name, before, attempt, checking, solution):
+    def test_plausible_wrong_answers_get_a_helpful_hint(
+        self, capsys, notebook, name, before, attempt, checking, solution
+    ):
         wrong = wrong_answers(notebook, name)
         assert len(wrong) >= 2, "each exercise needs two wrong answers"
         for mistake in wrong:

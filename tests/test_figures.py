@@ -1,13 +1,19 @@
 """Figures are drawn where they should be and say what they show."""
 
 import base64
+import importlib.util
+import re
+from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
+import nbformat
 import numpy as np
 import pytest
 
 from presimal import figures
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +25,7 @@ def clean_style():
 
 
 def contrast(a, b):
-    """Contrast ratio of two colours (WCAG 2.2, W3C 2023, relative luminance)."""
+    """Contrast ratio of two colors (WCAG 2.2, W3C 2023, relative luminance)."""
 
     def luminance(color):
         channels = np.array(mpl.colors.to_rgb(color))
@@ -30,48 +36,26 @@ def contrast(a, b):
     return (light + 0.05) / (dark + 0.05)
 
 
-def test_lines_differ_in_style_and_not_in_colour_alone():
+def test_lines_differ_in_style_and_not_in_color_alone():
     styles = [(str(entry["linestyle"]), entry["color"]) for entry in mpl.rcParams["axes.prop_cycle"]]
     assert len({style for style, _ in styles}) == len(styles) == len({color for _, color in styles})
 
 
 def test_text_is_legible_from_the_back_row():
     assert mpl.rcParams["font.size"] >= 13
-    assert contrast(figures.GREY, "white") >= 4.5
+    assert contrast(figures.GRAY, "white") >= 4.5
 
 
-def test_each_plane_shows_the_slice_through_the_voxel_and_in_the_right_direction():
-    volume = np.zeros((4, 6, 8))
-    volume[3, 5, 7] = 1.0  # the right, front, top corner
-    figure, sentence = figures.three_planes(volume, spacing=(1, 2, 3), at=(3, 5, 7))
-    for ax, (across, up) in zip(figure.axes, ((6, 8), (4, 8), (4, 6)), strict=True):
-        image = ax.images[0].get_array()
-        assert image.shape == (up, across)
-        assert image[-1, -1] == 1 and image.sum() == 1  # the last column and row are right (or front) and top
-    assert [tuple(ax.images[0].get_extent()) for ax in figure.axes] == [(0, 12, 0, 24), (0, 4, 0, 24), (0, 4, 0, 12)]
-    assert "voxel (3, 5, 7)" in sentence and "4 × 12 × 24 mm" in sentence
-
-
-def test_the_centre_is_the_default():
-    _, sentence = figures.three_planes(np.random.rand(5, 6, 7))
-    assert "voxel (2, 3, 3)" in sentence
-
-
-@pytest.mark.parametrize(
-    ("shape", "at", "complaint"),
-    [((4, 4), None, "three axes"), ((4, 4, 4, 1), None, "three axes"), ((4, 4, 4), (0, 4, 0), "outside"), ((4, 4, 4), (-1, 0, 0), "outside")],
-)
-def test_a_wrong_volume_or_voxel_is_refused(shape, at, complaint):
-    with pytest.raises(ValueError, match=complaint):
-        figures.three_planes(np.zeros(shape), at=at)
-
-
-def test_the_five_systems_are_all_there():
-    figure, sentence = figures.five_systems()
-    written = " ".join(text.get_text() for ax in figure.axes for text in ax.texts)
+def test_the_five_systems_are_all_there_and_notebook_01_holds_the_picture():
+    spec = importlib.util.spec_from_file_location("draw_five_systems", ROOT / "scripts" / "draw_five_systems.py")
+    spec.loader.exec_module(script := importlib.util.module_from_spec(spec))
+    written = " ".join(text.get_text() for ax in script.draw().axes for text in ax.texts)
     assert written.count("f(x; θ)") == 5
     assert all(f"notebook {number}" in written for number in ("04", "05", "06", "07", "08"))
-    assert sentence.endswith(".")
+    (cell,) = [cell for cell in nbformat.read(script.NOTEBOOK, 4).cells if "attachment:" in cell.source]
+    assert base64.b64decode(cell.attachments[script.PICTURE.name]["image/png"]) == script.PICTURE.read_bytes()
+    alternative = re.fullmatch(r"!\[(.+)\]\(attachment:five_systems.png\)", cell.source)[1]
+    assert alternative in (script.PICTURE.parent / "README.md").read_text(encoding="utf-8")
 
 
 def test_showing_gives_a_png_with_its_sentence_as_alternative_text_and_frees_the_figure(monkeypatch, capsys):

@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import re
 import shutil
 
@@ -10,7 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from presimal import checks, data
+from presimal import data
+from presimal.data import checks
 from presimal.storage import DataError
 
 SHAPE = (9, 10, 8)
@@ -268,7 +270,8 @@ BAD = {
     ),
     "two heads of one person": ("heads", one_person, "lists subject IXI002 twice; keep one"),
     "head in two rows": (
-        "heads", text("dataset.csv", b"subject_id,age_at_scan\nh0,44\nh0,45\n"), "h0_image.nii.gz twice"
+        "heads", text("dataset.csv", b"subject_id,age_at_scan\nh0,44\nh0,45\n"),
+        "dataset.csv: lists subject h0 twice; keep one",
     ),
 }  # fmt: skip
 
@@ -337,6 +340,25 @@ def test_files_are_read_once_until_one_changes(scans, monkeypatch):
     data.heads(folder, progress=False)
     assert len(opened) == 12
     voxels(MASK, put((0, 0, 0), 5))(folder)
+    with pytest.raises(DataError, match="label 5"):
+        data.heads(folder, progress=False)
+
+
+@pytest.mark.parametrize("differs", ["time", "size"])
+def test_a_file_that_changed_in_time_or_size_alone_is_read_again(scans, differs):
+    """A mask drawn anew has often the same size, and a copy may keep the time of its original."""
+    folder = scans("heads")
+    image = nib.load(folder / MASK)
+    sound, spoiled = np.asarray(image.dataobj).copy(), np.asarray(image.dataobj).copy()
+    spoiled[0, 0, 0] = 5
+    contents = [gzip.compress(nib.Nifti1Image(v, AFFINE).to_bytes(), 0, mtime=0) for v in (sound, spoiled)]
+    assert len(contents[0]) == len(contents[1])
+    (folder / MASK).write_bytes(contents[0])
+    data.heads(folder, progress=False)
+    before = (folder / MASK).stat()
+    (folder / MASK).write_bytes(contents[1] + (b"\0" * 8 if differs == "size" else b""))  # padding is no fault
+    later = 0 if differs == "size" else 1000
+    os.utime(folder / MASK, ns=(before.st_atime_ns, before.st_mtime_ns + later))
     with pytest.raises(DataError, match="label 5"):
         data.heads(folder, progress=False)
 

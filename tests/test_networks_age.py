@@ -7,7 +7,7 @@ import torch
 from presimal import networks
 from presimal.cohort import Cohort
 from presimal.networks import AgeNet
-from presimal.networks.age import standardise
+from presimal.networks.age import standardize
 
 
 def ball(white=1.0, gray=0.6, noise=0.0):
@@ -20,22 +20,22 @@ def ball(white=1.0, gray=0.6, noise=0.0):
 
 @pytest.mark.parametrize("unit", [1e-3, 1.0, 1234.5])
 def test_white_matter_becomes_one_in_any_unit(unit):
-    x = standardise(unit * torch.cat([ball(), ball(white=3.0, gray=1.8)]))
+    x = standardize(unit * torch.cat([ball(), ball(white=3.0, gray=1.8)]))
     assert x[:, 0, 20, 24, 20].tolist() == pytest.approx([1, 1])
 
 
 def test_background_noise_does_not_move_the_unit():
-    assert float(standardise(ball(noise=0.05))[0, 0, 20, 24, 20]) == pytest.approx(1, abs=0.05)
+    assert float(standardize(ball(noise=0.05))[0, 0, 20, 24, 20]) == pytest.approx(1, abs=0.05)
 
 
 def test_an_empty_volume_stays_as_it_is():
-    assert torch.equal(standardise(torch.zeros(1, 1, 8, 8, 8)), torch.zeros(1, 1, 8, 8, 8))
+    assert torch.equal(standardize(torch.zeros(1, 1, 8, 8, 8)), torch.zeros(1, 1, 8, 8, 8))
 
 
 def test_white_matter_of_a_generated_person_is_near_one():
     batch = Cohort(0).render([0, 1, 2])
-    x = standardise(batch.images)
-    for volume, labels in zip(x[:, 0], batch.labels):
+    x = standardize(batch.images)
+    for volume, labels in zip(x[:, 0], batch.labels, strict=True):
         assert float(volume[labels == 4].median()) == pytest.approx(1, abs=0.08)  # 4 is white matter
 
 
@@ -89,7 +89,7 @@ def test_the_shipped_weights_know_the_age_of_people_they_never_saw():
     numbers = range(6000, 6040)
     ages = Cohort(0).people(numbers).age.to_numpy()
     with torch.no_grad():
-        said = model(standardise(Cohort(0).render(numbers).images)).numpy()
+        said = model(standardize(Cohort(0).render(numbers).images)).numpy()
     error, baseline = np.abs(said - ages).mean(), np.abs(ages - 49).mean()
     assert error < 5.5 < 0.5 * baseline + 2, f"{error:.1f} years, the mean age {baseline:.1f}"
     assert how["people"] >= 4000 and how["mae_test_years"][1] < how["mae_test_years"][0] < how["mae_test_years"][2]

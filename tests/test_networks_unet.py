@@ -4,19 +4,19 @@ import pytest
 import torch
 from torch.nn.functional import pixel_unshuffle
 
-from presimal.networks.unet import UNet, depth_to_space, space_to_depth
+from presimal.networks.unet import UNet, pixelshuffle, pixelunshuffle
 
 
-def test_space_to_depth_is_undone():
+def test_the_rearrangement_into_channels_is_undone():
     x = torch.randn(2, 3, 4, 6, 8)
-    assert space_to_depth(x).shape == (2, 24, 2, 3, 4)
-    assert torch.equal(depth_to_space(space_to_depth(x)), x)
+    assert pixelunshuffle(x, 3, 2).shape == (2, 24, 2, 3, 4)
+    assert torch.equal(pixelshuffle(pixelunshuffle(x, 3, 2), 3, 2), x)
 
 
-def test_space_to_depth_is_torchs_pixel_unshuffle_slice_by_slice():
+def test_the_order_of_channels_is_the_one_that_the_shipped_weights_have_learned():
     """In the first two axes it is what torch does to images; the third axis splits into even and odd."""
     x = torch.randn(1, 2, 4, 6, 2)
-    deep = space_to_depth(x).view(1, 2, 2, 2, 2, 2, 3)  # channel, parity of x, y, z, then x, y
+    deep = pixelunshuffle(x, 3, 2).view(1, 2, 2, 2, 2, 2, 3)  # channel, parity of x, y, z, then x, y
     for parity in (0, 1):
         flat = pixel_unshuffle(x[..., parity], 2).view(1, 2, 2, 2, 2, 3)
         assert torch.equal(deep[:, :, :, :, parity], flat)
@@ -51,6 +51,21 @@ def test_without_skips_nothing_fine_gets_through():
     compared = [sum(p.numel() for p in UNet(1, 1, (4, 8, 12), skips=s).parameters()) for s in (True, False)]
     assert compared[0] > compared[1]
     assert UNet(1, 1, (4, 8, 12), skips=False)(torch.randn(1, 1, 16, 16, 16))[0].shape == (1, 1, 16, 16, 16)
+
+
+@pytest.mark.parametrize("level", [0, 1])
+def test_the_skip_of_each_level_is_heard_by_itself(level):
+    """With the way through the coarsest level cut and the other skip silenced, only this one can tell inputs apart."""
+    torch.manual_seed(0)
+    x, other = torch.randn(2, 1, 1, 16, 16, 16)
+    for skips in (True, False):
+        model = UNet(1, 1, (4, 8, 12), skips=skips).eval()
+        with torch.no_grad():
+            for parameter in model.up[0].parameters():
+                parameter.zero_()
+            silenced = model.merge[level][0].weight  # the way up starts at level 1, so merge[level] is of the other
+            silenced[:, silenced.shape[0] :] = 0
+        assert torch.allclose(model(x), model(other), atol=1e-6) is not skips
 
 
 def test_a_sharp_head_sees_single_voxels():

@@ -38,7 +38,7 @@ AGREED = [
 
 @pytest.fixture(scope="module")
 def of_phantom():
-    # Six bins over 1 to 6 leave the grey levels as they are.
+    # Six bins over 1 to 6 leave the gray levels as they are.
     return radiomics.features(PHANTOM, PHANTOM > 0, 2.0, levels=6)
 
 
@@ -118,17 +118,17 @@ def test_a_checkerboard_has_the_texture_that_counting_gives():
     assert found["joint_average"] == pytest.approx(1.5)
 
 
-def test_in_one_slice_neighbours_are_counted_as_scikit_image_does():
-    grey = np.random.default_rng(0).integers(1, 6, (9, 7, 1))
+def test_in_one_slice_neighbors_are_counted_as_scikit_image_does():
+    gray = np.random.default_rng(0).integers(1, 6, (9, 7, 1))
     angles = [0, np.pi / 4, np.pi / 2, 3 * np.pi / 4]
-    counts = graycomatrix((grey[..., 0] - 1).astype(np.uint8), [1], angles, levels=5, symmetric=True).sum((2, 3))
-    assert radiomics.cooccurrence(grey) == pytest.approx(counts / counts.sum())
+    counts = graycomatrix((gray[..., 0] - 1).astype(np.uint8), [1], angles, levels=5, symmetric=True).sum((2, 3))
+    assert radiomics.cooccurrence(gray) == pytest.approx(counts / counts.sum())
 
 
-def test_what_lies_outside_the_region_is_not_a_neighbour():
-    grey = np.zeros((5, 5, 5), dtype=int)
-    grey[1, 1, 1], grey[1, 1, 2], grey[4, 4, 4] = 1, 3, 2
-    assert radiomics.cooccurrence(grey)[[0, 2, 1], [2, 0, 1]] == pytest.approx([0.5, 0.5, 0])
+def test_what_lies_outside_the_region_is_not_a_neighbor():
+    gray = np.zeros((5, 5, 5), dtype=int)
+    gray[1, 1, 1], gray[1, 1, 2], gray[4, 4, 4] = 1, 3, 2
+    assert radiomics.cooccurrence(gray)[[0, 2, 1], [2, 0, 1]] == pytest.approx([0.5, 0.5, 0])
 
 
 def test_intensity_agrees_with_the_moments_of_an_exponential():
@@ -147,8 +147,8 @@ def test_a_constant_region_has_no_texture_and_no_spread():
     assert (found["joint_maximum"], found["correlation"]) == (1, 1)
 
 
-def test_grey_levels_have_equal_width_and_include_both_ends():
-    assert radiomics.discretise(np.array([0, 0.24, 0.26, 0.5, 0.99, 1.0]), 4).tolist() == [1, 1, 2, 3, 4, 4]
+def test_gray_levels_have_equal_width_and_include_both_ends():
+    assert radiomics.discretize(np.array([0, 0.24, 0.26, 0.5, 0.99, 1.0]), 4).tolist() == [1, 1, 2, 3, 4, 4]
 
 
 def test_features_do_not_depend_on_the_unit_of_the_image():
@@ -165,7 +165,7 @@ def test_an_empty_region_has_no_volume_and_nothing_else():
     assert all(math.isnan(value) for value in found.values())
 
 
-def test_a_single_voxel_has_a_volume_and_no_neighbours():
+def test_a_single_voxel_has_a_volume_and_no_neighbors():
     mask = np.zeros((5, 5, 5))
     mask[2, 2, 2] = 1
     found = radiomics.features(mask, mask, (1, 1, 3))
@@ -187,8 +187,8 @@ def test_foci_are_counted_if_they_are_large_enough():
     [
         (np.zeros((4, 4, 4)), np.ones((4, 4, 5)), 1, 8, "on one grid"),
         (np.full((4, 4, 4), np.nan), np.ones((4, 4, 4)), 1, 8, "NaN"),
-        (np.zeros((4, 4, 4)), np.ones((4, 4, 4)), 0, 8, "positive millimetres"),
-        (np.zeros((4, 4, 4)), np.ones((4, 4, 4)), 1, 1, "at least 2 grey levels"),
+        (np.zeros((4, 4, 4)), np.ones((4, 4, 4)), 0, 8, "positive millimeters"),
+        (np.zeros((4, 4, 4)), np.ones((4, 4, 4)), 1, 1, "at least 2 gray levels"),
         (np.zeros((4, 4)), np.ones((4, 4)), 1, 8, "three axes"),
     ],
 )

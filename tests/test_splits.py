@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from presimal.splits import SPLITS, split
+from presimal.data.splits import SPLITS, split
 
 
 @pytest.fixture(scope="module")
@@ -27,9 +27,7 @@ def test_shares_ages_and_sites_are_alike(people):
 
 def test_it_is_balanced_better_than_by_chance(people):
     """Without the sorting by age the means would differ by about 2.3 years."""
-    means = [
-        people.age.groupby(split(people, seed)).mean().sub(people.age.mean()).abs().max() for seed in range(20)
-    ]
+    means = [people.age.groupby(split(people, seed)).mean().sub(people.age.mean()).abs().max() for seed in range(20)]
     assert sum(means) / 20 < 1
 
 
@@ -37,7 +35,9 @@ def test_scans_of_one_subject_stay_together(people):
     twice = pd.concat([people, people[::3].assign(age=lambda t: t.age + 30)], ignore_index=True)
     parts = twice.assign(split=split(twice)).groupby("subject_id").split.nunique()
     assert (parts == 1).all()
-    assert dict(zip(twice.subject_id, split(twice))) == dict(zip(people.subject_id, split(people)))
+    assert dict(zip(twice.subject_id, split(twice), strict=True)) == dict(
+        zip(people.subject_id, split(people), strict=True)
+    )
 
 
 def test_the_order_of_rows_does_not_matter(people):

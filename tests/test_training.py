@@ -83,6 +83,59 @@ def test_training_stops_when_validation_no_longer_improves_and_keeps_the_best(pr
     torch.testing.assert_close(model.state_dict(), seen[3])
 
 
+def fit_with_validation_losses(losses, **more):
+    """A training whose validation losses are given; returns model, history and the parameters after each epoch."""
+    model, seen, given = nn.Linear(3, 1), [], iter(losses)
+
+    def loss(y_hat, y):
+        if model.training:
+            return nn.functional.mse_loss(y_hat, y)
+        seen.append(copy.deepcopy(model.state_dict()))
+        return torch.tensor(next(given))
+
+    batches = [(torch.randn(8, 3), torch.randn(8, 1))]
+    optimizer = torch.optim.SGD(model.parameters(), 0.05)
+    more = {"epochs": len(losses), "progress": False} | more
+    return model, training.fit(model, batches, batches, loss=loss, optimizer=optimizer, **more), seen
+
+
+NAN, INF = float("nan"), float("inf")
+
+
+@pytest.mark.parametrize(
+    ("losses", "best"),
+    [
+        ([NAN, 5.0, 3.0, 4.0], 2),
+        ([3.0, NAN, 2.0, NAN], 2),
+        ([-INF, INF, 7.0, NAN], 2),
+        ([2.0, 2.0, NAN, 2.0], 0),
+    ],
+)
+def test_the_best_finite_epoch_is_kept_whatever_lies_around_it(losses, best):
+    model, history, seen = fit_with_validation_losses(losses)
+    assert history.best_epoch == best and len(history.valid_loss) == 4
+    torch.testing.assert_close(model.state_dict(), seen[best], rtol=0, atol=0)
+    assert not torch.equal(seen[best]["weight"], seen[3 if best < 3 else 0]["weight"])
+
+
+@pytest.mark.parametrize(
+    ("losses", "ran"),
+    [
+        ([NAN, 5.0, 4.0, 3.0, 2.0, 1.0], 6),  # one NaN at the start does not end a training that gets better
+        ([5.0, NAN, 4.0, NAN, NAN, 1.0], 5),  # a NaN is an epoch without a lower loss
+    ],
+)
+def test_patience_counts_a_validation_loss_that_is_not_finite_as_not_lower(losses, ran):
+    _, history, _ = fit_with_validation_losses(losses, patience=2)
+    assert len(history.valid_loss) == ran
+
+
+@pytest.mark.parametrize("patience", [None, 2])
+def test_a_validation_loss_that_is_never_finite_is_said_so(patience):
+    with pytest.raises(ValueError, match="validation loss was never finite"):
+        fit_with_validation_losses([NAN, INF, NAN, NAN], patience=patience)
+
+
 def test_an_interrupted_training_ends_where_an_uninterrupted_one_does(problem, tmp_path):
     straight, again = copy.deepcopy(problem), copy.deepcopy(problem)
     torch.manual_seed(3)
@@ -152,7 +205,7 @@ def test_a_checkpoint_that_does_not_fit_is_refused_with_the_remedy(problem, tmp_
 
 def test_the_line_of_progress_ends_with_why_it_stopped(problem, monkeypatch):
     shown = []
-    handle = type("Handle", (), {"update": lambda self, text: shown.append(repr(text))})()
+    handle = type("Handle", (), {"update": lambda self, text: shown.append(text.data)})()
     monkeypatch.setattr(training, "display", lambda *_, **__: handle)
     model, train, valid = problem
     optimizer = torch.optim.SGD(model.parameters(), 0.01)

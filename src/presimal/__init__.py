@@ -2,21 +2,18 @@
 
 Read the modules from top to bottom of this list; each imports only from those above it:
 
-    compute     where a computation runs: device, precision, threads, seeds
+    compute     where a computation runs: device, precision, seeds
     storage     files that are there completely or not at all
     cohort/     people who never lived: generated brains, tumors and heads, and their files
-    splits      who trains and who examines: the same people on every machine
-    checks      data that would spoil a training is refused
-    layouts     the layouts of real data sets, read into one table
-    downloads   the real data sets, got when told so
-    data        the one door to data
+    resampling  from one voxel grid to another
+    data/       the one door to data; behind it splits, checks, layouts of real sets, downloads
     scans       one's own scans: onto the grid of a network, and back
     networks/   the networks that notebooks have built first, and their weights
     training    the seven steps of training, once
     radiomics   numbers that describe a region of an image
     evaluation/ how good is it, and how sure are we?
     skull_stripping, tumor_segmentation  the shipped networks, for one's own scans
-    figures     pictures drawn in more than one notebook, and their common style
+    figures     the style of all figures, and how they are shown
     exercises   checks that answer "not tried yet", "correct", or the first thing that is off
     cli/        the command `presimal`
 """

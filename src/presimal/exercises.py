@@ -20,25 +20,26 @@ A check never raises, so a notebook runs from top to bottom whatever has been tr
 import copy
 import dis
 import inspect
+import sys
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
 
 NOT_TRIED, CORRECT = "not tried yet", "correct"
 
-Claim = Callable[[object], "str | None"]
+Claim = Callable[[Any], str | None]
 """A claim looks at an answer and returns None if it is right, else a hint in one sentence."""
 
 
 def check(name: str, *claims: Claim) -> None:
     """Print the state of the exercise whose answer is the variable or function called `name`.
 
-    The answer is looked up where `check` is called. Claims are tried in order and the first that
-    fails gives the hint. Whatever the answer is or does, nothing is raised.
+    The answer is looked up where `check` is called. Claims are tried in order and the first that fails gives the
+    hint. Whatever the answer is or does, nothing is raised.
     """
-    answers = inspect.currentframe().f_back.f_globals
+    answers = sys._getframe(1).f_globals
     if name not in answers:
         print(f"{name}: {NOT_TRIED} (run the cell above that defines it)")
         return
@@ -82,11 +83,8 @@ def _loads_blank(step: dis.Instruction) -> bool:
     return step.opname in ("LOAD_CONST", "LOAD_COMMON_CONSTANT", "RETURN_CONST") and step.argval is ...
 
 
-@dataclass
 class given:
     """The arguments with which a function that a student wrote is called; finish with `returns`."""
-
-    arguments: tuple
 
     def __init__(self, *arguments):
         self.arguments = arguments
@@ -113,8 +111,7 @@ class given:
 def equals(expected, mistakes: dict[str, object] | None = None, tolerance: float = 1e-6) -> Claim:
     """The claim that an answer equals `expected`: a number, text, array or tensor.
 
-    Numbers agree within `tolerance`, absolute and relative. `mistakes` maps a hint to the value that
-    a typical mistake gives.
+    Numbers agree within `tolerance`, absolute and relative. `mistakes` maps a hint to what a typical mistake gives.
     """
 
     def claim(value) -> str | None:

@@ -1,9 +1,8 @@
 """Numbers that describe a region of an image: how large, what shape, how bright, how mixed.
 
-Names and definitions are those of the Image Biomarker Standardisation Initiative (Zwanenburg et al.,
-Radiology 295:328, 2020; reference manual arXiv 1612.07003), and the tests compare with the values that
-it agreed on for its digital phantom. A region that is empty has volume 0, and NaN for what a region
-without voxels does not have.
+Names and definitions are those of the Image Biomarker Standardisation Initiative (Zwanenburg et al., Radiology
+295:328, 2020; reference manual arXiv 1612.07003), and the tests compare with the values that it agreed on for its
+digital phantom. An empty region has volume 0, and NaN for what a region without voxels does not have.
 """
 
 import itertools
@@ -17,21 +16,20 @@ from skimage.measure import marching_cubes, mesh_surface_area
 
 from presimal.storage import DataError
 
-# One of each pair of opposite neighbours among the 26 of a voxel.
+# One of each pair of opposite neighbors among the 26 of a voxel.
 DIRECTIONS = [step for step in itertools.product((-1, 0, 1), repeat=3) if step > (0, 0, 0)]
-SHAPE = (
-    "volume", "mesh_volume", "surface_area", "surface_to_volume", "sphericity", "max_diameter",
-    "major_axis", "minor_axis", "least_axis", "elongation", "flatness",
-)  # fmt: skip
-INTENSITY = (
-    "mean", "variance", "skewness", "kurtosis", "median", "p10", "p90", "minimum", "maximum",
-    "interquartile_range", "mean_absolute_deviation", "energy", "root_mean_square",
-)  # fmt: skip
-TEXTURE = (
-    "entropy", "uniformity", "joint_maximum", "joint_average", "joint_variance", "joint_entropy",
-    "angular_second_moment", "contrast", "dissimilarity", "inverse_difference",
-    "inverse_difference_moment", "correlation", "cluster_shade",
-)  # fmt: skip
+SHAPE = tuple(
+    "volume mesh_volume surface_area surface_to_volume sphericity max_diameter major_axis minor_axis least_axis "
+    "elongation flatness".split()
+)
+INTENSITY = tuple(
+    "mean variance skewness kurtosis median p10 p90 minimum maximum interquartile_range mean_absolute_deviation energy "
+    "root_mean_square".split()
+)
+TEXTURE = tuple(
+    "entropy uniformity joint_maximum joint_average joint_variance joint_entropy angular_second_moment contrast "
+    "dissimilarity inverse_difference inverse_difference_moment correlation cluster_shade".split()
+)
 
 
 def features(image: np.ndarray, mask: np.ndarray, spacing, levels: int = 16) -> dict[str, float]:
@@ -48,9 +46,9 @@ def features(image: np.ndarray, mask: np.ndarray, spacing, levels: int = 16) -> 
     values = image[mask]
     if not np.isfinite(values).all():
         raise DataError("The region holds NaN or infinite voxels: repair the image or leave them out of the mask.")
-    grey = np.zeros(image.shape, dtype=int)
-    grey[mask] = discretise(values, levels)
-    return shape(mask, spacing) | intensity(values) | texture(grey)
+    gray = np.zeros(image.shape, dtype=int)
+    gray[mask] = discretize(values, levels)
+    return shape(mask, spacing) | intensity(values) | texture(gray)
 
 
 def shape(mask: np.ndarray, spacing) -> dict[str, float]:
@@ -60,7 +58,7 @@ def shape(mask: np.ndarray, spacing) -> dict[str, float]:
     ellipsoid with the same second moments; elongation and flatness are their ratios to the longest.
     `sphericity` is 1 for a ball and less for everything else, up to the roughness of the voxels.
     """
-    mask, spacing = _cropped(mask), _spacing(spacing)
+    mask, spacing = _cropped(np.asarray(mask).astype(bool)), _spacing(spacing)
     result = dict.fromkeys(SHAPE, math.nan) | {"volume": float(mask.sum() * spacing.prod() / 1000)}
     if not mask.any():
         return result
@@ -69,8 +67,8 @@ def shape(mask: np.ndarray, spacing) -> dict[str, float]:
     volume = abs(np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum()) / 6
     area = float(mesh_surface_area(points, faces))
     voxels = np.argwhere(mask) * spacing
-    spread = np.linalg.eigvalsh(np.cov(voxels.T))[::-1] if len(voxels) > 1 else np.zeros(3)
-    major, minor, least = 4 * np.sqrt(spread.clip(min=0))
+    variances = np.linalg.eigvalsh(np.cov(voxels.T)) if len(voxels) > 1 else np.zeros(3)
+    least, minor, major = 4 * np.sqrt(variances.clip(min=0))
     return result | {
         "mesh_volume": volume / 1000,
         "surface_area": area,
@@ -93,7 +91,7 @@ def intensity(values: np.ndarray) -> dict[str, float]:
     p10, p25, median, p75, p90 = np.percentile(x, (10, 25, 50, 75, 90))
     offset = x - x.mean()
     variance = float((offset**2).mean())
-    # A constant region has no third and fourth moment in units of its spread: 0, as in IBSI.
+    # A constant region has no third and fourth moment in units of its standard deviation: 0, as in IBSI.
     scale = variance if variance > 1e-12 * max(1.0, float((x**2).mean())) else math.inf
     return {
         "mean": x.mean(),
@@ -112,10 +110,10 @@ def intensity(values: np.ndarray) -> dict[str, float]:
     }
 
 
-def discretise(values: np.ndarray, levels: int) -> np.ndarray:
-    """Intensities as grey levels 1 to `levels`, in bins of equal width over their range."""
+def discretize(values: np.ndarray, levels: int) -> np.ndarray:
+    """Intensities as gray levels 1 to `levels`, in bins of equal width over their range."""
     if levels < 2:
-        raise DataError(f"Texture needs at least 2 grey levels, not {levels}.")
+        raise DataError(f"Texture needs at least 2 gray levels, not {levels}.")
     values = np.asarray(values, dtype=float)
     if not values.size or values.max() == values.min():
         return np.ones(values.shape, dtype=int)
@@ -123,36 +121,36 @@ def discretise(values: np.ndarray, levels: int) -> np.ndarray:
     return np.minimum(np.floor(scaled).astype(int) + 1, levels)
 
 
-def cooccurrence(grey: np.ndarray) -> np.ndarray:
-    """How often two levels are neighbours: (levels, levels), symmetric, summing to 1.
+def cooccurrence(gray: np.ndarray) -> np.ndarray:
+    """How often two levels are neighbors: (levels, levels), symmetric, summing to 1.
 
-    `grey` (X, Y, Z) holds levels from 1 on, and 0 outside the region. Neighbours at distance one in all
-    13 directions are counted into one matrix (IBSI: 3D, merged). All zero without any neighbours.
+    `gray` (X, Y, Z) holds levels from 1 on, and 0 outside the region. Neighbours at distance one in all
+    13 directions are counted into one matrix (IBSI: 3D, merged). All zero without any neighbors.
     """
-    levels = int(grey.max())
+    levels = int(gray.max())
     counts = np.zeros((levels, levels))
+    padded = np.pad(gray, 1)  # zeros, so that nothing meets what lies across the edge
     for step in DIRECTIONS:
-        here = grey[tuple(slice(max(-s, 0), n - max(s, 0)) for s, n in zip(step, grey.shape))]
-        there = grey[tuple(slice(max(s, 0), n + min(s, 0)) for s, n in zip(step, grey.shape))]
-        both = (here > 0) & (there > 0)
-        pairs = (here[both] - 1) * levels + there[both] - 1
+        neighbor = np.roll(padded, step, axis=(0, 1, 2))
+        both = (padded > 0) & (neighbor > 0)
+        pairs = (padded[both] - 1) * levels + neighbor[both] - 1
         counts += np.bincount(pairs, minlength=levels**2).reshape(levels, levels)
     counts += counts.T
     return counts / max(counts.sum(), 1)
 
 
-def texture(grey: np.ndarray) -> dict[str, float]:
-    """How grey levels mix: from their histogram, and from how often they are neighbours.
+def texture(gray: np.ndarray) -> dict[str, float]:
+    """How gray levels mix: from their histogram, and from how often they are neighbors.
 
-    `grey` as for `cooccurrence`. Entropies are in bits.
+    `gray` as for `cooccurrence`. Entropies are in bits.
     """
-    grey = grey[_box(grey > 0)]
-    if not (grey > 0).any():
+    gray = _cropped(gray)
+    if not (gray > 0).any():
         return dict.fromkeys(TEXTURE, math.nan)
-    share = np.bincount(grey[grey > 0]) / (grey > 0).sum()
-    result = dict.fromkeys(TEXTURE, math.nan) | {"entropy": _bits(share), "uniformity": (share**2).sum()}
-    p = cooccurrence(grey)
-    if not p.any():  # a single voxel has no neighbour
+    p = np.bincount(gray[gray > 0]) / (gray > 0).sum()
+    result = dict.fromkeys(TEXTURE, math.nan) | {"entropy": _bits(p), "uniformity": (p**2).sum()}
+    p = cooccurrence(gray)
+    if not p.any():  # a single voxel has no neighbor
         return result
     level = np.arange(1, len(p) + 1)
     apart = np.abs(level[:, None] - level)
@@ -187,21 +185,16 @@ def count_foci(mask: np.ndarray, spacing, least_ml: float = 0.5) -> int:
 def _spacing(spacing) -> np.ndarray:
     spacing = np.broadcast_to(np.asarray(spacing, dtype=float), 3)
     if not (np.isfinite(spacing) & (spacing > 0)).all():
-        raise DataError(f"The spacing must be positive millimetres, not {spacing.tolist()}.")
+        raise DataError(f"The spacing must be positive millimeters, not {spacing.tolist()}.")
     return spacing
 
 
-def _box(mask: np.ndarray) -> tuple[slice, ...]:
-    """The smallest box round a region, or an empty one."""
-    found = find_objects(mask.astype(np.uint8))
-    return found[0] if found else (slice(0, 1),) * 3
-
-
-def _cropped(mask: np.ndarray) -> np.ndarray:
-    mask = np.asarray(mask).astype(bool)
-    if mask.ndim != 3:
-        raise DataError(f"A region has three axes, this mask has shape {mask.shape}.")
-    return mask[_box(mask)]
+def _cropped(values: np.ndarray) -> np.ndarray:
+    """What lies in the smallest box around the values above 0; one voxel where there are none."""
+    if values.ndim != 3:
+        raise DataError(f"A region has three axes, this mask has shape {values.shape}.")
+    found = find_objects((values > 0).astype(np.uint8))
+    return values[found[0] if found else (slice(0, 1),) * 3]
 
 
 def _diameter(points: np.ndarray) -> float:
@@ -213,6 +206,6 @@ def _diameter(points: np.ndarray) -> float:
     return float(pdist(points).max())
 
 
-def _bits(share: np.ndarray) -> float:
-    share = share[share > 0]
-    return float(-(share * np.log2(share)).sum()) + 0.0
+def _bits(p: np.ndarray) -> float:
+    p = p[p > 0]
+    return float(-(p * np.log2(p)).sum()) + 0.0

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from presimal.checks import read_image
+from presimal.data.checks import read_image
 from presimal.storage import write
 
 

@@ -16,7 +16,7 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from presimal import compute, networks
-from presimal.checks import refuse
+from presimal.data.checks import refuse
 from presimal.scans import Box, from_box, read_scan, to_box, write_like
 from presimal.storage import DataError
 

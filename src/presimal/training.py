@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from IPython.display import display
+from IPython.display import Pretty, display
 from torch import Tensor, nn
 
 from presimal.storage import write
@@ -30,8 +30,9 @@ class History:
 
     @property
     def best_epoch(self) -> int:
-        """The epoch, counted from 0, with the lowest validation loss."""
-        return min(range(len(self.valid_loss)), key=self.valid_loss.__getitem__)
+        """The epoch, counted from 0, with the lowest finite validation loss; -1 if there is none."""
+        finite = [(value, epoch) for epoch, value in enumerate(self.valid_loss) if math.isfinite(value)]
+        return min(finite)[1] if finite else -1
 
 
 def fit(
@@ -48,23 +49,23 @@ def fit(
     checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> History:
-    """Train `model` in place, keep the parameters with the lowest validation loss, return the history.
+    """Train `model` in place, keep the parameters with the lowest finite validation loss, return the history.
 
-    `train` and `valid` give batches `(x, y)`, tensors whose first axis counts examples. `loss` and
-    `metric` take `(model(x), y)` and give one number, the mean over the batch. With `patience`, training
-    stops after that many epochs without a lower validation loss. With `checkpoint`, the state is saved
-    to that file after each epoch, and a later call with the same arguments continues from there, to the
-    same result as without the interruption as long as shuffling draws from torch's global generator.
+    `train` and `valid` give batches `(x, y)`, tensors whose first axis counts examples. `loss` and `metric` take
+    `(model(x), y)` and give one number, the mean over the batch. With `patience`, training stops after that many
+    epochs without a lower validation loss; one that is not finite is not lower. With `checkpoint`, the state is
+    saved to that file after each epoch, and a later call with the same arguments continues from there, to the same
+    result as without the interruption as long as shuffling draws from torch's global generator.
 
-    Raises ValueError if there is nothing to train on, the loss is not finite, or the checkpoint is
-    damaged or belongs to another model.
+    Raises ValueError if there is nothing to train on, the training loss is not finite or the validation loss never,
+    or the checkpoint is damaged or belongs to another model.
     """
-    # Step 1: the parameters have been initialised when the model was made.
+    # Step 1: the parameters have been initialized when the model was made.
     model.to(device)
-    state = _State.load(checkpoint, model, optimizer) if checkpoint and Path(checkpoint).exists() else _State()
+    state = _State(best=copy.deepcopy(model.state_dict()))
+    if checkpoint and Path(checkpoint).exists():
+        state = _State.load(checkpoint, model, optimizer)
     history, report = state.history, _Progress(epochs, progress)
-    if state.best is None:
-        state.best = copy.deepcopy(model.state_dict())
 
     # Step 7: over and over, one epoch being one pass through all the training data, until a criterion holds.
     while not (reason := _reason_to_stop(history, epochs, patience)):
@@ -81,6 +82,8 @@ def fit(
             state.save(checkpoint, model, optimizer)
         report(history)
 
+    if history.best_epoch < 0:
+        raise ValueError("The validation loss was never finite: look for NaN in the data, or lower the learning rate.")
     history.stopped = reason
     report(history)
     model.load_state_dict(state.best)
@@ -96,7 +99,9 @@ def _reason_to_stop(history: History, epochs: int, patience: int | None) -> str:
     return ""
 
 
-def _one_epoch(model: nn.Module, train: Batches, loss: Score, optimizer, device) -> float:
+def _one_epoch(
+    model: nn.Module, train: Batches, loss: Score, optimizer: torch.optim.Optimizer, device: torch.device | str
+) -> float:
     model.train()
     total, examples = 0.0, 0
     for x, y in train:
@@ -116,11 +121,10 @@ def _one_epoch(model: nn.Module, train: Batches, loss: Score, optimizer, device)
 
 
 @torch.no_grad()
-def evaluate(model: nn.Module, batches: Batches, scores: dict[str, Score], device="cpu") -> dict[str, float]:
-    """The mean of each score over all examples, with the model in evaluation mode.
-
-    Raises ValueError if `batches` is empty.
-    """
+def evaluate(
+    model: nn.Module, batches: Batches, scores: dict[str, Score], device: torch.device | str = "cpu"
+) -> dict[str, float]:
+    """The mean of each score over all examples, with the model in evaluation mode. ValueError if there is no batch."""
     model.eval()
     totals, examples = dict.fromkeys(scores, 0.0), 0
     for x, y in batches:
@@ -138,23 +142,17 @@ def evaluate(model: nn.Module, batches: Batches, scores: dict[str, Score], devic
 class _State:
     """All that an interrupted training needs to go on as if nothing had happened."""
 
+    best: dict[str, Tensor]
     history: History = field(default_factory=History)
-    best: dict[str, Tensor] | None = None
 
-    def save(self, path: str | Path, model: nn.Module, optimizer) -> None:
-        state = {
-            "model": model.state_dict(),
-            "best": self.best,
-            "optimizer": optimizer.state_dict(),
-            "history": vars(self.history),
-            "random": torch.get_rng_state(),
-        }
+    def save(self, path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
         content = io.BytesIO()
-        torch.save(state, content)
+        states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "best": self.best}
+        torch.save(states | {"history": vars(self.history), "random": torch.get_rng_state()}, content)
         write(Path(path), content.getvalue())  # in one move: the old state stays whole until the new one is
 
     @classmethod
-    def load(cls, path: str | Path, model: nn.Module, optimizer) -> "_State":
+    def load(cls, path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> "_State":
         try:
             state = torch.load(path, weights_only=True, map_location="cpu")
             model.load_state_dict(state["model"])
@@ -164,7 +162,7 @@ class _State:
                 f"The checkpoint {path} is damaged or belongs to another model: delete it to start again."
             ) from problem
         torch.set_rng_state(state["random"])
-        return cls(History(**state["history"]), state["best"])
+        return cls(state["best"], History(**state["history"]))
 
 
 class _Progress:
@@ -178,20 +176,8 @@ class _Progress:
         if self.line is None:
             return
         done = len(history.seconds)
-        text = f"epoch {done}/{self.epochs}, loss: training {history.train_loss[-1]:.4g}, "
-        text += f"validation {history.valid_loss[-1]:.4g}"
+        state = f"about {sum(history.seconds) / done * (self.epochs - done):.0f} s left"
         if history.stopped:
-            text += f"; stopped: {history.stopped}; best epoch {history.best_epoch + 1}"
-        else:
-            text += f"; about {sum(history.seconds) / done * (self.epochs - done):.0f} s left"
-        self.line.update(_Plain(text))
-
-
-class _Plain:
-    """Text that a notebook shows without quotation marks."""
-
-    def __init__(self, text: str):
-        self.text = text
-
-    def __repr__(self) -> str:
-        return self.text
+            state = f"stopped: {history.stopped}; best epoch {history.best_epoch + 1}"
+        losses = f"training {history.train_loss[-1]:.4g}, validation {history.valid_loss[-1]:.4g}"
+        self.line.update(Pretty(f"epoch {done}/{self.epochs}, loss: {losses}; {state}"))

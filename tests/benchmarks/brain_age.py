@@ -18,7 +18,7 @@ from torch import nn
 from presimal import compute, data
 from presimal.evaluation import bootstrap_interval
 from presimal.networks import AgeNet
-from presimal.networks.age import standardise
+from presimal.networks.age import standardize
 
 BATCH, RATES = 16, (1e-3, 3e-3)
 
@@ -91,9 +91,9 @@ def main() -> None:
     parser.add_argument("--networks", nargs="+", default=["AgeNet", "Regressor", "ResNet-10"])
     options = parser.parse_args()
     where = compute.device(options.device)
-    compute.set_threads(1)
+    torch.set_num_threads(1)
     table = data.brain_age()
-    x, y = standardise(data.load(table)), torch.tensor(table.age.to_numpy(np.float32))
+    x, y = standardize(data.load(table)), torch.tensor(table.age.to_numpy(np.float32))
     known, valid = (torch.from_numpy(np.flatnonzero(table.split == name)) for name in ("train", "valid"))
     mean_age = (y[valid] - y[known].mean()).abs().mean()
     print(f"{len(known)} people train, {len(valid)} validate; the mean age has MAE {mean_age:.1f} years")

@@ -7,9 +7,9 @@ from pathlib import Path
 from presimal import data as door
 from presimal.cohort import files
 from presimal.cohort.template import data_folder
-from presimal.downloads import DOWNLOADS
-from presimal.layouts import layouts_of
-from presimal.splits import SPLITS
+from presimal.data.downloads import DOWNLOADS
+from presimal.data.layouts import layouts_of
+from presimal.data.splits import SPLITS
 from presimal.storage import DataError
 
 

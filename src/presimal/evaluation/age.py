@@ -1,8 +1,8 @@
 """The brain-age gap, predicted minus true age: its bias, two corrections, and an interval.
 
-Any regression pulls its predictions towards the mean of the training ages, so the gap falls with age
-whatever the brain (Liang et al., Hum Brain Mapp 40:3143, 2019). Both corrections are fitted on people
-that the model has not trained on, and neither on those that it is judged by.
+Any regression pulls its predictions towards the mean of the training ages, so the gap falls with age whatever the
+brain (Liang et al., Hum Brain Mapp 40:3143, 2019). Both corrections are fitted on people that the model has not
+trained on, and neither on those that it is judged by.
 """
 
 from dataclasses import dataclass
@@ -20,37 +20,31 @@ class AgeBias:
     @classmethod
     def fit(cls, age: np.ndarray, predicted: np.ndarray) -> "AgeBias":
         """Least squares over people (N,), ages in years. Raises ValueError for fewer than three ages."""
-        age, predicted = np.asarray(age, float), np.asarray(predicted, float)
         if len(np.unique(age)) < 3:
             raise ValueError("A line of predicted against true age needs people of at least three ages.")
-        return cls(*map(float, np.polyfit(age, predicted, 1)))
+        return cls(*map(float, np.polyfit(np.asarray(age, float), np.asarray(predicted, float), 1)))
 
     def residual_gap(self, age: np.ndarray, predicted: np.ndarray) -> np.ndarray:
         """The gap (years) minus what age alone predicts of it (Beheshti et al., NeuroImage Clin 24:102063, 2019).
 
         It needs the true age of the person, and so it is no prediction of age.
         """
-        age = np.asarray(age, float)
-        return np.asarray(predicted, float) - (self.slope * age + self.intercept)
+        return np.asarray(predicted, float) - (self.slope * np.asarray(age, float) + self.intercept)
 
     def rescaled(self, predicted: np.ndarray) -> np.ndarray:
-        """Predicted ages (years) with the line taken back: minus intercept, over slope.
-
-        Needs no true age. It spreads the errors by 1 / slope too.
-        """
+        """Predicted ages (years) minus intercept, over slope: needs no true age, but scales errors by 1 / slope too."""
         return (np.asarray(predicted, float) - self.intercept) / self.slope
 
 
 def conformal_half_width(errors: np.ndarray, level: float = 0.9) -> float:
     """Half the width of an interval that holds the age of a new person with probability `level` or more.
 
-    Split conformal prediction (Lei et al., J Am Stat Assoc 113:1094, 2018): the ceil((n + 1) level)-th
-    smallest absolute error (years) of n people of the same population that the model has not trained on.
+    Split conformal prediction (Lei et al., J Am Stat Assoc 113:1094, 2018): the ceil((n + 1) level)-th smallest
+    absolute error (years) of n people of the same population that the model has not trained on.
 
     Raises ValueError if there are too few people for the level.
     """
-    errors = np.sort(np.abs(np.asarray(errors, float)))
     rank = int(np.ceil((len(errors) + 1) * level - 1e-9))
     if not 0 < level < 1 or rank > len(errors):
         raise ValueError(f"{len(errors)} people are too few for an interval at level {level:g}.")
-    return float(errors[rank - 1])
+    return float(np.sort(np.abs(errors))[rank - 1])

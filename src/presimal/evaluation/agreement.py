@@ -1,14 +1,38 @@
-"""Do two measurements of the same people agree? The intraclass correlation."""
+"""Do two measurements of the same people agree? Limits of agreement, and the intraclass correlation."""
+
+from typing import NamedTuple
 
 import numpy as np
 
 
-def intraclass_correlation(measured: np.ndarray) -> float:
-    """ICC(2, 1): two-way random effects, absolute agreement, one measurement (Shrout and Fleiss, Psychol Bull 86:420, 1979).
+class Agreement(NamedTuple):
+    """Mean difference and the limits that hold 95 % of the differences of a normal distribution."""
 
-    `measured` (people, measurements): the same quantity of the same people, measured in several ways. The share
-    of the variance that is between people: 1 if all measurements are equal, 0 or below if they tell people
-    apart no better than chance. Unlike a correlation it falls when one measurement is larger throughout.
+    bias: float
+    low: float
+    high: float
+
+
+def limits_of_agreement(measured: np.ndarray, reference: np.ndarray) -> Agreement:
+    """Bland and Altman, Lancet 327:307, 1986: mean of measured - reference, and ± 1.96 standard deviations.
+
+    Raises ValueError for fewer than two pairs, or arrays of different length.
+    """
+    measured, reference = np.asarray(measured, float), np.asarray(reference, float)
+    if measured.shape != reference.shape or measured.size < 2:
+        raise ValueError(f"Two or more pairs are needed: the shapes are {measured.shape} and {reference.shape}.")
+    difference = measured - reference
+    bias, half = float(difference.mean()), float(1.96 * difference.std(ddof=1))
+    return Agreement(bias, bias - half, bias + half)
+
+
+def intraclass_correlation(measured: np.ndarray) -> float:
+    """ICC(2, 1): two-way random effects, absolute agreement, one measurement.
+
+    `measured` (people, measurements): the same quantity of the same people, measured in several ways. The
+    fraction of the variance that is between people: 1 if all measurements are equal, 0 or below if they tell
+    people apart no better than chance. Unlike a correlation it falls when one measurement is larger throughout.
+    Shrout and Fleiss, Psychol Bull 86:420, 1979.
 
     NaN if nothing varies at all. Raises ValueError for fewer than two people or measurements, or missing values.
     """

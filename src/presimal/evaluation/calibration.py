@@ -3,7 +3,7 @@
 Calibration of two-class probabilities, for voxels or for people, and selective prediction.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -11,8 +11,9 @@ from scipy.optimize import minimize_scalar
 TEMPERATURES = (0.05, 20.0)  # where `fit_temperature` looks
 
 
-class Reliability(NamedTuple):
-    """One entry per bin that holds a case: mean probability, share of positives, number of cases."""
+@dataclass(frozen=True)
+class Reliability:
+    """One entry per bin that holds a case: mean probability, fraction of positives, number of cases."""
 
     predicted: np.ndarray
     observed: np.ndarray
@@ -22,37 +23,36 @@ class Reliability(NamedTuple):
 def reliability(p: np.ndarray, y: np.ndarray, bins: int = 10) -> Reliability:
     """The points of a reliability diagram, bins of equal width.
 
-    `p`, probabilities (N,) in 0 to 1; `y`, truth (N,), 0 or 1. A probability on an edge belongs to the
-    bin above it, 1 to the last. Raises ValueError if there is no case, lengths differ, or values are none.
+    `p`, probabilities (N,) in 0 to 1; `y`, truth (N,), 0 or 1. A probability on an edge belongs to the bin above
+    it, 1 to the last. Raises ValueError if there is no case, lengths differ, or values are none.
     """
     p, y = _pairs(p, y)
     if np.any((p < 0) | (p > 1)):
         raise ValueError("Probabilities lie between 0 and 1: did you pass logits?")
     # Not p * bins, which rounding pushes below an edge (0.29 * 100 is 28.999...).
-    where = np.clip(np.searchsorted(np.linspace(0, 1, bins + 1), p, side="right") - 1, 0, bins - 1)
-    count = np.bincount(where, minlength=bins)
+    bin_of = np.clip(np.searchsorted(np.linspace(0, 1, bins + 1), p, side="right") - 1, 0, bins - 1)
+    count = np.bincount(bin_of, minlength=bins)
     held = count > 0
-    sums = (np.bincount(where, weights=values, minlength=bins)[held] for values in (p, y))
-    predicted, observed = (total / count[held] for total in sums)
+    predicted, observed = (np.bincount(bin_of, values, bins)[held] / count[held] for values in (p, y))
     return Reliability(predicted, observed, count[held])
 
 
 def expected_calibration_error(p: np.ndarray, y: np.ndarray, bins: int = 10) -> float:
     """Mean distance between what was predicted and what was observed, bins weighted by their cases.
 
-    Naeini et al., AAAI 2015; Guo et al., ICML 2017. Arguments and errors as `reliability`. 0 is
-    perfect; it depends on the bins, and on how many easy cases (background) are counted.
+    Naeini et al., AAAI 2015; Guo et al., ICML 2017. Arguments and errors as `reliability`. 0 is perfect; it depends
+    on the bins, and on how many easy cases (background) are counted.
     """
     curve = reliability(p, y, bins)
-    return float(np.sum(curve.count * np.abs(curve.predicted - curve.observed)) / curve.count.sum())
+    return float(np.average(np.abs(curve.predicted - curve.observed), weights=curve.count))
 
 
 def fit_temperature(logits: np.ndarray, y: np.ndarray) -> float:
-    """The temperature T for which sigmoid(logits / T) fits `y` best: least mean cross-entropy.
+    """The temperature T for which sigmoid(logits / T) fits `y` best: least mean cross-entropy (Guo et al., ICML 2017).
 
-    Guo et al., ICML 2017. One number for all cases, so ranks, and decisions at 0.5, stay as they are;
-    T above 1 means that the network was too sure. Fit it on people who neither trained nor examine.
-    Looks within TEMPERATURES. Raises ValueError as `reliability`, and if `y` has only one class.
+    One number for all cases, so ranks, and decisions at 0.5, stay as they are; T above 1 means that the network was
+    too sure. Fit it on people who neither trained nor examine. Looks within TEMPERATURES. Raises ValueError as
+    `reliability`, and if `y` has only one class.
     """
     logits, y = _pairs(logits, y)
     if y.min() == y.max():
@@ -68,14 +68,13 @@ def fit_temperature(logits: np.ndarray, y: np.ndarray) -> float:
 def risk_coverage(error: np.ndarray, certainty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Selective prediction: the mean error of what a model keeps if a human takes its least certain cases.
 
-    `error` and `certainty`, one number per case (N,). Returns the shares kept, 1/N to 1, and the mean
-    error of the most certain cases for each (El-Yaniv and Wiener, 2010, J Mach Learn Res 11:1605). Cases
-    of equal certainty keep their order. Raises ValueError if there is no case or lengths differ.
+    `error` and `certainty`, one number per case (N,). Returns the fractions kept, 1/N to 1, and the mean error of
+    the most certain cases for each (El-Yaniv and Wiener, 2010, J Mach Learn Res 11:1605). Cases of equal certainty
+    keep their order. Raises ValueError if there is no case or lengths differ.
     """
     error, certainty = _pairs(error, certainty, labels=False)
     kept = np.arange(1, len(error) + 1)
-    order = np.argsort(-certainty, kind="stable")
-    return kept / len(error), np.cumsum(error[order]) / kept
+    return kept / len(error), np.cumsum(error[np.argsort(-certainty, kind="stable")]) / kept
 
 
 def _pairs(first, second, labels: bool = True) -> tuple[np.ndarray, np.ndarray]:

@@ -29,33 +29,32 @@ def bootstrap_interval(
 ) -> Interval:
     """A statistic of the data and its percentile bootstrap interval (Efron, 1979, Ann Stat 7:1).
 
-    `statistic` takes the arrays, each with one entry (or row) per case, and returns one number: a
-    score, or the difference of two scores for a paired comparison. With `groups`, one label per case,
-    whole groups are drawn: all slices of a patient stay together, because they are no independent
-    evidence. Resamples for which the statistic is not finite (an AUC without any patient) are left out.
+    `statistic` takes the arrays, each with one entry (or row) per case, and returns one number: a score, or the
+    difference of two scores for a paired comparison. With `groups`, one label per case, whole groups are drawn: all
+    slices of a patient stay together, because they are no independent evidence. Resamples for which the statistic
+    is not finite (an AUC without any patient) are left out, for which scipy.stats.bootstrap gives up.
 
     Raises ValueError if the arrays differ in length, are empty, or no resample gives a finite number.
     """
-    arrays = [np.asarray(array) for array in arrays]
-    lengths = {len(array) for array in arrays} | ({len(groups)} if groups is not None else set())
+    arrays = tuple(np.asarray(array) for array in arrays)
+    labels = np.arange(len(arrays[0])) if groups is None else np.asarray(groups)
+    lengths = {len(array) for array in (*arrays, labels)}
     if len(lengths) != 1 or lengths == {0}:
         raise ValueError(f"All arrays need one entry per case, and at least one: they have {sorted(lengths)}.")
-    (count,) = lengths
-    members = _members(np.arange(count) if groups is None else np.asarray(groups))
+    _, group = np.unique(labels, return_inverse=True)
+    members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])  # cases of each group
     random = np.random.default_rng(seed)
-    drawn = []
-    for _ in range(repeats):
-        cases = np.concatenate([members[k] for k in random.integers(0, len(members), len(members))])
-        drawn.append(statistic(*(array[cases] for array in arrays)))
-    drawn = np.asarray(drawn, dtype=float)
+    drawn = np.empty(repeats)
+    for k in range(repeats):
+        cases = np.concatenate([members[n] for n in random.integers(0, len(members), len(members))])
+        drawn[k] = statistic(*(array[cases] for array in arrays))
     drawn = drawn[np.isfinite(drawn)]
     if not len(drawn):
         raise ValueError("The statistic is not finite for any resample: are there cases of every kind?")
-    low, high = np.quantile(drawn, [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(statistic(*arrays)), float(low), float(high))
+    return interval_of(np.array([statistic(*arrays), *drawn]), level)
 
 
-def _members(groups: np.ndarray) -> list[np.ndarray]:
-    """The positions of the cases of each group."""
-    _, number = np.unique(groups, return_inverse=True)
-    return np.split(np.argsort(number, kind="stable"), np.cumsum(np.bincount(number))[:-1])
+def interval_of(draws: np.ndarray, level: float = 0.95) -> Interval:
+    """The first entry, and the percentiles of the others, its resamples; or a difference of two such arrays."""
+    low, high = np.nanquantile(draws[1:], [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(draws[0]), float(low), float(high))

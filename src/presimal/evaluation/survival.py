@@ -1,8 +1,8 @@
 """How good is a prediction of survival, when some people are still alive at the end?
 
-What torchsurv's metrics do not offer: paired intervals of the concordance, calibration at a horizon, and
-decision curves. Throughout, `time` is to death or last contact, `died` is 1 or 0, one entry per person;
-`risk` is any number that is larger for a worse prognosis.
+What torchsurv's metrics do not offer: paired intervals of the concordance, calibration at a horizon, and decision
+curves. Throughout, `time` is to death or last contact, `died` is 1 or 0, one entry per person; `risk` is any number
+that is larger for a worse prognosis. All raise ValueError if lengths differ or a probability is none.
 """
 
 import warnings
@@ -20,13 +20,11 @@ def concordance_draws(
 ) -> np.ndarray:
     """The concordance index, then its values in `repeats` bootstrap resamples of people: (1 + repeats,).
 
-    Of two people, one of whom is known to die first and before `horizon`, how often has this one the higher
-    risk? Pairs are weighted by the inverse probability of not being censored (Uno et al., Stat Med 30:1105,
-    2011), so that the index does not depend on how long people were followed. The weights are those of all
-    people in every resample. The same seed draws the same people: the difference of two results for the same
-    people is a paired difference. Ties of risk count one half.
-
-    Raises ValueError if lengths differ or no pair can be compared.
+    Of two people, one of whom is known to die first and before `horizon`, how often has this one the higher risk?
+    Ties of risk count one half. Pairs are weighted by the inverse probability of not being censored (Uno et al.,
+    Stat Med 30:1105, 2011), so that the index does not depend on how long people were followed; the weights are
+    those of all people in every resample. The same seed draws the same people: the difference of two results for
+    the same people is a paired difference. Raises ValueError if no pair can be compared.
     """
     risk, time, died = _checked(risk, time, died)
     if not died.any():
@@ -40,12 +38,6 @@ def concordance_draws(
     drawn = random.multinomial(len(risk), np.full(len(risk), 1 / len(risk)), size=repeats)
     drawn = np.vstack([np.ones(len(risk)), drawn])
     return ((drawn @ concordant) * drawn).sum(1) / ((drawn @ comparable) * drawn).sum(1)
-
-
-def interval_of(draws: np.ndarray, level: float = 0.95) -> Interval:
-    """The first entry, and the percentiles of the others: of `concordance_draws`, or a difference of two."""
-    low, high = np.nanquantile(draws[1:], [(1 - level) / 2, (1 + level) / 2])
-    return Interval(float(draws[0]), float(low), float(high))
 
 
 def dead_by(time: np.ndarray, died: np.ndarray, horizon: float, level: float = 0.95) -> Interval:
@@ -65,34 +57,27 @@ def calibration(
 ) -> list[tuple[float, Interval]]:
     """Mean predicted and observed probability to die by `horizon`, in groups of similar prediction.
 
-    `predicted` are probabilities to die by the horizon. What is observed is by Kaplan-Meier, since some people
-    are censored before. Groups are equally large, from the lowest prediction to the highest.
-
-    Raises ValueError if lengths differ, a prediction is no probability, or there are more groups than people.
+    Groups are equally large, from the lowest prediction to the highest. What is observed is by Kaplan-Meier, since
+    some people are censored before. Raises ValueError if there are more groups than people.
     """
-    predicted, time, died = _probabilities(predicted, time, died)
+    predicted, time, died = _checked(predicted, time, died, probabilities=True)
     if not 1 <= groups <= len(predicted):
         raise ValueError(f"{len(predicted)} people do not make {groups} groups.")
-    order = np.argsort(predicted, kind="stable")
-    return [
-        (float(predicted[part].mean()), dead_by(time[part], died[part], horizon))
-        for part in np.array_split(order, groups)
-    ]
+    parts = np.array_split(np.argsort(predicted, kind="stable"), groups)
+    return [(float(predicted[part].mean()), dead_by(time[part], died[part], horizon)) for part in parts]
 
 
 def net_benefit(
     predicted: np.ndarray, time: np.ndarray, died: np.ndarray, horizon: float, thresholds: np.ndarray
 ) -> np.ndarray:
-    """The net benefit of acting on a prediction, for every threshold (Vickers et al., BMC Med Inform Decis Mak 8:53, 2008).
+    """The net benefit of acting on a prediction, per threshold (Vickers et al., BMC Med Inform Decis Mak 8:53, 2008).
 
-    Those with a predicted probability of at least the threshold t are treated. Net benefit is the share of people
-    treated who die by the horizon, less the share treated who do not, at t / (1 - t) for each: at the threshold
-    one is indifferent between the two. The share who die, of those treated, is by Kaplan-Meier. Treating
-    nobody has a net benefit of 0; treating everybody is a prediction of 1 for all.
-
-    Raises ValueError if lengths differ, or a prediction or threshold is no probability (thresholds below 1).
+    Those with a predicted probability of at least the threshold t are treated. Net benefit is the fraction of people
+    treated who die by the horizon, less the fraction treated who do not, at t / (1 - t) for each: at the threshold
+    one is indifferent between the two. Who dies, of those treated, is by Kaplan-Meier. Treating nobody has a net
+    benefit of 0; treating everybody is a prediction of 1 for all. Thresholds lie in 0 to below 1.
     """
-    predicted, time, died = _probabilities(predicted, time, died)
+    predicted, time, died = _checked(predicted, time, died, probabilities=True)
     thresholds = np.atleast_1d(np.asarray(thresholds, dtype=float))
     if not ((thresholds >= 0) & (thresholds < 1)).all():
         raise ValueError("A threshold is a probability below 1.")
@@ -105,15 +90,10 @@ def net_benefit(
     return result
 
 
-def _checked(*arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    values, time, died = (np.asarray(array) for array in arrays)
+def _checked(values, time, died, probabilities: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    values, time, died = np.asarray(values, float), np.asarray(time, float), np.asarray(died).astype(bool)
     if not len(values) == len(time) == len(died) or not len(values):
         raise ValueError(f"Give one entry per person: these are {len(values)}, {len(time)} and {len(died)}.")
-    return values.astype(float), time.astype(float), died.astype(bool)
-
-
-def _probabilities(*arrays) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    predicted, time, died = _checked(*arrays)
-    if not ((predicted >= 0) & (predicted <= 1)).all():
+    if probabilities and not ((values >= 0) & (values <= 1)).all():
         raise ValueError("A predicted probability lies between 0 and 1.")
-    return predicted, time, died
+    return values, time, died

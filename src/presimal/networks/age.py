@@ -1,10 +1,12 @@
 """Brain age: a small convolutional network that keeps where it looks, and the scale of its input.
 
-The plain chain of convolution, batch normalisation and pooling follows Peng et al. (SFCN, Med Image Anal
+The plain chain of convolution, batch normalization and pooling follows Peng et al. (SFCN, Med Image Anal
 68:101871, 2021). Two things are ours: the first layer halves the resolution, which makes a step many times
 cheaper on a CPU, and the head keeps 2 x 3 x 2 places instead of one global mean. Brains come registered, so
 a place is always the same region, and regions age at different rates.
 """
+
+import math
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +15,7 @@ from torch import Tensor, nn
 PLACES = (2, 3, 2)  # what a stride and three poolings of two leave of 40 x 48 x 40
 
 
-def standardise(x: Tensor) -> Tensor:
+def standardize(x: Tensor) -> Tensor:
     """T1 volumes (N, 1, X, Y, Z) in any unit, scaled so that white matter is about 1.
 
     White matter is the median of the brightest third of the brain, a brain voxel one above 35 % of the
@@ -28,13 +30,13 @@ def standardise(x: Tensor) -> Tensor:
     return x / torch.stack(scales).view(-1, 1, 1, 1, 1)
 
 
-def _quantile(values: Tensor, share: float) -> Tensor:
+def _quantile(values: Tensor, fraction: float) -> Tensor:
     values = values.flatten()  # torch.quantile refuses more than 16 million values
-    return values.kthvalue(1 + round(share * (len(values) - 1))).values
+    return values.kthvalue(1 + round(fraction * (len(values) - 1))).values
 
 
 def _block(inside: int, outside: int, size: int = 3, stride: int = 1, pool: int = 1) -> nn.Sequential:
-    # Pooling first leaves eight times fewer voxels to normalise, a fifth of the time of a step.
+    # Pooling first leaves eight times fewer voxels to normalize, a fifth of the time of a step.
     return nn.Sequential(
         nn.Conv3d(inside, outside, size, stride, padding=size // 2, bias=False),
         nn.MaxPool3d(pool) if pool > 1 else nn.Identity(),
@@ -44,7 +46,7 @@ def _block(inside: int, outside: int, size: int = 3, stride: int = 1, pool: int 
 
 
 class AgeNet(nn.Module):
-    """Standardised T1 volumes (N, 1, X, Y, Z) to ages in years (N,).
+    """Standardized T1 volumes (N, 1, X, Y, Z) to ages in years (N,).
 
     `mean` and `sd` are those of the training ages: the network starts near predicting the mean. `places`
     is the grid that the head keeps; (1, 1, 1) is the usual global mean.
@@ -59,10 +61,9 @@ class AgeNet(nn.Module):
         dropout: float = 0.2,
     ):
         super().__init__()
-        self.arguments = {
-            "mean": float(mean), "sd": float(sd), "widths": list(widths), "places": list(places), "dropout": dropout,
-        }  # fmt: skip
         self.mean, self.sd, self.places = float(mean), float(sd), tuple(places)
+        self.arguments = {"mean": self.mean, "sd": self.sd, "widths": list(widths), "places": list(places)}
+        self.arguments["dropout"] = dropout
         first, second, third, last = widths
         self.features = nn.Sequential(
             _block(1, first, stride=2, pool=2),
@@ -71,7 +72,7 @@ class AgeNet(nn.Module):
             _block(third, last),
             _block(last, 24, size=1),
         )
-        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(24 * places[0] * places[1] * places[2], 1))
+        self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(24 * math.prod(places), 1))
 
     def forward(self, x: Tensor) -> Tensor:
         x = F.adaptive_avg_pool3d(self.features(x), self.places)

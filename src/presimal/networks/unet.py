@@ -1,29 +1,13 @@
 """A U-Net that a laptop can train: the finest level works at half resolution.
 
-U-Net: Ronneberger et al., MICCAI 2015. Space to depth and its inverse (sub-voxel convolution): Shi et
-al., CVPR 2016. Deep supervision: Dou et al., Med Image Anal 41:40, 2017.
+U-Net: Ronneberger et al., MICCAI 2015. Sub-voxel convolution (pixel shuffle): Shi et al., CVPR 2016.
+Deep supervision: Dou et al., Med Image Anal 41:40, 2017.
 """
 
 import torch
 import torch.nn.functional as F
+from monai.networks.utils import pixelshuffle, pixelunshuffle
 from torch import Tensor, nn
-
-
-def space_to_depth(x: Tensor) -> Tensor:
-    """Each block of 2 x 2 x 2 voxels becomes one voxel with eight times the channels.
-
-    (N, C, X, Y, Z) to (N, 8 C, X/2, Y/2, Z/2). Nothing is lost: `depth_to_space` undoes it.
-    """
-    n, c, i, j, k = x.shape
-    blocks = x.reshape(n, c, i // 2, 2, j // 2, 2, k // 2, 2)
-    return blocks.permute(0, 1, 3, 5, 7, 2, 4, 6).reshape(n, 8 * c, i // 2, j // 2, k // 2)
-
-
-def depth_to_space(x: Tensor) -> Tensor:
-    """The inverse of `space_to_depth`: (N, 8 C, X, Y, Z) to (N, C, 2 X, 2 Y, 2 Z)."""
-    n, c, i, j, k = x.shape
-    blocks = x.reshape(n, c // 8, 2, 2, 2, i, j, k)
-    return blocks.permute(0, 1, 5, 2, 6, 3, 7, 4).reshape(n, c // 8, 2 * i, 2 * j, 2 * k)
 
 
 def _block(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
@@ -51,12 +35,12 @@ class UNet(nn.Module):
         self.arguments = {"channels": channels, "regions": regions, "widths": list(widths), "skips": skips}
         self.arguments |= {"sharp": sharp} if sharp else {}
         self.skips, self.sharp = skips, sharp
-        inputs = (8 * channels, *widths)
+        inputs = (8 * channels, *widths[:-1])
         self.down = nn.ModuleList(
             nn.Sequential(_block(before, width, stride=1 if level == 0 else 2), _block(width, width))
-            for level, (before, width) in enumerate(zip(inputs, widths))
+            for level, (before, width) in enumerate(zip(inputs, widths, strict=True))
         )
-        upwards = list(zip(widths[::-1], widths[-2::-1]))
+        upwards = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.up = nn.ModuleList(nn.ConvTranspose3d(below, width, 2, 2) for below, width in upwards)
         self.merge = nn.ModuleList(_block(2 * width if skips else width, width) for _, width in upwards)
         self.coarse_heads = nn.ModuleList(nn.Conv3d(width, regions, 1) for _, width in upwards)
@@ -69,18 +53,19 @@ class UNet(nn.Module):
         step = 2 ** len(self.down)
         missing = [-length % step for length in size]  # pad at the far ends, so that every level divides
         whole = F.pad(x, [p for m in missing[::-1] for p in (0, m)])
-        x = space_to_depth(whole)
+        x = pixelunshuffle(whole, 3, 2)  # 2 x 2 x 2 voxels become one with eight times the channels
         levels = []
         for down in self.down:
             x = down(x)
             levels.append(x)
         levels.pop()
-        coarse = []
-        for up, merge, head in zip(self.up, self.merge, self.coarse_heads):
+        coarse: list[Tensor] = []
+        for up, merge, head in zip(self.up, self.merge, self.coarse_heads, strict=True):
             x, level = up(x), levels.pop()
             x = merge(torch.cat([x, level], 1) if self.skips else x)
-            coarse.insert(0, head(x) if self.training else None)
-        logits = depth_to_space(self.head(x))
+            if self.training:
+                coarse.insert(0, head(x))
+        logits = pixelshuffle(self.head(x), 3, 2)
         if self.sharp:
             # With few channels and many voxels a convolution on a CPU is three times faster with channels last.
             both = torch.cat([logits, whole], 1).contiguous(memory_format=torch.channels_last_3d)

@@ -22,19 +22,15 @@ NETWORKS = {"AgeNet": AgeNet, "UNet": UNet}
 FOLDERS = (Path(__file__).parents[3] / "assets" / "weights", Path(__file__).parents[1] / "weights")
 
 
-def save(model: nn.Module, file: Path, **how) -> None:
-    """Write a network with its class, arguments (`model.arguments`) and how it was trained.
+def save(model: nn.Module, file: Path | str, **metadata) -> None:
+    """Write a network with its class, arguments (`model.arguments`) and metadata on how it was trained.
 
-    `how` are facts that JSON can hold: data, seconds, scores. Parameters are stored as float16.
+    `metadata` are what JSON can hold: data, seconds, scores. Parameters are stored as float16.
     """
-    header = {"network": type(model).__name__, "arguments": model.arguments, **how}
-    tensors = {name: _half(value) for name, value in model.state_dict().items()}
+    header = {"network": type(model).__name__, "arguments": model.arguments, **metadata}
+    tensors = {key: v.detach().cpu().contiguous() for key, v in model.state_dict().items()}
+    tensors = {key: v.half() if v.is_floating_point() else v for key, v in tensors.items()}
     write(Path(file), to_bytes(tensors, {"presimal": json.dumps(header)}))
-
-
-def _half(value: torch.Tensor) -> torch.Tensor:
-    value = value.detach().cpu().contiguous()
-    return value.half() if value.is_floating_point() else value
 
 
 def load(name: str, device: torch.device | str = "cpu") -> tuple[nn.Module, dict]:
@@ -55,11 +51,8 @@ def load(name: str, device: torch.device | str = "cpu") -> tuple[nn.Module, dict
 
 
 def _find(name: str) -> Path:
-    if Path(name).suffix == ".safetensors":
-        candidates = [Path(name)]
-    else:
-        candidates = [folder / f"{name}.safetensors" for folder in FOLDERS]
-    for file in candidates:
+    is_path = Path(name).suffix == ".safetensors"
+    for file in [Path(name)] if is_path else [folder / f"{name}.safetensors" for folder in FOLDERS]:
         if file.is_file():
             return file
     known = sorted({file.stem for folder in FOLDERS for file in folder.glob("*.safetensors")})

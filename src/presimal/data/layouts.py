@@ -1,8 +1,8 @@
 """Three layouts of real data sets, read into one table.
 
-Every reader returns a DataFrame with one row per scan: `subject_id`, `image` and `label` (absolute
-paths), `age` (years), `sex` ("M", "F"), `site` and `split` where the set says them, then whatever
-else its table has. What is not sound raises DataError.
+Every reader returns a DataFrame with one row per scan: `subject_id`, `image` and `label` (absolute paths), `age`
+(years), `sex` ("M", "F"), `site` and `split` where the set says them, then whatever else its table has. What is not
+sound raises DataError.
 """
 
 import json
@@ -12,12 +12,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from presimal.checks import check_ages, check_table, refuse
+from presimal.data.checks import check_ages, check_table, refuse
+from presimal.resampling import stem
 
-OURS = {"t1_path": "image", "labels": "label", "gender": "sex", "age_at_scan": "age"}
+COLUMNS = {"t1_path": "image", "labels": "label", "gender": "sex", "age_at_scan": "age"}
 IXI_NAME = re.compile(r"(IXI\d+)-(\w+)-\d+")  # subject and hospital
 MODALITIES = ("flair", "t1w", "t1gd", "t2w")
-REGIONS = (None, r"o?edema", r"non", r"^(?!non).*enhanc")  # of labels 1, 2, 3 in dataset.json
+REGION_NAMES = {1: r"o?edema", 2: r"non", 3: r"^(?!non).*enhanc"}  # of the labels in dataset.json
 
 
 def layouts_of(folder: Path) -> list[str]:
@@ -36,7 +37,7 @@ def read_brain_age(folder: Path) -> pd.DataFrame:
     A subject may have several scans. Paths are relative to the folder, or absolute.
     """
     source = folder / "dataset.csv"
-    table = _read_csv(source, ("t1_path", "subject_id", "age_at_scan")).rename(columns=OURS)
+    table = _read_csv(source, ("t1_path", "subject_id", "age_at_scan")).rename(columns=COLUMNS)
     table["image"] = [_absolute(source, folder, path) for path in table.image]
     table = table.drop(columns="label", errors="ignore")
     check_table(table, source, repeated=True)
@@ -59,69 +60,56 @@ def read_tumors(folder: Path) -> pd.DataFrame:
     except FileNotFoundError:
         refuse(source, "is not there", "name the folder that holds it, imagesTr and labelsTr")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        lacking = "does not list modality, labels and training cases"
-        refuse(source, lacking, "write it as that of Task01_BrainTumour")
+        refuse(source, "does not list modality, labels and training cases", "write it as that of Task01_BrainTumour")
     if tuple(modalities) != MODALITIES:
         refuse(source, f"has modalities {modalities}", "stack FLAIR, T1w, T1gd, T2w in this order")
-    swapped = [k for k in (1, 2, 3) if not re.search(REGIONS[k], labels.get(k, ""))]
+    swapped = [k for k, name in REGION_NAMES.items() if not re.search(name, labels.get(k, ""))]
     if swapped or set(labels) != {0, 1, 2, 3}:
-        wanted = "0 background, 1 edema, 2 non-enhancing, 3 enhancing"
-        refuse(source, f"names labels {labels}", f"map them to {wanted}")
+        refuse(source, f"names labels {labels}", "map them to 0 background, 1 edema, 2 non-enhancing, 3 enhancing")
     table = pd.DataFrame(cases, columns=["image", "label"])
     for column in table:
         table[column] = [_absolute(source, folder, path) for path in table[column]]
-    table["subject_id"] = [_stem(path) for path in table.image]
+    table["subject_id"] = [stem(path) for path in table.image]
     check_table(table, source)
     if (folder / "clinical.csv").is_file():
-        table = _join_clinical(table, folder / "clinical.csv")
+        table = _joined(table, folder / "clinical.csv", complete=True)
     return _in_order(table)
 
 
 def read_heads(folder: Path) -> pd.DataFrame:
     """As IXITiny: image/NAME_image.nii.gz and label/NAME_label.nii.gz, perhaps dataset.csv."""
     images, labels = (
-        {_stem(file).removesuffix(f"_{kind}"): file for file in _volumes(folder / kind)}
+        {stem(file).removesuffix(f"_{kind}"): str(file.absolute()) for file in (folder / kind).glob("[!.]*.nii.gz")}
         for kind in ("image", "label")
     )
     if not images:
         refuse(folder / "image", "holds no .nii.gz file", "name the folder of image and label")
     for one, other, kind in ((images, labels, "label"), (labels, images, "image")):
         for name in sorted(set(one) - set(other)):
-            wanted = f"{folder / kind / name}_{kind}.nii.gz"
-            refuse(one[name], f"has no {kind}", f"add {wanted} or remove it")
-    names = sorted(images)
-    table = pd.DataFrame({
-        "image": [os.path.abspath(images[name]) for name in names],
-        "label": [os.path.abspath(labels[name]) for name in names],
-        "subject_id": [found[1] if (found := IXI_NAME.match(name)) else name for name in names],
-    })  # fmt: skip
-    source = folder / "dataset.csv"
-    if source.is_file():
-        known = _read_csv(source, ("subject_id",)).rename(columns=OURS)
-        known = known.drop(columns=["image", "label"], errors="ignore")
-        table = table.merge(known, on="subject_id", how="left")
-        table = check_ages(table, source, needed=False) if "age" in table else table
-    check_table(table, source if source.is_file() else folder)
+            refuse(one[name], f"has no {kind}", f"add {folder / kind / name}_{kind}.nii.gz or remove it")
+    table = pd.DataFrame({"image": images, "label": labels})
+    table["subject_id"] = [match[1] if (match := IXI_NAME.match(name)) else name for name in table.index]
+    check_table(table, folder)
+    if (folder / "dataset.csv").is_file():
+        table = _joined(table, folder / "dataset.csv")
     return _in_order(_with_site(table))
 
 
 def _with_site(table: pd.DataFrame) -> pd.DataFrame:
     """With the hospitals that the file names of IXI tell, where no column does."""
-    names = [IXI_NAME.match(Path(path).name) for path in table.image]
-    if "site" in table or not all(names):
-        return table
-    return table.assign(site=[name[2] for name in names])
+    found = [IXI_NAME.match(Path(path).name) for path in table.image]
+    sites = [match[2] for match in found if match]
+    return table if "site" in table or len(sites) < len(table) else table.assign(site=sites)
 
 
-def _join_clinical(table: pd.DataFrame, source: Path) -> pd.DataFrame:
-    clinical = _read_csv(source, ("subject_id",)).rename(columns=OURS)
-    twice = clinical.subject_id[clinical.subject_id.duplicated()]
-    if len(twice):
-        refuse(source, f"lists subject {twice.iloc[0]} twice", "keep one of the rows")
-    without = sorted(set(table.subject_id) - set(clinical.subject_id))
-    if without:
-        refuse(source, f"has no row for {without[0]}", "add it, or take the file away")
-    table = table.merge(clinical, on="subject_id", how="left")
+def _joined(table: pd.DataFrame, source: Path, complete: bool = False) -> pd.DataFrame:
+    """With the columns of a second table that has the column subject_id; `complete`: it must have every subject."""
+    known = _read_csv(source, ("subject_id",)).rename(columns=COLUMNS).drop(columns=["image", "label"], errors="ignore")
+    for subject in known.subject_id[known.subject_id.duplicated()]:
+        refuse(source, f"lists subject {subject} twice", "keep one of the rows")
+    for subject in sorted(set(table.subject_id) - set(known.subject_id)) if complete else ():
+        refuse(source, f"has no row for {subject}", "add it, or take the file away")
+    table = table.merge(known, on="subject_id", how="left")
     check_table(table, source)
     return check_ages(table, source, needed=False) if "age" in table else table
 
@@ -143,14 +131,6 @@ def _absolute(source: Path, folder: Path, path) -> str:
     if not isinstance(path, str) or not path.strip():
         refuse(source, f"lists {path!r} as the path of an image", "write the path, or drop the row")
     return os.path.abspath(folder / path)
-
-
-def _volumes(folder: Path) -> list[Path]:
-    return [file for file in folder.glob("*.nii.gz") if not file.name.startswith(".")]
-
-
-def _stem(file: Path | str) -> str:
-    return Path(file).name.removesuffix(".gz").removesuffix(".nii")
 
 
 def _in_order(table: pd.DataFrame) -> pd.DataFrame:

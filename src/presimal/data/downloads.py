@@ -1,0 +1,171 @@
+"""The real data sets: what each costs to get, and getting it only when told so.
+
+The libraries know where the sets are, what their checksums are and how to unpack them (torchio, fastMONAI, monai.apps).
+Done here is what they do not do: say license and size and ask first; go on with a download of gigabytes where it
+broke off (by gdown); and prepare a set in `NAME.unfinished` beside its place, so that what has its name is complete.
+"""
+
+import shutil
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pandas as pd
+
+from presimal.cohort.template import data_folder
+from presimal.storage import DataError, alone, in_one_sentence
+
+
+@dataclass(frozen=True)
+class Download:
+    """A real data set. `prepare` fills a folder and returns the part of it that becomes the set."""
+
+    what: str
+    license: str
+    source: str
+    download_gb: float  # over the network
+    disk_gb: float  # needed while unpacking
+    prepare: Callable[[Path], Path]
+
+
+def get(name: str, yes: bool = False) -> Path:
+    """The folder of a real set, downloaded now if it is not there yet.
+
+    First license, size, free disk and destination are printed. It goes on if `yes` is set or the user agrees at the
+    prompt. Raises DataError if not, and if the network, the checksum or the disk stand in the way; what has arrived
+    by then is kept and continued the next time.
+    """
+    folder = data_folder() / name
+    if folder.is_dir():
+        return folder
+    wanted = DOWNLOADS[name]
+    unfinished = folder.with_name(f"{name}.unfinished")
+    try:
+        data_folder().mkdir(parents=True, exist_ok=True)
+        _announce(wanted, folder)
+        _agree(name, yes)
+        with alone(folder):
+            if not folder.is_dir():
+                unfinished.mkdir(exist_ok=True)
+                wanted.prepare(unfinished).replace(folder)
+                shutil.rmtree(unfinished, ignore_errors=True)
+    except OSError as problem:
+        raise in_one_sentence(problem, folder) from None
+    finally:
+        if not any(file.is_file() and file.stat().st_size for file in unfinished.rglob("*")):
+            shutil.rmtree(unfinished, ignore_errors=True)  # nothing came: leave nothing
+    return folder
+
+
+def _announce(wanted: Download, folder: Path) -> None:
+    free = shutil.disk_usage(folder.parent).free / 1e9
+    print(
+        f"{wanted.what}\n  license      {wanted.license}\n  from         {wanted.source}\n"
+        f"  download     {wanted.download_gb:g} GB, checked by MD5\n"
+        f"  disk         {wanted.disk_gb:g} GB needed while unpacking, {free:.1f} GB free\n"
+        f"  destination  {folder}",
+        flush=True,
+    )
+    if free < wanted.disk_gb:
+        raise DataError(
+            f"The disk of {folder} has {free:.1f} GB free, and {wanted.disk_gb:g} GB are needed: "
+            "free some space, or set PRESIMAL_DATA to a folder on another disk."
+        )
+
+
+def _agree(name: str, yes: bool) -> None:
+    if not yes and not sys.stdin.isatty():
+        raise DataError(f"Nothing is downloaded without your word: say yes=True, or run 'presimal data {name} --yes'.")
+    if not yes and input("Download it? [y/N] ").strip().lower() not in ("y", "yes"):
+        raise DataError(f"{name} was not downloaded, as you wished.")
+
+
+def fetch(url: str, file: Path, md5: str = "") -> Path:
+    """Download a file with progress, from where an earlier attempt broke off.
+
+    Raises DataError if the server cannot be reached, breaks off, or sends something else than the checksum says;
+    OSError if the disk is full.
+    """
+    import gdown
+    import pooch
+
+    file.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        if not file.exists():  # it has its name only when all of it has come
+            gdown.download(url, str(file), resume=True, use_cookies=False)
+    except (OSError, gdown.exceptions.DownloadError) as problem:  # those of requests are OSErrors
+        if getattr(problem, "errno", None) and not isinstance(problem, ConnectionError):
+            raise  # the disk
+        if (response := getattr(problem, "response", None)) is not None:
+            raise DataError(f"{url} answered {response.status_code}: start again later.") from None
+        raise DataError(
+            f"{url} cannot be reached or broke off: check the network and start again; what has arrived is kept."
+        ) from None
+    if md5 and pooch.file_hash(str(file), alg="md5") != md5:
+        file.unlink()
+        raise DataError(f"What {url} sent does not have its published checksum: start again later.")
+    return file
+
+
+def _ixi(folder: Path) -> Path:
+    from fastMONAI.external_data import download_ixi_data
+    from torchio.datasets import IXI
+
+    url, md5 = IXI.base_url.format(modality="T1"), IXI.md5_dict["T1"]
+    _unpack(fetch(url, folder / "IXI-T1.tar", md5), folder / "IXI", "T1_images")
+    return _with_table(folder / "IXI", download_ixi_data)
+
+
+def _ixi_tiny(folder: Path) -> Path:
+    from fastMONAI.external_data import download_ixi_tiny
+    from torchio.datasets.ixi import IXITiny
+
+    _unpack(fetch(IXITiny.url, folder / "ixi_tiny.zip", IXITiny.md5), folder / "unpacked")
+    shutil.rmtree(folder / "IXITiny", ignore_errors=True)
+    (folder / "unpacked" / "ixi_tiny").replace(folder / "IXITiny")
+    return _with_table(folder / "IXITiny", download_ixi_tiny)
+
+
+def _msd(folder: Path) -> Path:
+    from monai.apps import DecathlonDataset
+
+    task = "Task01_BrainTumour"
+    archive = fetch(DecathlonDataset.resource[task], folder / f"{task}.tar", DecathlonDataset.md5[task])
+    return _unpack(archive, folder / "msd")  # DecathlonDataset takes this folder as its root_dir
+
+
+def _unpack(archive: Path, folder: Path, inside: str = "") -> Path:
+    """Unpack into a folder that is made anew, for an earlier attempt may have been interrupted."""
+    from monai.apps import extractall
+
+    shutil.rmtree(folder, ignore_errors=True)
+    extractall(archive, folder / inside, has_base=False)
+    return folder
+
+
+def _with_table(folder: Path, make_table: Callable) -> Path:
+    """With dataset.csv, which fastMONAI makes of the images that it finds there and the table of IXI's people."""
+    from fastMONAI.external_data import MURLs
+
+    fetch(MURLs.IXI_DEMOGRAPHIC_INFORMATION, folder / "IXI.xls")
+    make_table(folder.parent)
+    table = pd.read_csv(folder / "dataset.csv")
+    for column, inside in (("t1_path", None), ("labels", "label")):
+        if column in table:  # paths from before the move: keep what follows the folder
+            parts = [Path(path).parts for path in table[column]]
+            table[column] = [f"{inside or part[-2]}/{part[-1]}" for part in parts]
+    table.to_csv(folder / "dataset.csv", index=False)
+    return folder
+
+
+_IXI_LICENSE = "CC BY-SA 3.0; acknowledge brain-development.org where you publish"
+_IXI_WHAT = "IXI: T1 images of 581 healthy people, scanned in three London hospitals"
+_TINY_WHAT = "IXITiny: 566 of the IXI images at 83 x 44 x 55 voxels, with brain masks"
+_MSD_WHAT = "Medical Segmentation Decathlon, Task01: 484 gliomas with labels, 266 without"
+_MSD_LICENSE = "CC BY-SA 4.0; cite Antonelli and others, Nat Commun 13:4128, 2022"
+DOWNLOADS = {
+    "ixi": Download(_IXI_WHAT, _IXI_LICENSE, "biomedic.doc.ic.ac.uk", 4.51, 9.1, _ixi),
+    "ixi-tiny": Download(_TINY_WHAT, _IXI_LICENSE, "dropbox.com (TorchIO)", 0.5, 1.1, _ixi_tiny),
+    "msd": Download(_MSD_WHAT, _MSD_LICENSE, "msd-for-monai.s3-us-west-2.amazonaws.com", 7.09, 14.3, _msd),
+}
