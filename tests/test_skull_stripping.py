@@ -10,11 +10,11 @@ import torch
 from scipy import ndimage
 
 from presimal.cohort import Cohort
-from presimal.scans import read_scan
-from presimal.skull_stripping import find_brain, prepare, strip
+from presimal.inference.scans import read_scan
+from presimal.inference.skull_stripping import find_brain, normalize, strip
 from presimal.storage import DataError
 
-REAL = Path(os.environ.get("PRESIMAL_REALDATA", Path(__file__).parents[2] / "shared" / "realdata"))
+REAL = Path(os.environ.get("PRESIMAL_REALDATA", "no real scans here"))
 
 
 @pytest.fixture(scope="module")
@@ -63,9 +63,7 @@ def test_mask_and_brain_lie_where_the_scan_lies(head, axes, tmp_path):
     """Reorienting scan and truth together changes nothing but the order of the voxels."""
     scan, truth = (
         image.as_reoriented(
-            nib.orientations.ornt_transform(
-                nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(axes)
-            )
+            nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(axes))
         )
         for image in head
     )
@@ -101,7 +99,9 @@ def stored(image, **how):
     return nib.Nifti1Image(values, affine)
 
 
-@pytest.mark.parametrize("how", [{"thick": 0}, {"thick": 1}, {"thick": 2}, {"odd": 1}, {"turned": 1}, {"four": 1}], ids=str)
+@pytest.mark.parametrize(
+    "how", [{"thick": 0}, {"thick": 1}, {"thick": 2}, {"odd": 1}, {"turned": 1}, {"four": 1}], ids=str
+)
 def test_odd_shapes_thick_slices_oblique_and_4d(head, how, tmp_path):
     scan, truth = (stored(image, **how) for image in head)
     nib.save(scan, tmp_path / "scan.nii")
@@ -144,8 +144,8 @@ def test_one_piece_without_holes(head):
 def test_the_scale_of_the_intensities_does_not_matter(head):
     scan, _ = head
     x = torch.from_numpy(scan.get_fdata(dtype=np.float32))[None, None]
-    assert torch.allclose(prepare(x), prepare(x * 37.0), atol=1e-5)
-    assert 0 <= prepare(x).min() and prepare(x).max() <= 1.5
+    assert torch.allclose(normalize(x), normalize(x * 37.0), atol=1e-5)
+    assert 0 <= normalize(x).min() and normalize(x).max() <= 1.5
 
 
 def test_nothing_is_overwritten(head, tmp_path):
@@ -219,6 +219,7 @@ def test_a_real_head():
         assert dice(find_brain(other, affine).mask, found.mask) > 0.93, name
     for degrees in (-20, 20):  # a nod: axes are left, inferior, anterior
         nod, nodded = (
-            ndimage.rotate(np.asarray(v, np.float32), degrees, (1, 2), reshape=False, order=1) for v in (volume, found.mask)
+            ndimage.rotate(np.asarray(v, np.float32), degrees, (1, 2), reshape=False, order=1)
+            for v in (volume, found.mask)
         )
         assert dice(find_brain(torch.from_numpy(nod), affine).mask, nodded > 0.5) > 0.96

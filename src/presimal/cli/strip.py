@@ -7,7 +7,7 @@ from tqdm import tqdm
 
 from presimal import networks
 from presimal.cli.places import UserError
-from presimal.skull_stripping import WEIGHTS, strip, targets
+from presimal.inference.skull_stripping import WEIGHTS, output_files, strip
 from presimal.storage import DataError
 
 ENDINGS = (".nii", ".nii.gz")
@@ -30,8 +30,9 @@ def strip_all(scans: list[str], out: str | None) -> int:
     with tqdm(files, unit="scan", leave=False, disable=len(files) < 2) as bar:
         for file in bar:
             try:
-                found, brain, mask = strip(file, out, model)
-                bar.write(f"{file}: {found.volume_ml:.0f} ml, agreement {found.agreement:.3f}  {brain}  {mask}", file=sys.stdout)
+                brain, brain_file, mask_file = strip(file, out, model)
+                line = f"{file}: {brain.volume_ml:.0f} ml, agreement {brain.agreement:.3f}  {brain_file}  {mask_file}"
+                bar.write(line, file=sys.stdout)
             except (DataError, OSError) as problem:
                 failed += 1
                 bar.write(f"presimal: {problem}", file=sys.stderr)
@@ -39,11 +40,11 @@ def strip_all(scans: list[str], out: str | None) -> int:
 
 
 def _files(scan: Path, out: str | None) -> list[Path]:
-    """The scans that are meant: a file, or all in a folder that were not stripped and did not come of it."""
+    """A file, or the scans of a folder that are neither stripped yet nor the result of stripping."""
     if not scan.is_dir():
         return [scan]
     found = [file for file in sorted(scan.iterdir()) if file.name.endswith(ENDINGS) and not file.name.endswith(OURS)]
-    waiting = [file for file in found if not any(target.exists() for target in targets(file, out))]
+    waiting = [file for file in found if not any(output.exists() for output in output_files(file, out))]
     if not found:
         raise UserError(f"{scan} holds no .nii or .nii.gz file.")
     return waiting

@@ -1,0 +1,83 @@
+"""From one voxel grid to another: a scan of any orientation onto a network's grid, and the answer back.
+
+On the way to a coarser grid fine voxels are averaged first, else thin structures would come and go.
+"""
+
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from nibabel.affines import apply_affine, from_matvec, voxel_sizes
+from scipy import ndimage
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Grid:
+    """`shape` voxels of `spacing` mm, axes right-anterior-superior, around `center` (RAS mm)."""
+
+    shape: tuple[int, int, int]
+    spacing: float
+    center: tuple[float, float, float]
+
+    @property
+    def affine(self) -> np.ndarray:
+        """Voxel indices to RAS mm, (4, 4) float64."""
+        first = np.array(self.center) - (np.array(self.shape) - 1) / 2 * self.spacing
+        return from_matvec(np.diag([self.spacing] * 3), first)
+
+
+def resample(
+    values: np.ndarray, affine: np.ndarray, target_affine: np.ndarray, target_shape: tuple[int, ...], order: int = 1
+) -> np.ndarray:
+    """A volume (X, Y, Z) at the voxels of another grid, in its own data type; 0 outside.
+
+    Affines take voxels to RAS mm. `order` is 1 for linear interpolation, 0 for the nearest voxel (labels).
+    """
+    matrix = np.linalg.inv(affine) @ target_affine
+    if order != 1:
+        return ndimage.affine_transform(values, matrix, output_shape=target_shape, order=order, mode="grid-constant")
+    # grid_sample wants -1 to 1 over the extent, with the last axis of the volume first.
+    volume = torch.from_numpy(values)
+    half = (np.maximum(volume.shape, 2) - 1) / 2  # a single voxel has no extent
+    last = (np.array(target_shape) - 1) / 2
+    to_unit, from_unit = from_matvec(np.diag(1 / half), [-1] * 3), from_matvec(np.diag(last), last)
+    theta = (to_unit @ matrix @ from_unit)[[2, 1, 0]][:, [2, 1, 0, 3]]
+    points = F.affine_grid(torch.tensor(theta, dtype=torch.float32)[None], [1, 1, *target_shape], align_corners=True)
+    return F.grid_sample(volume[None, None], points, "bilinear", "zeros", align_corners=True)[0, 0].numpy()
+
+
+def to_grid(volume: Tensor, affine: np.ndarray, grid: Grid) -> Tensor:
+    """A scan (X, Y, Z) on a grid, float32; voxels finer than those of the grid are averaged in whole groups."""
+    group = [max(1, int(grid.spacing / length + 1e-3)) for length in voxel_sizes(affine)]
+    coarse = F.avg_pool3d(volume.float()[None, None], group, ceil_mode=True)[0, 0]
+    centers = from_matvec(np.diag(group) * 1.0, (np.array(group) - 1) / 2)  # of the groups, in voxels of the scan
+    return torch.from_numpy(resample(coarse.numpy(), affine @ centers, grid.affine, grid.shape))
+
+
+def from_grid(values: Tensor, grid: Grid, affine: np.ndarray, shape: tuple[int, ...]) -> Tensor:
+    """Values (X, Y, Z) on a grid, interpolated linearly at the voxels of a scan, float32; 0 outside.
+
+    Only the window of the scan that values other than 0 can reach is computed: a brain is small in its scan.
+    """
+    result = torch.zeros(shape)
+    nonzero = values.nonzero().numpy()
+    if not len(nonzero):
+        return result
+    corners = np.array(list(product(*zip(nonzero.min(0) - 1, nonzero.max(0) + 1, strict=True))))
+    reached = apply_affine(np.linalg.inv(affine) @ grid.affine, corners)
+    start = np.clip(np.floor(reached.min(0)), 0, shape).astype(int)
+    stop = np.clip(np.ceil(reached.max(0)) + 1, start, shape).astype(int)
+    if (stop > start).all():
+        window_affine = affine @ from_matvec(np.eye(3), start)
+        window = resample(values.float().numpy(), grid.affine, window_affine, tuple((stop - start).tolist()))
+        result[tuple(map(slice, start.tolist(), stop.tolist()))] = torch.from_numpy(window)
+    return result
+
+
+def stem(file: Path | str) -> str:
+    """The name of an image file without .nii or .nii.gz."""
+    return Path(file).name.removesuffix(".gz").removesuffix(".nii")
