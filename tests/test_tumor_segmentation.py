@@ -13,7 +13,15 @@ from presimal.cli import main
 from presimal.cohort import Cohort
 from presimal.inference.scans import read_scan
 from presimal.storage import DataError
-from presimal.inference.tumor_segmentation import CONTRASTS, REGIONS, _check_order, find_tumor, normalize, segment
+from presimal.inference.tumor_segmentation import (
+    CONTRASTS,
+    LEAST_GAIN,
+    REGIONS,
+    _check_order,
+    find_tumor,
+    normalize,
+    segment,
+)
 
 REAL = Path(os.environ.get("PRESIMAL_REALDATA", "no real scans here")) / "glioma"
 NAMES = tuple(CONTRASTS)
@@ -77,6 +85,50 @@ def test_scale_offset_and_background_of_the_intensities_do_not_matter(patient):
     images = torch.tensor(images, dtype=torch.float32)
     other = images * torch.tensor([0.01, 3.0, 1.0, 40.0]).view(4, 1, 1, 1) - 7
     assert dice(find_tumor(images, affine).labels > 0, find_tumor(other, affine).labels > 0) > 0.97
+
+
+class Says(torch.nn.Module):
+    """A network that gives each region one probability in the left half of what it sees, another in the right half."""
+
+    def __init__(self, left: float, right: float):
+        super().__init__()
+        self.left, self.right = (torch.tensor(p).logit() for p in (left, right))
+
+    def forward(self, x):
+        on_the_left = torch.arange(x.shape[2]) < x.shape[2] // 2
+        logits = torch.where(on_the_left, self.left, self.right).view(1, 1, -1, 1, 1)
+        return logits.expand(len(x), 3, *x.shape[2:])
+
+
+@pytest.fixture(scope="module")
+def coarse():
+    """Another patient, at 4 mm: images (4, X, Y, Z) without skull, affine."""
+    batch = Cohort(55).render([6], "tumor", 4.0, NAMES)
+    return batch.images[0] * batch.mask[0], batch.affine.numpy()
+
+
+def test_what_takes_up_no_gadolinium_does_not_enhance(coarse):
+    images, affine = coarse
+    found = find_tumor(images, affine, Says(0.99, 0.99))
+    assert found.volumes_ml["enhancing tumor"] > 5  # vessels and rim
+    gain = normalize(images[None], images[None, 1:2] > 0)[0]
+    gain = gain[2] - gain[1]
+    assert gain[found.labels == 3].mean() > LEAST_GAIN > gain[found.labels == 2].mean() + 0.5
+    without = images.clone()
+    without[2] = images[1]
+    found = find_tumor(without, affine, Says(0.99, 0.99))
+    assert found.volumes_ml["enhancing tumor"] == 0 and found.volumes_ml["tumor core"] > 500
+    assert found.probabilities[2].max() == 0
+
+
+@pytest.mark.parametrize(("left", "right", "is_tumor"), [(0.9, 0.2, True), (0.2, 0.9, True), (0.7, 0.2, False)])
+def test_the_answer_is_the_mean_over_the_brain_and_its_mirror_image(coarse, left, right, is_tumor):
+    found = find_tumor(*coarse, Says(left, right))
+    inside = found.probabilities[0] > 0.9 * found.probabilities[0].max()  # not at the rim, where it falls to 0
+    np.testing.assert_allclose(found.probabilities[0][inside], (left + right) / 2, rtol=0.1)
+    assert inside.sum() > 8000
+    halves = np.array_split(found.labels > 0, 2)
+    assert all((half.sum() > 4000) == is_tumor for half in halves)
 
 
 def test_normalize_gives_zero_mean_and_unit_sd_in_the_brain():

@@ -1,7 +1,6 @@
 """One's own scans as files: one volume in, a mask with the same geometry out."""
 
 import gzip
-import io
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +36,9 @@ def write_like(file: Path | str, values: np.ndarray, like: Path | str, scaling: 
     image = kind(values.reshape(shape), source.affine, header)
     image.set_data_dtype(values.dtype)
     image.header["cal_min"] = image.header["cal_max"] = 0  # the display range of the other image
-    image.header.set_slope_inter(1, 0)
+    stored_as = (source.dataobj.slope, source.dataobj.inter) if scaling and is_nifti else (1, 0)
+    image.header.set_slope_inter(*stored_as)  # nibabel writes the values as they are
     content = image.to_bytes()
-    if scaling and is_nifti:
-        written = kind.header_class.from_fileobj(io.BytesIO(content))
-        written["scl_slope"], written["scl_inter"] = source.dataobj.slope, source.dataobj.inter
-        content = written.binaryblock + content[len(written.binaryblock) :]
     if str(file).endswith(".gz"):
         content = gzip.compress(content, compresslevel=4, mtime=0)
     write(Path(file), content)
