@@ -116,7 +116,7 @@ def test_to_a_grid_as_scikit_image_and_scipy_do_it(name):
     shape, affine = geometry(**GEOMETRIES[name])
     values = np.random.default_rng(1).random(shape)
     group = tuple(max(1, int(GRID.spacing / length + 1e-3)) for length in np.linalg.norm(affine[:3, :3], axis=0))
-    whole = tuple(n - n % g for n, g in zip(shape, group))
+    whole = tuple(n - n % g for n, g in zip(shape, group, strict=True))
     means = block_reduce(values[tuple(map(slice, whole))], group, np.mean)
     index = (places(GRID.shape, GRID.affine) - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
     index = (index - (np.array(group) - 1) / 2) / group

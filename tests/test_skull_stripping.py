@@ -44,7 +44,7 @@ def test_contrasts_of_people_never_seen(contrast):
     """Real contrasts were never drawn exactly so in training, nor these people: a Dice of about 0.97."""
     batch = Cohort(7).render(range(1, 5), "head", 4.0, (contrast,))
     affine = batch.affine.numpy()
-    scores = [dice(find_brain(x[0], affine).mask, y.numpy() > 0) for x, y in zip(batch.images, batch.mask)]
+    scores = [dice(find_brain(x[0], affine).mask, y.numpy() > 0) for x, y in zip(batch.images, batch.mask, strict=True)]
     assert np.mean(scores) > 0.96 and min(scores) > 0.94
 
 

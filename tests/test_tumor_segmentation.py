@@ -12,7 +12,6 @@ from scipy import ndimage
 from presimal.cli import main
 from presimal.cohort import Cohort
 from presimal.inference.scans import read_scan
-from presimal.storage import DataError
 from presimal.inference.tumor_segmentation import (
     CONTRASTS,
     LEAST_GAIN,
@@ -22,6 +21,7 @@ from presimal.inference.tumor_segmentation import (
     normalize,
     segment,
 )
+from presimal.storage import DataError
 
 REAL = Path(os.environ.get("PRESIMAL_REALDATA", "no real scans here")) / "glioma"
 NAMES = tuple(CONTRASTS)
@@ -38,7 +38,7 @@ def patient():
 @pytest.fixture
 def files(patient, tmp_path):
     images, _, affine = patient
-    for name, image in zip(NAMES, images):
+    for name, image in zip(NAMES, images, strict=True):
         nib.save(nib.Nifti1Image(image, affine), tmp_path / f"{name}.nii.gz")
     return [tmp_path / f"{name}.nii.gz" for name in NAMES]
 
@@ -197,7 +197,7 @@ def test_bad_input_is_refused_in_one_sentence(fault, patient, files, tmp_path):
 def test_no_generated_patient_is_refused_for_the_order_of_the_contrasts():
     batch = Cohort(9, sites=5).render(range(30), "tumor", 6.0, NAMES)
     wrong = [1, 2, 3, 0]  # T1, T1Gd, T2, FLAIR, as BraTS has them
-    for images, mask in zip(batch.images, batch.mask > 0):
+    for images, mask in zip(batch.images, batch.mask > 0, strict=True):
         _check_order(images, mask, "x")
         with pytest.raises(DataError, match="look like T1, T1Gd, T2, FLAIR"):
             _check_order(images[wrong], mask, "x")
@@ -220,7 +220,7 @@ def test_the_command(files, tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def real_glioma():
-    """A lower-grade glioma that takes up next to no gadolinium: images (4, X, Y, Z), affine, and what is found; no reference exists."""
+    """A lower-grade glioma that takes up next to no gadolinium, without reference: images, affine, and what is found."""
     if not REAL.exists():
         pytest.skip("the real glioma is not here")
     read = [read_scan(REAL / f"{name}.nii.gz") for name in NAMES]

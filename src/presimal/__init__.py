@@ -10,12 +10,12 @@ Read the modules from top to bottom of this list; each imports only from those a
     layouts     the layouts of real data sets, read into one table
     downloads   the real data sets, got when told so
     data        the one door to data
-    scans       one's own scans: onto the grid of a network, and back
+    resampling  from one voxel grid to another: a scan onto the grid of a network, and back
     networks/   the networks that notebooks have built first, and their weights
     training    the seven steps of training, once
     radiomics   numbers that describe a region of an image
     evaluation/ how good is it, and how sure are we?
-    skull_stripping, tumor_segmentation  the shipped networks, for one's own scans
+    inference/  the shipped networks for one's own scans: skull stripping, tumor segmentation
     figures     pictures drawn in more than one notebook, and their common style
     exercises   checks that answer "not tried yet", "correct", or the first thing that is off
     cli/        the command `presimal`
