@@ -220,7 +220,7 @@ def test_the_command(files, tmp_path, capsys):
 
 @pytest.fixture(scope="module")
 def real_glioma():
-    """A lower-grade glioma that takes up next to no gadolinium, without reference: images, affine, and what is found."""
+    """A lower-grade glioma that takes up next to no gadolinium, without reference: images, affine, what is found."""
     if not REAL.exists():
         pytest.skip("the real glioma is not here")
     read = [read_scan(REAL / f"{name}.nii.gz") for name in NAMES]

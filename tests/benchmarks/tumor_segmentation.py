@@ -132,9 +132,8 @@ def throughput():
             outputs = model(x)
             sum(o.mean() for o in (outputs if isinstance(outputs, list) else [outputs])).backward()
             took.append(time.process_time() - start)
-        print(
-            f"{name:14s} {1000 * min(took) / 2:5.0f} ms per volume, {sum(p.numel() for p in model.parameters()):9,} parameters"
-        )
+        parameters = sum(p.numel() for p in model.parameters())
+        print(f"{name:14s} {1000 * min(took) / 2:5.0f} ms per volume, {parameters:9,} parameters")
 
 
 if __name__ == "__main__":
