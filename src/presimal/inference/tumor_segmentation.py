@@ -101,7 +101,7 @@ def find_tumor(
     device = compute.device(device)
     model = (networks.load(WEIGHTS)[0] if model is None else model).to(device).eval()
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
-    images, brain = _find_brain(images, voxel_ml, name)
+    images, brain = _brain_of(images, voxel_ml, name)
     _check_order(images, brain, name)
     grid = _grid_around(brain, affine)
     inside = to_grid(brain.float(), affine, grid)[None, None] > 0.5
@@ -144,7 +144,7 @@ def _grid_around(brain: Tensor, affine: np.ndarray) -> Grid:
     return Grid((right, anterior, superior), SPACING, tuple((low + high) / 2))
 
 
-def _find_brain(images: Tensor, voxel_ml: float, name: str) -> tuple[Tensor, Tensor]:
+def _brain_of(images: Tensor, voxel_ml: float, name: str) -> tuple[Tensor, Tensor]:
     """Images with a background of 0, and the brain (X, Y, Z): what differs from the background anywhere."""
     faces = torch.cat([images.movedim(axis, 1)[:, [0, -1]].flatten(1) for axis in (1, 2, 3)], 1)
     background = faces.median(1).values.view(-1, 1, 1, 1)
