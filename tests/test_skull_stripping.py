@@ -139,15 +139,37 @@ class Bright(torch.nn.Module):
         return 40 * (x - 0.7)
 
 
-def test_the_grid_follows_the_brain():
-    """A mast on top of a ball spoils the first guess, from which the network's grid would cut off the ball's foot."""
-    voxels = np.stack(np.meshgrid(*map(np.arange, (70, 70, 84)), indexing="ij"), -1)
-    rim = np.linalg.norm(voxels - [35, 35, 24], axis=-1)  # voxels of 3 mm: a ball of 63 mm, 72 mm above the floor
+class Contradicts(Bright):
+    """The same, 36 mm further back in every second image that it is given: in mirror images."""
+
+    straight = False
+
+    def forward(self, x):
+        self.straight = not self.straight
+        return super().forward(x if self.straight else x.roll(12, 3))
+
+
+@pytest.fixture(scope="module")
+def ball_with_mast():
+    """A ball of 63 mm radius, bright and uneven, 72 mm above the floor, and a dark mast on top: volume and ball."""
+    voxels = np.stack(np.meshgrid(*map(np.arange, (70, 70, 84)), indexing="ij"), -1)  # of 3 mm
+    ball = np.linalg.norm(voxels - [35, 35, 24], axis=-1) < 21
     mast = (abs(voxels[..., :2] - 35) < 3).all(-1) & (voxels[..., 2] > 44)
-    texture = np.random.default_rng(0).normal(1, 0.1, rim.shape)
-    volume = np.where(rim < 21, 100 * texture.clip(0.85, 1.2), 30.0 * mast).astype(np.float32)
-    found = find_brain(torch.from_numpy(volume), np.diag([3.0, 3.0, 3.0, 1.0]), Bright())
-    assert dice(found.mask, rim < 21) > 0.98
+    texture = np.random.default_rng(0).normal(1, 0.1, ball.shape)
+    volume = np.where(ball, 100 * texture.clip(0.85, 1.2), 30.0 * mast).astype(np.float32)
+    return torch.from_numpy(volume), ball
+
+
+def test_the_grid_follows_the_brain(ball_with_mast):
+    """The mast spoils the first guess, from which the network's grid would cut off the ball's foot."""
+    volume, ball = ball_with_mast
+    found = find_brain(volume, np.diag([3.0, 3.0, 3.0, 1.0]), Bright())
+    assert dice(found.mask, ball) > 0.98 and found.agreement > 0.99
+
+
+def test_a_network_that_contradicts_itself_is_not_trusted(ball_with_mast):
+    with pytest.raises(DataError, match="contradicts itself on the mirror image"):
+        find_brain(ball_with_mast[0], np.diag([3.0, 3.0, 3.0, 1.0]), Contradicts())
 
 
 def test_one_piece_without_holes(head):

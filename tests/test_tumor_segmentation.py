@@ -17,6 +17,7 @@ from presimal.inference.tumor_segmentation import (
     LEAST_GAIN,
     REGIONS,
     _check_order,
+    _labels,
     find_tumor,
     normalize,
     segment,
@@ -129,6 +130,18 @@ def test_the_answer_is_the_mean_over_the_brain_and_its_mirror_image(coarse, left
     assert inside.sum() > 8000
     halves = np.array_split(found.labels > 0, 2)
     assert all((half.sum() > 4000) == is_tumor for half in halves)
+
+
+def test_small_pieces_are_not_reported_unless_there_is_nothing_else():
+    probabilities = np.zeros((3, 20, 20, 20), np.float32)
+    probabilities[0, 15:17, 15:17, 15:17] = 0.9  # 8 voxels of 8 mm3
+    assert (_labels(probabilities, 0.008) == 1).sum() == 8
+    probabilities[0, 2:10, 2:10, 2:10] = 0.9  # 512 voxels, 4 ml
+    probabilities[2, 3:7, 3:7, 3:6] = 0.9  # 48 voxels, 0.38 ml
+    assert np.bincount(_labels(probabilities, 0.008).ravel()).tolist() == [8000 - 512, 512]
+    probabilities[2, 3:7, 3:7, 3:7] = 0.9  # 64 voxels, 0.51 ml: enough to be called enhancing
+    assert np.bincount(_labels(probabilities, 0.008).ravel()).tolist() == [8000 - 512, 512 - 64, 0, 64]
+    assert _labels(np.zeros_like(probabilities), 0.008).max() == 0
 
 
 def test_normalize_gives_zero_mean_and_unit_sd_in_the_brain():
