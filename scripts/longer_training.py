@@ -1,4 +1,4 @@
-"""What the scripts that train the shipped networks share: options, a bank of tissue maps, the loss, the long loop.
+"""What the scripts that train the shipped networks share: options, tissue maps, the loss, the long loop.
 
 The loop is that of `presimal.training.fit` without epochs: every batch is drawn anew, so there is
 nothing to pass through twice. It keeps a running average of the parameters, stores weights and a
@@ -6,29 +6,35 @@ checkpoint every few minutes, and goes on from the checkpoint when started again
 """
 
 import argparse
+import io
 import math
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import torch
-from safetensors.torch import load_file, save_file
+from banks import bank
+from monai.losses import DiceLoss
+from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool3d, binary_cross_entropy_with_logits
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from presimal import compute, networks
 from presimal.cohort import Cohort
-from presimal.cohort.template import data_folder
+from presimal.storage import write
 
 SAVE_EVERY = 240  # seconds
+CHUNK = 20  # people whose maps are made at a time
+
+soft_dice = DiceLoss(sigmoid=True, smooth_nr=1, smooth_dr=1)
 
 
 def options(description: str, people: int, batch: int) -> argparse.Namespace:
     """What may be said on the command line of a training script."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--minutes", type=float, default=40.0, help="of computing time")
-    parser.add_argument("--people", type=int, default=people, help="whose tissue maps are made")
+    parser.add_argument("--people", type=int, default=people, help="of whom tissue maps are made")
     parser.add_argument("--batch", type=int, default=batch)
     parser.add_argument("--rate", type=float, default=3e-3, help="largest learning rate")
     parser.add_argument("--widths", type=int, nargs="+", default=[24, 48, 96, 128])
@@ -47,33 +53,31 @@ def begin_with(model: nn.Module, file: Path) -> dict:
     return networks.load(str(file))[1]
 
 
-def bank(kind: str, spacing: float, people: int, where: torch.device, settings: dict) -> tuple[tuple[str, ...], Tensor]:
-    """Names and tissue maps (N, K, X, Y, Z) uint8 of some people, made once and kept in the data folder."""
-    cohort = Cohort(device=where if where.type == "cuda" else "cpu", **settings)
+def tissue_maps(
+    kind: str, spacing: float, people: int, device: torch.device, settings: dict
+) -> tuple[tuple[str, ...], Tensor]:
+    """Names and tissue maps (N, K, X, Y, Z) uint8 of some people, made once and kept (banks.py)."""
+    cohort = Cohort(device=device if device.type == "cuda" else "cpu", **settings)
+
+    def make() -> dict[str, Tensor]:
+        chunks = [range(start, min(start + CHUNK, people)) for start in range(0, people, CHUNK)]
+        return {"maps": torch.cat([cohort.tissue_maps(chunk, kind, spacing)[1].cpu() for chunk in chunks])}
+
+    all_settings = {"kind": kind, "spacing": spacing, "people": people, **settings}
     names, _ = cohort.tissue_maps([0], kind, spacing)
-    file = data_folder() / "banks" / f"{kind}-{spacing:g}mm-{people}.safetensors"
-    if not file.exists():
-        starts = range(0, people, 20)
-        parts = [cohort.tissue_maps(range(k, min(k + 20, people)), kind, spacing)[1].cpu() for k in starts]
-        file.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = file.with_suffix(".part")
-        save_file({"maps": torch.cat(parts)}, unfinished)
-        unfinished.replace(file)
-    return names, load_file(file)["maps"].clone()  # into memory: a file is read again when memory is short
+    return names, bank(f"{kind}-{spacing:g}mm-{people}", all_settings, make)["maps"]
 
 
 def region_loss(outputs: list[Tensor], y: Tensor) -> Tensor:
     """Dice and cross-entropy at every level, the coarser ones with half the weight of the next finer.
 
-    `outputs` are the logits (N, R, X, Y, Z) of a UNet in training, `y` the shares of the regions.
+    `outputs` are the logits (N, R, X, Y, Z) of a UNet in training, `y` the fraction of each voxel in the regions.
+    Every case and region counts alike, so that the loss of a batch is the mean over its parts.
     """
-    total = 0.0
+    total = torch.zeros((), device=y.device)
     for level, logits in enumerate(outputs):
         logits, target = logits.float(), adaptive_avg_pool3d(y, logits.shape[2:])
-        p = logits.sigmoid()
-        overlap, size = (p * target).sum((2, 3, 4)), (p + target).sum((2, 3, 4))
-        dice = 1 - (2 * overlap + 1) / (size + 1)
-        total = total + 0.5**level * (dice.mean() + binary_cross_entropy_with_logits(logits, target))
+        total = total + 0.5**level * (soft_dice(logits, target) + binary_cross_entropy_with_logits(logits, target))
     return total
 
 
@@ -85,36 +89,37 @@ def train_longer(
     out: Path,
     minutes: float,
     rate: float,
-    where: torch.device,
-    how: dict,
+    device: torch.device,
+    metadata: dict,
     before: dict,
 ) -> None:
-    """Train for some minutes of computing time; `draw` gives a batch, `score` numbers for the header.
+    """Train for some minutes of computing time; `draw` gives a batch, `score` numbers for the file's header.
 
-    `before` is the header of the weights that the training began with, {} if none: its steps and minutes count.
+    `metadata` goes into that header too. `before` is the header of the weights that the training began with, {} if
+    none: its steps and minutes count.
     """
-    model.to(where).train()
+    model.to(device).train()
     average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.995))
     optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=1e-2)
     checkpoint, spent, step = out.with_suffix(".checkpoint"), 0.0, 0
     if checkpoint.exists():
-        state = torch.load(checkpoint, weights_only=True, map_location=where)
+        state = torch.load(checkpoint, weights_only=True, map_location=device)
         model.load_state_dict(state["model"])
         average.load_state_dict(state["average"])
         optimizer.load_state_dict(state["optimizer"])
         spent, step = state["spent"], state["step"]
 
-    def keep() -> None:
+    def store() -> None:
         scores = score(average.module)
         print(f"step {step}: {scores}", flush=True)
         steps, minutes = step + before.get("steps", 0), round(spent / 60 + before.get("minutes", 0), 1)
-        networks.save(average.module, out, **how, **scores, steps=steps, minutes=minutes, device=where.type)
+        networks.save(average.module, out, **metadata, **scores, steps=steps, minutes=minutes, device=device.type)
         state = {"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
-        unfinished = out.with_suffix(".part")
-        torch.save(state | {"spent": spent, "step": step}, unfinished)
-        unfinished.replace(checkpoint)
+        content = io.BytesIO()
+        torch.save(state | {"spent": spent, "step": step}, content)
+        write(checkpoint, content.getvalue())
 
-    clock = time.process_time if where.type == "cpu" else time.perf_counter
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
     started, saved = clock() - spent, spent
     while (spent := clock() - started) < 60 * minutes:
         done = spent / (60 * minutes)  # one cycle: up in the first tenth, then down along a cosine
@@ -122,7 +127,7 @@ def train_longer(
         for group in optimizer.param_groups:
             group["lr"] = rate * min(1.0, done / 0.1) * cosine
         x, y = draw()
-        with compute.autocast(where):
+        with compute.autocast(device):
             outputs = model(x)
         error = loss(outputs, y)
         optimizer.zero_grad()
@@ -136,6 +141,6 @@ def train_longer(
             print(f"step {step}, {spent / 60:.1f} of {minutes:g} min, loss {error.item():.3f}", flush=True)
         if spent - saved > SAVE_EVERY:
             saved = spent
-            keep()
-    keep()
+            store()
+    store()
     checkpoint.unlink()

@@ -7,12 +7,12 @@ view (presimal.cohort.randomisation). The last 40 heads are kept for the score t
 """
 
 import torch
-from longer_training import bank, begin_with, options, region_loss, train_longer
+from longer_training import begin_with, options, region_loss, tissue_maps, train_longer
 
 from presimal import compute, networks
 from presimal.cohort.randomisation import randomise
-from presimal.evaluation import dice
-from presimal.skull_stripping import SPACING, prepare
+from presimal.evaluation.segmentation import dice
+from presimal.inference.skull_stripping import SPACING, normalize
 
 # Other people than those of the workshop's cohort, and more varied: any age, pose and size.
 PEOPLE = {"seed": 101, "rotation": 14.0, "shift": 10.0, "size": 0.05, "warp": 1.2, "age_range": (15.0, 90.0)}
@@ -21,34 +21,39 @@ HELD_OUT = 40
 
 def main() -> None:
     wanted = options(__doc__.splitlines()[0], people=300, batch=4)
-    where = compute.device()
-    names, maps = bank("head", SPACING, wanted.people, where, PEOPLE)
+    device = compute.device()
+    names, maps = tissue_maps("head", SPACING, wanted.people, device, PEOPLE)
     train, kept = maps[:-HELD_OUT], maps[-HELD_OUT:]
     compute.seed_everything(1)
-    generator = torch.Generator(where).manual_seed(1)
+    generator = torch.Generator(device).manual_seed(1)
 
     def draw():
         chosen = torch.randint(len(train), (wanted.batch,))
-        images, shares = randomise(names, train[chosen].to(where), SPACING, generator)
-        return prepare(images), shares
+        images, fractions = randomise(names, train[chosen].to(device), SPACING, generator)
+        return normalize(images), fractions
 
     @torch.no_grad()
     def score(model):
         model.eval()
-        fixed, found = torch.Generator(where).manual_seed(2), []
+        fixed, found = torch.Generator(device).manual_seed(2), []
         for start in range(0, HELD_OUT, 4):
-            images, shares = randomise(names, kept[start : start + 4].to(where), SPACING, fixed)
-            with compute.autocast(where):
-                found.append(dice(model(prepare(images)).float() > 0, shares[:, :1] > 0.5))
+            images, fractions = randomise(names, kept[start : start + 4].to(device), SPACING, fixed)
+            with compute.autocast(device):
+                logits = model(normalize(images)).float()
+            found.append(dice(logits > 0, fractions > 0.5))
         return {"held_out_dice": round(float(torch.cat(found).mean()), 4)}
 
-    how = {
-        "task": "brain mask of a whole head, any contrast", "spacing_mm": SPACING, "people": len(train),
-        "batch": wanted.batch, "data": "generated heads, presimal.cohort", "script": "scripts/train_skull_stripping.py",
-    }  # fmt: skip
+    metadata = {
+        "task": "brain mask of a whole head, any contrast",
+        "spacing_mm": SPACING,
+        "people": len(train),
+        "batch": wanted.batch,
+        "data": "generated heads, presimal.cohort",
+        "script": "scripts/train_skull_stripping.py",
+    }
     model = networks.UNet(1, 1, tuple(wanted.widths), sharp=8)
     before = begin_with(model, wanted.start) if wanted.start else {}
-    train_longer(model, draw, region_loss, score, wanted.out, wanted.minutes, wanted.rate, where, how, before)
+    train_longer(model, draw, region_loss, score, wanted.out, wanted.minutes, wanted.rate, device, metadata, before)
 
 
 if __name__ == "__main__":

@@ -2,20 +2,19 @@
 
 Read the modules from top to bottom of this list; each imports only from those above it:
 
-    compute     where a computation runs: device, precision, seeds
-    storage     files that are there completely or not at all
-    cohort/     people who never lived: generated brains, tumors and heads, and their files
-    resampling  from one voxel grid to another
-    data/       the one door to data; behind it splits, checks, layouts of real sets, downloads
-    scans       one's own scans: onto the grid of a network, and back
-    networks/   the networks that notebooks have built first, and their weights
-    training    the seven steps of training, once
-    radiomics   numbers that describe a region of an image
-    evaluation/ how good is it, and how sure are we?
-    skull_stripping, tumor_segmentation  the shipped networks, for one's own scans
-    figures     the style of all figures, and how they are shown
-    exercises   checks that answer "not tried yet", "correct", or the first thing that is off
-    cli/        the command `presimal`
+    compute      where a computation runs: device, precision, seeds
+    resampling   from one voxel grid to another: a scan onto the grid of a network, and back
+    data/        the one door to data; behind it splits, checks, layouts of real sets, downloads
+    networks/    the networks that notebooks have built first, and their weights
+    training     the seven steps of training, once
+    radiomics    numbers that describe a region of an image
+    evaluation/  how good is it, and how sure are we?
+    inference/   the shipped networks, for one's own scans
+    figures      the style of all figures, and how they are shown
+    exercises    checks that answer "not tried yet", "correct", or the first thing that is off
+    cli/         the command `presimal`
+
+The people, and files that are there completely or not at all, come from the package `synthcohort`.
 """
 
 import warnings

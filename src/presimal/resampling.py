@@ -37,17 +37,8 @@ def resample(
 
     Affines take voxels to RAS mm. `order` is 1 for linear interpolation, 0 for the nearest voxel (labels).
     """
-    matrix = np.linalg.inv(affine) @ target_affine
-    if order != 1:
-        return ndimage.affine_transform(values, matrix, output_shape=target_shape, order=order, mode="grid-constant")
-    # grid_sample wants -1 to 1 over the extent, with the last axis of the volume first.
-    volume = torch.from_numpy(values)
-    half = (np.maximum(volume.shape, 2) - 1) / 2  # a single voxel has no extent
-    last = (np.array(target_shape) - 1) / 2
-    to_unit, from_unit = from_matvec(np.diag(1 / half), [-1] * 3), from_matvec(np.diag(last), last)
-    theta = (to_unit @ matrix @ from_unit)[[2, 1, 0]][:, [2, 1, 0, 3]]
-    points = F.affine_grid(torch.tensor(theta, dtype=torch.float32)[None], [1, 1, *target_shape], align_corners=True)
-    return F.grid_sample(volume[None, None], points, "bilinear", "zeros", align_corners=True)[0, 0].numpy()
+    to_voxels = np.linalg.inv(affine) @ target_affine
+    return ndimage.affine_transform(values, to_voxels, output_shape=target_shape, order=order, mode="grid-constant")
 
 
 def to_grid(volume: Tensor, affine: np.ndarray, grid: Grid) -> Tensor:

@@ -16,8 +16,10 @@ from skimage.filters import threshold_otsu
 
 from presimal import networks
 from presimal.cohort import Cohort
-from presimal.evaluation import bootstrap_interval, dice
-from presimal.skull_stripping import WEIGHTS, find_brain
+from presimal.evaluation import bootstrap_interval
+from presimal.evaluation.segmentation import dice
+from presimal.inference.masks import largest_piece
+from presimal.inference.skull_stripping import WEIGHTS, find_brain
 from presimal.storage import DataError
 
 CONTRASTS = ("t1", "t1gd", "t2", "flair")
@@ -30,10 +32,7 @@ def classical(volume: np.ndarray, spacing: float) -> np.ndarray:
     middle = np.median(volume[volume > threshold_otsu(volume)])
     tissue = (volume > 0.5 * middle) & (volume < 1.6 * middle)
     loose = ndimage.binary_erosion(tissue, iterations=2 * voxels)
-    pieces, count = ndimage.label(loose)
-    if not count:
-        return loose
-    brain = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
+    brain = largest_piece(loose)
     grown = ndimage.binary_dilation(brain, iterations=3 * voxels)
     return ndimage.binary_fill_holes(ndimage.binary_closing(grown, iterations=3 * voxels))
 
@@ -47,10 +46,10 @@ def inverted(volume: np.ndarray) -> np.ndarray:
 def measure(strip, volumes, truths) -> tuple[list[float], float]:
     """Dice of each person and CPU-seconds per head; a refusal scores 0."""
     scores, started = [], time.process_time()
-    for volume, truth in zip(volumes, truths):
+    for volume, truth in zip(volumes, truths, strict=True):
         try:
-            found, wanted = (torch.from_numpy(mask)[None, None] for mask in (strip(volume), truth))
-            scores.append(dice(found, wanted).item())
+            found, reference = (torch.from_numpy(mask)[None, None] for mask in (strip(volume), truth))
+            scores.append(float(dice(found, reference)))
         except DataError:
             scores.append(0.0)
     return scores, (time.process_time() - started) / len(scores)
@@ -76,7 +75,9 @@ def main() -> None:
         for name, strip in ways.items():
             scores, seconds = measure(strip, volumes, truths)
             interval = bootstrap_interval(np.mean, np.array(scores))
-            print(f"{column:9s} {name:10s} Dice {interval:.3f}, worst {min(scores):.3f}, {seconds:.2f} CPU-s", flush=True)
+            print(
+                f"{column:9s} {name:10s} Dice {interval:.3f}, worst {min(scores):.3f}, {seconds:.2f} CPU-s", flush=True
+            )
 
 
 if __name__ == "__main__":

@@ -21,8 +21,8 @@ from torch import nn
 from torch.nn.functional import adaptive_avg_pool3d, binary_cross_entropy_with_logits, pad
 
 from presimal import compute, data, networks
-from presimal.evaluation import dice
-from presimal.tumor_segmentation import prepare
+from presimal.evaluation.segmentation import dice
+from presimal.inference.tumor_segmentation import normalize
 
 WHERE = torch.device("cpu")
 LEVELS = (0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8)
@@ -48,7 +48,7 @@ class Contender:
     def __init__(self, name, model, optimizer, loss, fast, batch, seconds):
         self.name, self.model, self.optimizer, self.loss = name, model, optimizer, loss
         self.fast, self.batch, self.seconds = fast, batch, seconds
-        self.spent, self.highest, self.curve = 0.0, [g["lr"] for g in optimizer.param_groups][0], []
+        self.spent, self.highest, self.curve = 0.0, optimizer.param_groups[0]["lr"], []
 
     def train(self, x, y, until):
         self.model.train()
@@ -98,7 +98,7 @@ def contenders(seconds, patience, seed=0):
 def race(seconds, patience, turns, seed):
     table = data.tumors()
     images, labels = data.load(table), data.load(table, "label")
-    x = prepare(images, images[:, 1:2] > 0.1 * images[:, 1:2].amax((2, 3, 4), keepdim=True))
+    x = normalize(images, images[:, 1:2] > 0.1 * images[:, 1:2].amax((2, 3, 4), keepdim=True))
     y = torch.cat([labels > 0, labels >= 2, labels == 3], 1).float()
     train, valid = ((table.split == name).to_numpy(copy=True) for name in ("train", "valid"))
     both = contenders(seconds, patience, seed)
@@ -113,7 +113,7 @@ def race(seconds, patience, turns, seed):
         first = [next((s for s, d in c.curve if d >= level), None) for c in both]
         ratio = f"{first[0] / first[1]:.1f} times sooner" if all(first) else ""
         print(f"mean Dice {level:.3f}: " + ", ".join(f"{c.name} {'never' if s is None else f'{s:.0f} s'}"
-                                                     for c, s in zip(both, first)), ratio)  # fmt: skip
+                                                     for c, s in zip(both, first, strict=True)), ratio)  # fmt: skip
 
 
 def throughput():
@@ -132,7 +132,8 @@ def throughput():
             outputs = model(x)
             sum(o.mean() for o in (outputs if isinstance(outputs, list) else [outputs])).backward()
             took.append(time.process_time() - start)
-        print(f"{name:14s} {1000 * min(took) / 2:5.0f} ms per volume, {sum(p.numel() for p in model.parameters()):9,} parameters")
+        parameters = sum(p.numel() for p in model.parameters())
+        print(f"{name:14s} {1000 * min(took) / 2:5.0f} ms per volume, {parameters:9,} parameters")
 
 
 if __name__ == "__main__":

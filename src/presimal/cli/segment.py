@@ -1,14 +1,23 @@
 """`presimal segment`: the regions of a glioma from four contrasts."""
 
-from presimal.tumor_segmentation import segment
+from presimal import networks
+from presimal.cli.places import UserError
+from presimal.inference.tumor_segmentation import WEIGHTS, segment
+from presimal.storage import DataError
 
 
-def segment_one(scans: list[str], out: str) -> int:
+def segment_one(scans: list[str], out: str, weights: str = WEIGHTS) -> int:
     """Segment one patient, write the labels to `out`, print the volumes; returns 0.
 
-    Raises DataError for what the user can mend.
+    `weights` is the name of weights that the workshop ships, or a .safetensors file of your own.
+
+    Raises UserError for what the user can mend.
     """
-    found = segment(scans if len(scans) > 1 else scans[0], out)
+    try:
+        model, _ = networks.load(weights)
+        found = segment(scans, out, model)
+    except DataError as problem:
+        raise UserError(str(problem)) from None
     for region, ml in found.volumes_ml.items():
         print(f"{region:16} {ml:7.1f} ml")
     print(f"{out}: 1 edema, 2 non-enhancing or necrotic, 3 enhancing. Not for clinical use.")

@@ -6,7 +6,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from presimal import networks
-from presimal.skull_stripping import WEIGHTS, strip, targets
+from presimal.cli.places import UserError
+from presimal.inference.skull_stripping import WEIGHTS, output_files, strip
 from presimal.storage import DataError
 
 ENDINGS = (".nii", ".nii.gz")
@@ -16,18 +17,22 @@ OURS = ("_brain.nii.gz", "_mask.nii.gz")
 def strip_all(scans: list[str], out: str | None) -> int:
     """Strip every scan; returns 0 if all went well, else 1. One that fails does not stop the others.
 
-    Raises DataError if there is nothing to strip, or `out` cannot take what comes.
+    Raises UserError if there is nothing to strip, or `out` cannot take what comes.
     """
     files = [file for scan in scans for file in _files(Path(scan), out)]
     if out is not None and str(out).endswith(ENDINGS) and len(files) > 1:
-        raise DataError(f"-o {out} names one file for {len(files)} scans: give a folder.")
-    model, _ = networks.load(WEIGHTS)
+        raise UserError(f"-o {out} names one file for {len(files)} scans: give a folder.")
+    try:
+        model, _ = networks.load(WEIGHTS)
+    except DataError as problem:
+        raise UserError(str(problem)) from None
     failed = 0
     with tqdm(files, unit="scan", leave=False, disable=len(files) < 2) as bar:
         for file in bar:
             try:
-                found, brain, mask = strip(file, out, model)
-                bar.write(f"{file}: {found.volume_ml:.0f} ml, agreement {found.agreement:.3f}  {brain}  {mask}", file=sys.stdout)
+                brain, brain_file, mask_file = strip(file, out, model)
+                line = f"{file}: {brain.volume_ml:.0f} ml, agreement {brain.agreement:.3f}  {brain_file}  {mask_file}"
+                bar.write(line, file=sys.stdout)
             except (DataError, OSError) as problem:
                 failed += 1
                 bar.write(f"presimal: {problem}", file=sys.stderr)
@@ -35,11 +40,11 @@ def strip_all(scans: list[str], out: str | None) -> int:
 
 
 def _files(scan: Path, out: str | None) -> list[Path]:
-    """The scans that are meant: a file, or all in a folder that were not stripped and did not come of it."""
+    """A file, or the scans of a folder that are neither stripped yet nor the result of stripping."""
     if not scan.is_dir():
         return [scan]
     found = [file for file in sorted(scan.iterdir()) if file.name.endswith(ENDINGS) and not file.name.endswith(OURS)]
-    waiting = [file for file in found if not any(target.exists() for target in targets(file, out))]
+    waiting = [file for file in found if not any(output.exists() for output in output_files(file, out))]
     if not found:
-        raise DataError(f"{scan} holds no .nii or .nii.gz file.")
+        raise UserError(f"{scan} holds no .nii or .nii.gz file.")
     return waiting

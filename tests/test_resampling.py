@@ -13,7 +13,8 @@ import torch
 from scipy.ndimage import map_coordinates
 from skimage.measure import block_reduce
 
-from presimal.scans import Box, from_box, read_scan, to_box, write_like
+from presimal.inference.scans import read_scan, write_like
+from presimal.resampling import Grid, from_grid, to_grid
 from presimal.storage import DataError
 
 # All 48 ways to point the three axes of a file: RAS, LAS, ..., and 8 of them for the slower tests.
@@ -23,7 +24,7 @@ ORIENTATIONS = [
     for sides in itertools.product("RL", "AP", "SI")
 ]
 EIGHT = ("RAS", "LPS", "LIA", "PIR", "SRA", "ILP", "ARI", "PSL")
-BOX = Box((24, 28, 24), 6.0, (3.0, -11.0, 8.0))
+GRID = Grid((24, 28, 24), 6.0, (3.0, -11.0, 8.0))
 
 
 def oblique(degrees: float) -> np.ndarray:
@@ -37,13 +38,13 @@ def oblique(degrees: float) -> np.ndarray:
     return turn
 
 
-def geometry(orientation="RAS", shape=(64, 72, 60), voxel=(3.0, 3.0, 3.0), centre=(0.0, -10.0, 10.0), degrees=0.0):
-    """Shape and affine (4, 4) of a file that covers a head round `centre`; `voxel` (mm) and shape are along R, A, S."""
+def geometry(orientation="RAS", shape=(64, 72, 60), voxel=(3.0, 3.0, 3.0), center=(0.0, -10.0, 10.0), degrees=0.0):
+    """Shape and affine (4, 4) of a file that covers a head round `center`; `voxel` (mm) and shape are along R, A, S."""
     to_ras = nib.orientations.axcodes2ornt(nib.orientations.aff2axcodes(np.eye(4)))
     asked = nib.orientations.axcodes2ornt(tuple(orientation))
     affine = np.eye(4)
     affine[:3, :3] = oblique(degrees) @ np.diag(voxel)
-    affine[:3, 3] = np.array(centre) - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
+    affine[:3, 3] = np.array(center) - affine[:3, :3] @ ((np.array(shape) - 1) / 2)
     moved = nib.orientations.ornt_transform(to_ras, asked)
     plain = nib.Nifti1Image(np.zeros(shape, np.uint8), affine).as_reoriented(moved)
     return plain.shape, plain.affine
@@ -55,13 +56,13 @@ def places(shape, affine) -> np.ndarray:
     return indices @ affine[:3, :3].T + affine[:3, 3]
 
 
-def ramp(where: np.ndarray) -> np.ndarray:
-    return 1000 + where @ np.array([1.3, -0.7, 2.1])
+def ramp(points: np.ndarray) -> np.ndarray:
+    return 1000 + points @ np.array([1.3, -0.7, 2.1])
 
 
-def ellipsoid(where: np.ndarray) -> np.ndarray:
-    """An off-centre, asymmetric head: True inside. A mirrored or shifted one would not overlap."""
-    return (((where - [12, -20, 15]) / [45, 60, 50]) ** 2).sum(-1) < 1
+def ellipsoid(points: np.ndarray) -> np.ndarray:
+    """An off-center, asymmetric head: True inside. A mirrored or shifted one would not overlap."""
+    return (((points - [12, -20, 15]) / [45, 60, 50]) ** 2).sum(-1) < 1
 
 
 def dice(a, b) -> float:
@@ -74,7 +75,7 @@ GEOMETRIES = {
     "1 mm": {"orientation": "PSR", "shape": (171, 193, 165), "voxel": (1.0, 1.0, 1.0)},
     "thick slices": {"orientation": "LPS", "shape": (191, 211, 37), "voxel": (0.9, 0.9, 5.0)},
     "oblique": {"orientation": "RAS", "shape": (101, 111, 41), "voxel": (1.8, 1.8, 5.0), "degrees": 18.0},
-    "coarser than the box": {"orientation": "ASL", "shape": (22, 26, 21), "voxel": (8.5, 8.0, 9.0)},
+    "coarser than the grid": {"orientation": "ASL", "shape": (22, 26, 21), "voxel": (8.5, 8.0, 9.0)},
 }
 
 
@@ -87,56 +88,56 @@ def test_all_orientations_are_there():
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_a_ramp_stays_a_ramp(name):
     shape, affine = geometry(**GEOMETRIES[name])
-    onto = to_box(torch.tensor(ramp(places(shape, affine))), affine, BOX).numpy()
-    expected = ramp(places(BOX.shape, BOX.affine))
-    # Where all eight neighbours, averaged, lie in the scan: two voxels of the box inside its border.
-    index = (places(BOX.shape, BOX.affine) - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
-    margin = 2 * BOX.spacing / np.linalg.norm(affine[:3, :3], axis=0)
+    onto = to_grid(torch.tensor(ramp(places(shape, affine))), affine, GRID).numpy()
+    expected = ramp(places(GRID.shape, GRID.affine))
+    # Where all eight neighbors, averaged, lie in the scan: two voxels of the grid inside its border.
+    index = (places(GRID.shape, GRID.affine) - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
+    margin = 2 * GRID.spacing / np.linalg.norm(affine[:3, :3], axis=0)
     inside = ((index >= margin) & (index <= np.array(shape) - 1 - margin)).all(-1)
     assert inside.sum() > 1000
     np.testing.assert_allclose(onto[inside], expected[inside], atol=0.02)
 
 
 @pytest.mark.parametrize("orientation", ORIENTATIONS)
-def test_the_same_head_in_any_orientation_gives_the_same_box(orientation):
+def test_the_same_head_in_any_orientation_gives_the_same_grid(orientation):
     values = np.random.default_rng(0).random((32, 36, 28)).astype(np.float32)
     plain = nib.Nifti1Image(values, geometry("RAS", values.shape, (5.0, 6.0, 6.0))[1])
     turned = plain.as_reoriented(
         nib.orientations.ornt_transform(nib.io_orientation(plain.affine), nib.orientations.axcodes2ornt(orientation))
     )
     one, other = (
-        to_box(torch.from_numpy(np.ascontiguousarray(scan.get_fdata())), scan.affine, BOX) for scan in (plain, turned)
+        to_grid(torch.from_numpy(np.ascontiguousarray(scan.get_fdata())), scan.affine, GRID) for scan in (plain, turned)
     )
     torch.testing.assert_close(one, other, atol=1e-4, rtol=0)
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
-def test_to_a_box_as_scikit_image_and_scipy_do_it(name):
+def test_to_a_grid_as_scikit_image_and_scipy_do_it(name):
     shape, affine = geometry(**GEOMETRIES[name])
     values = np.random.default_rng(1).random(shape)
-    group = tuple(max(1, int(BOX.spacing / length + 1e-3)) for length in np.linalg.norm(affine[:3, :3], axis=0))
-    whole = tuple(n - n % g for n, g in zip(shape, group))
+    group = tuple(max(1, int(GRID.spacing / length + 1e-3)) for length in np.linalg.norm(affine[:3, :3], axis=0))
+    whole = tuple(n - n % g for n, g in zip(shape, group, strict=True))
     means = block_reduce(values[tuple(map(slice, whole))], group, np.mean)
-    index = (places(BOX.shape, BOX.affine) - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
+    index = (places(GRID.shape, GRID.affine) - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
     index = (index - (np.array(group) - 1) / 2) / group
     expected = map_coordinates(means, np.moveaxis(index, -1, 0), order=1, mode="grid-constant")
     known = (index <= np.array(means.shape) - 1).all(-1)  # beyond lies the rest of a group, if any
     assert known.sum() > 1000
-    np.testing.assert_allclose(to_box(torch.tensor(values), affine, BOX).numpy()[known], expected[known], atol=2e-4)
+    np.testing.assert_allclose(to_grid(torch.tensor(values), affine, GRID).numpy()[known], expected[known], atol=2e-4)
 
 
 @pytest.mark.parametrize("name", GEOMETRIES)
-@pytest.mark.parametrize("said", ["everywhere", "in a corner", "nowhere"])
-def test_back_from_a_box_as_scipy_does_it(name, said):
+@pytest.mark.parametrize("values_at", ["everywhere", "in a corner", "nowhere"])
+def test_back_from_a_grid_as_scipy_does_it(name, values_at):
     shape, affine = geometry(**GEOMETRIES[name])
-    values = np.random.default_rng(2).random(BOX.shape).astype(np.float32)
-    if said == "nowhere":
+    values = np.random.default_rng(2).random(GRID.shape).astype(np.float32)
+    if values_at == "nowhere":
         values[:] = 0
-    elif said == "in a corner":
+    elif values_at == "in a corner":
         values[3:, :, :] = values[:, 4:] = values[:, :, :-3] = 0
-    index = (places(shape, affine) - BOX.affine[:3, 3]) / BOX.spacing
+    index = (places(shape, affine) - GRID.affine[:3, 3]) / GRID.spacing
     expected = map_coordinates(values, np.moveaxis(index, -1, 0), order=1, mode="grid-constant")
-    back = from_box(torch.from_numpy(values), BOX, affine, shape)
+    back = from_grid(torch.from_numpy(values), GRID, affine, shape)
     assert back.shape == shape and back.dtype == torch.float32
     np.testing.assert_allclose(back.numpy(), expected, atol=2e-4)
 
@@ -144,25 +145,25 @@ def test_back_from_a_box_as_scipy_does_it(name, said):
 @pytest.mark.parametrize("name", GEOMETRIES)
 def test_there_and_back_leaves_an_ellipsoid_where_it_was(name):
     shape, affine = geometry(**GEOMETRIES[name])
-    box = Box((48, 56, 48), 4.0, (5.0, -10.0, 10.0))
+    grid = Grid((48, 56, 48), 4.0, (5.0, -10.0, 10.0))
     truth = ellipsoid(places(shape, affine))
-    there = to_box(torch.from_numpy(truth.astype(np.float32)), affine, box)
-    assert dice((there > 0.5).numpy(), ellipsoid(places(box.shape, box.affine))) > 0.93
-    back = from_box(there, box, affine, shape).numpy() > 0.5
+    there = to_grid(torch.from_numpy(truth.astype(np.float32)), affine, grid)
+    assert dice((there > 0.5).numpy(), ellipsoid(places(grid.shape, grid.affine))) > 0.93
+    back = from_grid(there, grid, affine, shape).numpy() > 0.5
     assert dice(back, truth) > (0.96 if max(np.linalg.norm(affine[:3, :3], axis=0)) <= 5 else 0.93)
 
 
-def test_a_box_elsewhere_holds_nothing_and_gives_nothing():
+def test_a_grid_elsewhere_holds_nothing_and_gives_nothing():
     shape, affine = geometry("LAS")
-    away = Box((10, 10, 10), 4.0, (900.0, 0.0, 0.0))
-    assert to_box(torch.ones(shape), affine, away).abs().max() == 0
-    assert from_box(torch.ones(10, 10, 10), away, affine, shape).abs().max() == 0
+    away = Grid((10, 10, 10), 4.0, (900.0, 0.0, 0.0))
+    assert to_grid(torch.ones(shape), affine, away).abs().max() == 0
+    assert from_grid(torch.ones(10, 10, 10), away, affine, shape).abs().max() == 0
 
 
-def test_a_box_is_centred_where_it_says():
-    middle = BOX.affine @ np.array([*((n - 1) / 2 for n in BOX.shape), 1.0])
-    np.testing.assert_allclose(middle[:3], BOX.centre)
-    assert nib.aff2axcodes(BOX.affine) == tuple("RAS")
+def test_a_grid_is_centered_where_it_says():
+    middle = GRID.affine @ np.array([*((n - 1) / 2 for n in GRID.shape), 1.0])
+    np.testing.assert_allclose(middle[:3], GRID.center)
+    assert nib.aff2axcodes(GRID.affine) == tuple("RAS")
 
 
 # Files -------------------------------------------------------------------------------------------------

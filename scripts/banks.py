@@ -1,0 +1,26 @@
+"""Tensors that are made once and kept in the data folder: what the training scripts render before they train.
+
+A file's name holds a digest of the generator's code and of all settings, the file a checksum of its content, so that
+nothing old or damaged is trained on.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from stand_in import code_digest, load_tensors, save_tensors
+from torch import Tensor
+
+from presimal.cohort.template import data_folder
+
+
+def bank(name: str, settings: dict, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors of `name`, from the data folder, or from `make` if they are missing, damaged or of other code.
+
+    `settings` is all that the tensors depend on besides the generator's code: seed, spacing, people.
+    """
+    file: Path = data_folder() / "banks" / f"{name}-{code_digest(settings)}.safetensors"
+    tensors = load_tensors(file)
+    if tensors is None:
+        tensors = make()
+        save_tensors(file, tensors, {key: str(value) for key, value in settings.items()})
+    return tensors

@@ -1,0 +1,195 @@
+"""Skull stripping of one's own scans: any contrast, orientation and voxel size, whole or cropped head.
+
+    brain, brain_file, mask_file = strip("head.nii.gz")     # head_brain.nii.gz and head_mask.nii.gz beside it
+
+The network was trained on generated heads only (notebook 07, scripts/train_skull_stripping.py). The mask
+holds the brain with its ventricles and sulci, down to the foramen magnum. Not for clinical use.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import torch
+from nibabel.affines import apply_affine
+from scipy import ndimage
+from torch import Tensor, nn
+
+from presimal import compute, networks
+from presimal.checks import refuse
+from presimal.evaluation.segmentation import dice
+from presimal.inference.masks import largest_piece, without_holes
+from presimal.inference.scans import read_scan, write_like
+from presimal.resampling import Grid, from_grid, stem, to_grid
+from presimal.storage import DataError
+
+WEIGHTS = "skull_stripping"
+SPACING = 3.0  # mm, of the network's grid
+SHAPE = (64, 75, 64)  # voxels: 192 x 225 x 192 mm, as in training
+CROWN_TO_CENTER = 85.0  # mm from the top of a head to the middle of its brain
+PASSES = 4  # at most: the grid is centered on the brain found, until it moves less than MOVED
+MOVED = 4.0  # mm
+SMALLEST_ML, LARGEST_ML = 250.0, 2300.0  # beyond the brains of infants and of the largest heads
+LEAST_AGREEMENT = 0.80  # Dice between the answers for the head and for its mirror image
+LEAST_DETAIL = 0.04  # interquartile range after removing a smooth image, against the median; brains have 0.09 and more
+LEAST_LIT = 0.6  # fraction of the brain that is brighter than 3 % of the brightest tissue, which air is not
+NOTHING = "There is no brain in it that the network could find: is it a scan of a head?"
+
+
+@dataclass(frozen=True)
+class BrainMask:
+    """`mask` (X, Y, Z) bool on the grid of the scan, its volume, and how sure the network is.
+
+    `agreement` is the Dice between the masks of the head and of its mirror image, on the network's
+    grid: it needs no truth, and falls where the network is lost.
+    """
+
+    mask: np.ndarray
+    volume_ml: float
+    agreement: float
+
+
+def normalize(images: Tensor) -> Tensor:
+    """Images (N, 1, X, Y, Z) as the network wants them: 0 is black, 1 the brightest tissue, at most 1.5.
+
+    The brightest tissue is the 98th percentile of what is brighter than the mean, so that neither the
+    amount of air nor a few bright voxels decide.
+    """
+    scale = images.new_tensor([_brightest(image) for image in images])
+    return (images / scale.view(-1, 1, 1, 1, 1)).clamp(0, 1.5)
+
+
+def _brightest(image: Tensor) -> float:
+    bright = image[image > image.mean()]
+    bright = bright[:: max(1, len(bright) // 20_000)]
+    return max(float(torch.quantile(bright, 0.98)), 1e-6) if len(bright) else 1.0
+
+
+def find_brain(
+    volume: Tensor, affine: np.ndarray, model: nn.Module | None = None, device: torch.device | str | None = None
+) -> BrainMask:
+    """The brain in a scan (X, Y, Z) whose `affine` takes voxels to RAS mm.
+
+    The network's grid is placed by the outline of the head, then centered on the brain found. Only the
+    largest piece is kept, and its holes are filled.
+
+    Raises DataError if there is no brain that could be trusted.
+    """
+    device = compute.device(device)
+    model = (networks.load(WEIGHTS)[0] if model is None else model).to(device).eval()
+    darkest = volume.flatten()[:: max(1, volume.numel() // 100_000)].quantile(0.01)
+    volume = (volume - darkest.clamp(max=0)).clamp(min=0)  # a resampled scan may have a negative background
+    center = _center_of_head(volume, affine)
+    for _ in range(PASSES):
+        grid = Grid(SHAPE, SPACING, tuple(center))
+        image = to_grid(volume, affine, grid)
+        straight, mirrored = _probabilities(model, image, device)
+        probability = ((straight + mirrored) / 2).numpy()
+        inside = largest_piece(probability > 0.5)
+        if not inside.any():
+            raise DataError(NOTHING)
+        voxels = np.argwhere(inside)
+        before, center = center, apply_affine(grid.affine, (voxels.min(0) + voxels.max(0)) / 2)
+        if np.abs(center - before).max() < MOVED:
+            break
+    near = ndimage.binary_dilation(inside, iterations=2)
+    filled = np.where(ndimage.binary_fill_holes(inside), np.maximum(probability, inside), probability)
+    on_scan = from_grid(torch.from_numpy((filled * near).astype(np.float32)), grid, affine, volume.shape)
+    mask = without_holes(largest_piece(on_scan.numpy() > 0.5))
+    agreement = float(dice((straight > 0.5)[None, None], (mirrored > 0.5)[None, None]))
+    brain = BrainMask(mask, float(mask.sum() * abs(np.linalg.det(affine[:3, :3])) / 1000), agreement)
+    _check(brain, volume, _detail(image.numpy(), inside))
+    return brain
+
+
+def _check(brain: BrainMask, volume: Tensor, detail: float) -> None:
+    """Raises DataError for a mask that cannot be that of a brain."""
+    if not brain.mask.any() or (volume.numpy()[brain.mask] > 0.03 * _brightest(volume)).mean() < LEAST_LIT:
+        raise DataError(NOTHING)
+    if detail < LEAST_DETAIL:
+        raise DataError("What the network found is as even inside as a bottle of water: is it a scan of a head?")
+    if not SMALLEST_ML < brain.volume_ml < LARGEST_ML:
+        raise DataError(
+            f"What the network found has {brain.volume_ml:.0f} ml, which no brain has: is it a scan of a whole head, "
+            "and are its voxel size and orientation right?"
+        )
+    if brain.agreement < LEAST_AGREEMENT:
+        raise DataError(
+            f"The network contradicts itself on the mirror image (Dice {brain.agreement:.2f}): "
+            "is it a scan of a head, and is its orientation right?"
+        )
+
+
+def strip(
+    scan: Path | str,
+    out: Path | str | None = None,
+    model: nn.Module | None = None,
+    device: torch.device | str | None = None,
+) -> tuple[BrainMask, Path, Path]:
+    """Strip one NIfTI file: writes the brain and its mask, returns (BrainMask, brain file, mask file).
+
+    Both have the affine and shape of the scan; the brain has its data type too, and zero outside the
+    mask. They go to `NAME_brain.nii.gz` and `NAME_mask.nii.gz` beside the scan or in the folder `out`;
+    `out` may also name the file of the brain.
+
+    Raises DataError, in one sentence, if the scan is not one volume of a head, or a file is there already.
+    """
+    brain_file, mask_file = output_files(scan, out)
+    for file in (brain_file, mask_file):
+        if file.exists():
+            refuse(file, "is there already, and nothing is overwritten", "move it, or choose another place with -o")
+    volume, affine = read_scan(scan)
+    try:
+        brain = find_brain(volume, affine, model, device)
+    except DataError as problem:
+        raise DataError(f"{scan}: {problem}") from None
+    content: Any = nib.load(scan).dataobj  # type: ignore[attr-defined]
+    stored = np.asanyarray(content.get_unscaled())
+    zero = -content.inter / content.slope  # as stored, where the header scales
+    if stored.dtype.kind in "iu":
+        limits = np.iinfo(stored.dtype)
+        zero = np.clip(np.rint(zero), limits.min, limits.max)
+    mask = brain.mask.reshape(stored.shape)
+    write_like(mask_file, mask.astype(np.uint8), scan)
+    write_like(brain_file, np.where(mask, stored, stored.dtype.type(zero)), scan, scaling=True)
+    return brain, brain_file, mask_file
+
+
+def output_files(scan: Path | str, out: Path | str | None) -> tuple[Path, Path]:
+    """The files that the brain and the mask of a scan are written to."""
+    folder = Path(scan).parent if out is None else Path(out)
+    if folder.name.endswith((".nii", ".nii.gz")):
+        return folder, folder.with_name(f"{stem(folder)}_mask.nii.gz")
+    return folder / f"{stem(scan)}_brain.nii.gz", folder / f"{stem(scan)}_mask.nii.gz"
+
+
+def _center_of_head(volume: Tensor, affine: np.ndarray) -> np.ndarray:
+    """A first guess, RAS mm: below the top of what is not air, in the middle of its sides."""
+    step = [max(1, n // 64) for n in volume.shape]
+    coarse = volume[:: step[0], :: step[1], :: step[2]].numpy()
+    points = apply_affine(affine, np.argwhere(coarse > 0.12 * np.quantile(coarse, 0.99)) * step)
+    top = np.quantile(points[:, 2], 0.998)
+    upper = points[points[:, 2] > top - 130]
+    low, high = np.quantile(upper, 0.01, axis=0), np.quantile(upper, 0.99, axis=0)
+    return np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, top - CROWN_TO_CENTER])
+
+
+@torch.no_grad()
+def _probabilities(model: nn.Module, image: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Of brain (X, Y, Z), on the CPU: for an image, and for its mirror image, mirrored back."""
+    x = normalize(image[None, None].to(device))
+    with compute.autocast(device):
+        straight, mirrored = (model(one).float().sigmoid()[0, 0].cpu() for one in (x, x.flip(2)))
+    return straight, mirrored.flip(0)
+
+
+def _detail(image: np.ndarray, inside: np.ndarray) -> float:
+    """How uneven an image (X, Y, Z) is well inside a mask, without what varies over centimeters."""
+    core = ndimage.binary_erosion(inside, iterations=2)
+    if not core.any():
+        return 0.0
+    smooth = ndimage.gaussian_filter(image * core, 4) / np.maximum(ndimage.gaussian_filter(core.astype(float), 4), 1e-3)
+    low, high = np.quantile((image - smooth)[core], [0.25, 0.75])
+    return float((high - low) / max(np.median(image[core]), 1e-6))
