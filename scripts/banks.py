@@ -7,10 +7,10 @@ nothing old or damaged is trained on.
 from collections.abc import Callable
 from pathlib import Path
 
-from stand_in import code_digest, load_tensors, save_tensors
 from torch import Tensor
 
-from presimal.cohort.template import data_folder
+import synthcohort
+from synthcohort.storage import data_folder, digest, load_tensors, save_tensors
 
 
 def bank(name: str, settings: dict, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
@@ -18,9 +18,9 @@ def bank(name: str, settings: dict, make: Callable[[], dict[str, Tensor]]) -> di
 
     `settings` is all that the tensors depend on besides the generator's code: seed, spacing, people.
     """
-    file: Path = data_folder() / "banks" / f"{name}-{code_digest(settings)}.safetensors"
+    file = data_folder() / "banks" / f"{name}-{digest(Path(synthcohort.__file__).parent, settings)}.safetensors"
     tensors = load_tensors(file)
     if tensors is None:
         tensors = make()
-        save_tensors(file, tensors, {key: str(value) for key, value in settings.items()})
+        save_tensors(file, tensors, **{key: str(value) for key, value in settings.items()})
     return tensors

@@ -1,7 +1,7 @@
 """Solve for the inner constants of `synthcohort.brain.aging` and print them, ready to paste.
 
 At every knot age the same people are generated again and again; after each round the push of the
-ventricles, the sulcal threshold and the lesion load move towards the published targets. It starts
+ventricles, the sulcal threshold and the lesion load move toward the published targets. It starts
 from the constants that are there. About four minutes on one core:
 
     python scripts/calibrate_cohort.py            # solve and print

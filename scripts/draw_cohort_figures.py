@@ -1,7 +1,7 @@
 """Draw the pictures of the generated cohort into assets/figures, each under 400 kB.
 
-    python scripts/draw_cohort_figures.py            # all, about two minutes on one core
-    python scripts/draw_cohort_figures.py ages heads # some
+python scripts/draw_cohort_figures.py            # all, about two minutes on one core
+python scripts/draw_cohort_figures.py ages heads # some
 """
 
 import argparse
@@ -67,12 +67,12 @@ def draw_ages() -> None:
     cohort = Cohort(0)
     people, truth = cohort.people(range(400)), cohort.truth(range(400))
     figure, axes = sheet(len(AGES), 6)
-    for row, age in zip(axes, AGES):
+    for row, age in zip(axes, AGES, strict=True):
         unusual = (truth.ventricle - aging.ventricle_push(age)).abs()
         number = int(unusual[(people.age - age).abs() < 1.5].idxmin())
         batch = cohort.render([number], spacing=SPACING)
         volume = batch.images[0, 0].numpy()
-        for axis, picture in zip(row, slices(volume)):
+        for axis, picture in zip(row, slices(volume), strict=True):
             panel(axis, picture, 1.15)
         row[0].set_ylabel(f"{people.age[number]:.0f} y", fontsize=15)
     save(figure, "cohort_ages")
@@ -82,9 +82,9 @@ def draw_tumors() -> None:
     """Six people: four contrasts and the labels, at the slice with most tumor."""
     cohort = Cohort(0)
     figure, axes = sheet(6, 5)
-    for axis, title in zip(axes[0], ("FLAIR", "T1", "T1Gd", "T2", "labels")):
+    for axis, title in zip(axes[0], ("FLAIR", "T1", "T1Gd", "T2", "labels"), strict=True):
         axis.set_title(title, fontsize=13)
-    for row, number in zip(axes, (1, 3, 4, 5, 9, 13)):
+    for row, number in zip(axes, (1, 3, 4, 5, 9, 13), strict=True):
         batch = cohort.render([number], "tumor", SPACING, MSD_CONTRASTS)
         labels = batch.labels[0].numpy()
         z = int(((labels > 0) + 2.0 * (labels == 3)).sum((0, 1)).argmax())
@@ -103,12 +103,12 @@ def draw_heads() -> None:
     cohort = Cohort(0, sites=5)
     figure, axes = sheet(5, 6)
     contrasts = ("t1", "t2", "flair", "t1gd", "t1")
-    for row, number, contrast in zip(axes, (0, 1, 2, 7, 10), contrasts):
+    for row, number, contrast in zip(axes, (0, 1, 2, 7, 10), contrasts, strict=True):
         batch = cohort.render([number], "head", SPACING, (contrast,))
         volume, mask = batch.images[0, 0].numpy(), batch.mask[0].numpy()
         top = np.quantile(volume, 0.992)
         heights = (0.24, 0.36, 0.50, 0.64)
-        for axis, picture, outline in zip(row, slices(volume, heights), slices(mask, heights)):
+        for axis, picture, outline in zip(row, slices(volume, heights), slices(mask, heights), strict=True):
             panel(axis, picture, top)
             if outline.any():
                 axis.contour(outline.T, [0.5], colors="#E69F00", linewidths=0.8)
@@ -122,7 +122,7 @@ def draw_sites() -> None:
     people = cohort.people(range(300))
     names = sorted(people.site.unique())
     figure, axes = sheet(3, 6)
-    for row, name in zip(axes, names):
+    for row, name in zip(axes, names, strict=True):
         here = people[people.site == name]
         chosen = (here.age - 45).abs().sort_values().index[:3]
         for k, number in enumerate(chosen):
@@ -137,9 +137,9 @@ def draw_folding() -> None:
     """The same six young people without and with sulci of their own and warps."""
     figure, axes = sheet(2, 6)
     plain = {"warp": 0.0, "folding": 0.0, "size": 0.0, "rotation": 0.0, "shift": 0.0}
-    for row, settings, title in zip(axes, (plain, {}), ("average", "individual")):
+    for row, settings, title in zip(axes, (plain, {}), ("average", "individual"), strict=True):
         cohort = Cohort(3, age_range=(25.0, 40.0), **settings)
-        for axis, number in zip(row, range(6)):
+        for axis, number in zip(row, range(6), strict=True):
             volume = cohort.render([number], spacing=SPACING).images[0, 0].numpy()
             panel(axis, volume[:, :, 60], 1.15)
         row[0].set_ylabel(title, fontsize=14)

@@ -21,8 +21,8 @@ from torch.nn.functional import adaptive_avg_pool3d, binary_cross_entropy_with_l
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from presimal import compute, networks
-from presimal.cohort import Cohort
-from presimal.storage import write
+from synthcohort import Cohort
+from synthcohort.storage import write_atomically
 
 SAVE_EVERY = 240  # seconds
 CHUNK = 20  # people whose maps are made at a time
@@ -117,7 +117,7 @@ def train_longer(
         state = {"model": model.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict()}
         content = io.BytesIO()
         torch.save(state | {"spent": spent, "step": step}, content)
-        write(checkpoint, content.getvalue())
+        write_atomically(checkpoint, content.getvalue())
 
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     started, saved = clock() - spent, spent

@@ -19,11 +19,11 @@ import torch.nn.functional as F
 from banks import bank
 
 from presimal import compute, data, networks
-from presimal.cohort import Cohort
-from presimal.cohort.randomisation.draws import smooth
 from presimal.evaluation import bootstrap_interval
 from presimal.networks.age import AgeNet, standardize
-from presimal.storage import write
+from synthcohort import Cohort
+from synthcohort.fields import noise_field
+from synthcohort.storage import write_atomically
 
 SEED, SITES, SPACING, CHUNK = 1000, 5, 4.0, 128
 FILE = Path(__file__).resolve().parents[1] / "assets" / "weights" / "brain_age.safetensors"
@@ -61,7 +61,7 @@ def augment(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         x = x.flip(2)
     x = torch.roll(x, torch.randint(-1, 2, (3,)).tolist(), (2, 3, 4))
     x = x + 0.15 * normal(len(x), 1, 1, 1, 1) * x * (1 - x)  # darker or brighter between fluid and white matter
-    field = 0.055 * smooth(len(x), x.shape[2:], 60.0, SPACING, generator)[:, None]  # bias field, features of 60 mm
+    field = 0.055 * noise_field(generator, len(x), x.shape[2:], 60.0, SPACING)[:, None]  # bias field, features of 60 mm
     x = x * torch.exp(field + 0.05 * normal(len(x), 1, 1, 1, 1))
     if torch.rand(()) < 0.4:  # thicker slices along one axis
         axis, side = int(torch.randint(2, 5, ())), float(0.25 * torch.rand(()))
@@ -108,7 +108,7 @@ def train(x, y, epochs: int, batch: int, device: torch.device, checkpoint: Path)
         }
         content = io.BytesIO()
         torch.save(state, content)
-        write(checkpoint, content.getvalue())
+        write_atomically(checkpoint, content.getvalue())
         print(
             f"epoch {epoch + 1}/{epochs}: root of the loss {(total / steps) ** 0.5:.2f} years, {seconds:.0f} s",
             flush=True,

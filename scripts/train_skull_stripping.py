@@ -3,16 +3,16 @@
     python scripts/train_skull_stripping.py --minutes 40 --out assets/weights/skull_stripping.safetensors
 
 Tissue maps of some hundred heads are made once; every step draws new contrasts, scanners and fields of
-view (presimal.cohort.randomisation). The last 40 heads are kept for the score that is stored.
+view (synthcohort.randomization). The last 40 heads are kept for the score that is stored.
 """
 
 import torch
 from longer_training import begin_with, options, region_loss, tissue_maps, train_longer
 
 from presimal import compute, networks
-from presimal.cohort.randomisation import randomise
 from presimal.evaluation.segmentation import dice
 from presimal.inference.skull_stripping import SPACING, normalize
+from synthcohort.randomization import randomize
 
 # Other people than those of the workshop's cohort, and more varied: any age, pose and size.
 PEOPLE = {"seed": 101, "rotation": 14.0, "shift": 10.0, "size": 0.05, "warp": 1.2, "age_range": (15.0, 90.0)}
@@ -29,7 +29,7 @@ def main() -> None:
 
     def draw():
         chosen = torch.randint(len(train), (wanted.batch,))
-        images, fractions = randomise(names, train[chosen].to(device), SPACING, generator)
+        images, fractions = randomize(names, train[chosen].to(device), SPACING, generator)
         return normalize(images), fractions
 
     @torch.no_grad()
@@ -37,7 +37,7 @@ def main() -> None:
         model.eval()
         fixed, found = torch.Generator(device).manual_seed(2), []
         for start in range(0, HELD_OUT, 4):
-            images, fractions = randomise(names, kept[start : start + 4].to(device), SPACING, fixed)
+            images, fractions = randomize(names, kept[start : start + 4].to(device), SPACING, fixed)
             with compute.autocast(device):
                 logits = model(normalize(images)).float()
             found.append(dice(logits > 0, fractions > 0.5))
@@ -48,7 +48,7 @@ def main() -> None:
         "spacing_mm": SPACING,
         "people": len(train),
         "batch": wanted.batch,
-        "data": "generated heads, presimal.cohort",
+        "data": "generated heads, synthcohort",
         "script": "scripts/train_skull_stripping.py",
     }
     model = networks.UNet(1, 1, tuple(wanted.widths), sharp=8)

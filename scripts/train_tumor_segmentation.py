@@ -11,25 +11,25 @@ import torch.nn.functional as F
 from longer_training import begin_with, options, region_loss, tissue_maps, train_longer
 
 from presimal import compute, networks
-from presimal.cohort.randomisation import Randomisation, randomise
-from presimal.cohort.randomisation.draws import smooth
 from presimal.evaluation.segmentation import dice
 from presimal.inference.tumor_segmentation import CONTRASTS, SPACING, normalize
+from synthcohort.fields import noise_field
+from synthcohort.randomization import Randomization, randomize
 
 # Other people than those of the workshop's cohort, and more varied in age, pose and size.
 PEOPLE = {"seed": 202, "rotation": 7.0, "shift": 4.0, "size": 0.05, "warp": 1.1, "age_range": (20.0, 88.0)}
 HELD_OUT = 30
 TARGETS = ("mask", "edema", "core", "enhancing")
 SPACINGS = {SPACING: 0.6, 2.5: 0.25, 3.0: 0.15}  # mm, and how often: coarser ones are quicker to use
-SETTINGS = Randomisation(
+SETTINGS = Randomization(
     invented=0,
     jitter=0.12,
     flat=0.7,
     tumors=True,
     swell=0.45,
-    turn=6,
-    stretch=0.05,
-    bend=2,
+    rotation=6,
+    scaling=0.05,
+    elastic=2,
     bias=0.3,
     thick=0.4,
     slice_mm=6,
@@ -43,7 +43,7 @@ SETTINGS = Randomisation(
 
 def stripped(mask: torch.Tensor, spacing: float, generator: torch.Generator) -> torch.Tensor:
     """The brain (N, 1, X, Y, Z) as skull stripping leaves it: a little too wide here, too tight there."""
-    uneven = smooth(len(mask), mask.shape[2:], 27.0, spacing, generator)[:, None]  # features of 27 mm
+    uneven = noise_field(generator, len(mask), mask.shape[2:], 27.0, spacing)[:, None]  # features of 27 mm
     level = 0.25 + 0.5 * torch.rand((len(mask), 1, 1, 1, 1), generator=generator, device=generator.device)
     return (F.avg_pool3d(mask, 3, 1, 1) + 0.08 * uneven > level).float()
 
@@ -53,7 +53,7 @@ def examples(names, maps, spacing, generator) -> tuple[torch.Tensor, torch.Tenso
     if spacing != SPACING:
         coarse = [round(length * SPACING / spacing) for length in maps.shape[2:]]
         maps = F.interpolate(maps.float(), coarse, mode="area").round().byte()
-    images, fractions = randomise(names, maps, spacing, generator, tuple(CONTRASTS), SETTINGS, TARGETS)
+    images, fractions = randomize(names, maps, spacing, generator, tuple(CONTRASTS), SETTINGS, TARGETS)
     mask, edema, core, enhancing = fractions.split(1, 1)
     regions = torch.cat([core + enhancing + edema, core + enhancing, enhancing], 1).clamp(0, 1)
     brain = stripped(mask, spacing, generator)
@@ -90,7 +90,7 @@ def main() -> None:
         "spacings_mm": list(SPACINGS),
         "people": len(train),
         "batch": wanted.batch,
-        "data": "generated gliomas, presimal.cohort",
+        "data": "generated gliomas, synthcohort",
         "script": "scripts/train_tumor_segmentation.py",
     }
     model = networks.UNet(4, 3, tuple(wanted.widths), sharp=8)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from presimal.data import downloads
 from presimal.cli import main
-from presimal.cohort import files
+from presimal.data import downloads
+from synthcohort import files
 
 
 @pytest.fixture

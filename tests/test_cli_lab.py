@@ -16,7 +16,7 @@ import psutil
 import pytest
 
 from presimal.cli import lab, paths
-from presimal.storage import DataError
+from synthcohort.storage import DataError
 
 
 def options(command):

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from presimal.cli import main
-from presimal.cohort import Cohort
+from synthcohort import Cohort
 
 
 @pytest.fixture(scope="module")

@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from presimal import data
-from presimal.cohort import Cohort, files
-from presimal.storage import DataError
+from synthcohort import Cohort, files
+from synthcohort.storage import DataError
 
 SIZE = {"subjects": 6, "spacing": 8.0, "progress": False}
 

@@ -19,7 +19,7 @@ import pytest
 
 from presimal import data
 from presimal.data import downloads
-from presimal.storage import DataError
+from synthcohort.storage import DataError
 
 PEOPLE = {1: "Guys", 2: "HH", 3: "IOP", 5: "Guys", 7: "HH"}
 XLS = 'IXI_ID,"SEX_ID (1=m, 2=f)",AGE\n' + "".join(f"{k},{1 + k % 2},{20 + k}.123\n" for k in PEOPLE)
@@ -128,7 +128,7 @@ def msd(task):
         "modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"},
         "labels": {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"},
         "training": cases,
-        **{key: "" for key in ("name", "description", "reference", "licence", "tensorImageSize")},
+        **{key: "" for key in ("name", "description", "reference", "license", "tensorImageSize")},
         **{"numTraining": 5, "numTest": 0},
     }
     contents = {f"{task}/dataset.json": json.dumps(listed).encode(), f"{task}/._dataset.json": b"of a Macintosh"}

@@ -23,7 +23,7 @@ def says(capsys, name, *claims):
     return capsys.readouterr().out.rstrip("\n")
 
 
-def test_a_blank_is_recognised_however_it_was_left():
+def test_a_blank_is_recognized_however_it_was_left():
     def only_dots(y, y_hat): ...
 
     def with_docstring(y):

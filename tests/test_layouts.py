@@ -13,7 +13,7 @@ import pytest
 
 from presimal import data
 from presimal.data import checks
-from presimal.storage import DataError
+from synthcohort.storage import DataError
 
 SHAPE = (9, 10, 8)
 AFFINE = np.diag([4.0, 4, 4, 1])
@@ -209,7 +209,7 @@ BAD = {
     "four dimensions": ("brain_age", voxels(T1, lambda v: v[..., None] * [1, 2]), "not one volume; store"),
     "complex": ("brain_age", voxels(T1, lambda v: v + 1j * v), "type complex64; store real numbers"),
     "flat affine": ("brain_age", flat, "affine that cannot be inverted; set the"),
-    "metres": ("brain_age", affine(T1, np.diag([0.004, 0.004, 0.004, 1])), "0.004 mm; correct the unit"),
+    "meters": ("brain_age", affine(T1, np.diag([0.004, 0.004, 0.004, 1])), "0.004 mm; correct the unit"),
     "one person under two ids": ("brain_age", copied("t1/s0.nii.gz", T1), "same voxels as .*s0.nii.gz; remove"),
     # a tumor set
     "no json": ("tumors", gone("dataset.json"), "dataset.json: is not there; name the folder"),

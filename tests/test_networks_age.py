@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from presimal import networks
-from presimal.cohort import Cohort
 from presimal.networks import AgeNet
 from presimal.networks.age import standardize
+from synthcohort import Cohort
 
 
 def ball(white=1.0, gray=0.6, noise=0.0):

@@ -8,7 +8,7 @@ from safetensors import safe_open
 
 from presimal import networks
 from presimal.networks.weights import FOLDERS
-from presimal.storage import DataError
+from synthcohort.storage import DataError
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 from skimage.feature import graycomatrix
 
 from presimal import radiomics
-from presimal.storage import DataError
+from synthcohort.storage import DataError
 
 # The digital phantom of the IBSI (Zwanenburg et al., arXiv 1612.07003): voxels of 2 mm, 0 outside the region.
 PHANTOM = np.array(
@@ -81,7 +81,7 @@ def test_a_box_has_the_moments_of_a_box():
     lengths = [4 * math.sqrt(unbiased * d**2 * (n**2 - 1) / 12) for n, d in ((20, 1), (10, 1), (5, 2))]
     axes = [found["major_axis"], found["minor_axis"], found["least_axis"]]
     assert axes == pytest.approx(sorted(lengths, reverse=True))
-    # Marching cubes puts the surface half a voxel outside the outer centres and cuts corners and edges.
+    # Marching cubes puts the surface half a voxel outside the outer centers and cuts corners and edges.
     assert found["max_diameter"] == pytest.approx(math.sqrt(20**2 + 10**2 + 10**2), abs=1.5)
 
 
@@ -105,7 +105,7 @@ def checkerboard(n=8):
 
 
 def test_a_checkerboard_has_the_texture_that_counting_gives():
-    # Of the 13 directions, 3 along an axis and 4 along a space diagonal change colour, 6 along a face diagonal do not.
+    # Of the 13 directions, 3 along an axis and 4 along a space diagonal change color, 6 along a face diagonal do not.
     n = 8
     pairs = {1: 3 * n**2 * (n - 1), 2: 6 * n * (n - 1) ** 2, 3: 4 * (n - 1) ** 3}
     differ = (pairs[1] + pairs[3]) / sum(pairs.values())

@@ -15,7 +15,7 @@ from skimage.measure import block_reduce
 
 from presimal.inference.scans import read_scan, write_like
 from presimal.resampling import Grid, from_grid, to_grid
-from presimal.storage import DataError
+from synthcohort.storage import DataError
 
 # All 48 ways to point the three axes of a file: RAS, LAS, ..., and 8 of them for the slower tests.
 ORIENTATIONS = [

@@ -9,10 +9,10 @@ import pytest
 import torch
 from scipy import ndimage
 
-from presimal.cohort import Cohort
 from presimal.inference.scans import read_scan
 from presimal.inference.skull_stripping import find_brain, normalize, strip
-from presimal.storage import DataError
+from synthcohort import Cohort
+from synthcohort.storage import DataError
 
 REAL = Path(os.environ.get("PRESIMAL_REALDATA", "no real scans here"))
 

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from presimal import compute, networks
 from presimal.cli.segment import segment_one
-from presimal.cohort import Cohort
 from presimal.inference.tumor_segmentation import CONTRASTS, segment
+from synthcohort import Cohort
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "train_distributed.py"
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]

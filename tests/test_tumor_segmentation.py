@@ -10,7 +10,6 @@ import torch
 from scipy import ndimage
 
 from presimal.cli import main
-from presimal.cohort import Cohort
 from presimal.inference.scans import read_scan
 from presimal.inference.tumor_segmentation import (
     CONTRASTS,
@@ -22,7 +21,8 @@ from presimal.inference.tumor_segmentation import (
     normalize,
     segment,
 )
-from presimal.storage import DataError
+from synthcohort import Cohort
+from synthcohort.storage import DataError
 
 REAL = Path(os.environ.get("PRESIMAL_REALDATA", "no real scans here")) / "glioma"
 NAMES = tuple(CONTRASTS)

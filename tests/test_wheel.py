@@ -16,7 +16,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
-from presimal.cohort import Cohort
+from synthcohort import Cohort
 
 ROOT = Path(__file__).parents[1]
 

@@ -14,7 +14,7 @@ from scipy.spatial import ConvexHull, QhullError
 from scipy.spatial.distance import pdist
 from skimage.measure import marching_cubes, mesh_surface_area
 
-from presimal.storage import DataError
+from synthcohort.storage import DataError
 
 # One of each pair of opposite neighbors among the 26 of a voxel.
 DIRECTIONS = [step for step in itertools.product((-1, 0, 1), repeat=3) if step > (0, 0, 0)]
@@ -124,7 +124,7 @@ def discretize(values: np.ndarray, levels: int) -> np.ndarray:
 def cooccurrence(gray: np.ndarray) -> np.ndarray:
     """How often two levels are neighbors: (levels, levels), symmetric, summing to 1.
 
-    `gray` (X, Y, Z) holds levels from 1 on, and 0 outside the region. Neighbours at distance one in all
+    `gray` (X, Y, Z) holds levels from 1 on, and 0 outside the region. Neighbors at distance one in all
     13 directions are counted into one matrix (IBSI: 3D, merged). All zero without any neighbors.
     """
     levels = int(gray.max())

@@ -12,7 +12,7 @@ import torch
 from IPython.display import Pretty, display
 from torch import Tensor, nn
 
-from presimal.storage import write
+from synthcohort.storage import write_atomically
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 Score = Callable[[Tensor, Tensor], Tensor]
@@ -149,7 +149,7 @@ class _State:
         content = io.BytesIO()
         states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "best": self.best}
         torch.save(states | {"history": vars(self.history), "random": torch.get_rng_state()}, content)
-        write(Path(path), content.getvalue())  # in one move: the old state stays whole until the new one is
+        write_atomically(Path(path), content.getvalue())  # in one move: the old state stays whole until the new one is
 
     @classmethod
     def load(cls, path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> "_State":

@@ -148,7 +148,7 @@ class Cohort:
     def tissue_maps(
         self, numbers: Iterable[int], kind: str = "head", spacing: float = 4.0
     ) -> tuple[tuple[str, ...], Tensor]:
-        """Names and packed tissue maps (N, maps, X, Y, Z) uint8; see TissueMaps.pack. Randomization starts from them."""
+        """Names and packed tissue maps (N, maps, X, Y, Z) uint8; see TissueMaps.pack. `randomize` starts from them."""
         numbers = [int(number) for number in numbers]
         parts = self._in_chunks(lambda chunk: self.tissues(self.draw(chunk, kind), spacing).pack(), numbers)
         return parts[0][0], torch.cat([maps for _, maps in parts])

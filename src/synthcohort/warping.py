@@ -64,7 +64,7 @@ def at_lattice(field: Tensor, lattice: Grid, points: Tensor) -> Tensor:
 
 
 def push_ventricles(points: Tensor, amount: Tensor, template: Template) -> Tensor:
-    """Points in mm, moved along the flow towards the ventricles by `amount` (N, 1, 1, 1) mm; negative shrinks them."""
+    """Points in mm, moved along the flow toward the ventricles by `amount` (N, 1, 1, 1) mm; negative shrinks them."""
     step = amount[..., None] / PUSH_STEPS
     for _ in range(PUSH_STEPS):
         push = template.sample(points, PUSH_MAPS, PUSH_VOXEL)

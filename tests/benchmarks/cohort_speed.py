@@ -65,7 +65,7 @@ def main() -> None:
     for name, kind, spacing, contrasts in CASES:
         counter = iter(range(10**9))
 
-        def work():
+        def work(counter=counter, kind=kind, spacing=spacing, contrasts=contrasts):
             cohort.render([next(counter) for _ in range(group)], kind, spacing, contrasts)
             if arguments.device != "cpu":
                 torch.cuda.synchronize()

@@ -15,12 +15,12 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from presimal import networks
-from presimal.cohort import Cohort
 from presimal.evaluation import bootstrap_interval
 from presimal.evaluation.segmentation import dice
 from presimal.inference.masks import largest_piece
 from presimal.inference.skull_stripping import WEIGHTS, find_brain
-from presimal.storage import DataError
+from synthcohort import Cohort
+from synthcohort.storage import DataError
 
 CONTRASTS = ("t1", "t1gd", "t2", "flair")
 FIRST = 2000  # people whom no notebook and no training has seen

@@ -58,7 +58,7 @@ def test_vessels_enhance_too(batch):
     """Outside the tumor something is much brighter on T1Gd than on T1."""
     gain = batch.images[:, 2] - batch.images[:, 1]
     healthy = (batch.labels == 0) & (batch.mask == 1)
-    assert all((g[h] > 0.25).sum() > 20 for g, h in zip(gain, healthy))
+    assert all((g[h] > 0.25).sum() > 20 for g, h in zip(gain, healthy, strict=True))
 
 
 def test_the_tumor_pushes_the_brain():

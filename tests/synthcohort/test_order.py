@@ -1,4 +1,4 @@
-"""The package can be read from top to bottom, and stands on its own: what each file may import, and how long it may be."""
+"""The package can be read from top to bottom, stands on its own, and stays small."""
 
 import ast
 import re

@@ -9,8 +9,8 @@ from synthcohort.randomization.structures import thin_bone
 
 SPACING = 6.0
 PLAIN = Randomization(
-    invented=0, jitter=0, texture=0, blobs=0, thin=0, rotation=0, scaling=0, elastic=0, bias=0, thick=0, noise=0, gamma=0,
-    cut=0, defaced=0, stripped=0,
+    invented=0, jitter=0, texture=0, blobs=0, thin=0, rotation=0, scaling=0, elastic=0, bias=0, thick=0,
+    noise=0, gamma=0, cut=0, defaced=0, stripped=0,
 )  # fmt: skip
 
 
@@ -38,7 +38,7 @@ def test_maps_stay_those_of_the_person_or_of_a_mirror_image(heads):
     names, maps = heads
     _, wanted = randomize(names, maps, SPACING, seeded(4), settings=PLAIN, targets=names)
     mirrored = 0
-    for before, after in zip(maps.float() / 255, wanted):
+    for before, after in zip(maps.float() / 255, wanted, strict=True):
         seen = before[names.index("seen")]
         straight, turned = (torch.allclose(after, (m * s)) for m, s in ((before, seen), (before.flip(1), seen.flip(0))))
         assert straight or turned
@@ -67,7 +67,8 @@ def test_invented_contrasts_are_all_different(heads):
     settings = Randomization(invented=1, cut=0, stripped=0)
     images, wanted = randomize(names, maps[[0] * 12], SPACING, seeded(), settings=settings, targets=("white", "muscle"))
     white, muscle = wanted.unbind(1)
-    ratio = [float((i * w).sum() / w.sum() / ((i * m).sum() / m.sum())) for i, w, m in zip(images[:, 0], white, muscle)]
+    pairs = zip(images[:, 0], white, muscle, strict=True)
+    ratio = [float((i * w).sum() / w.sum() / ((i * m).sum() / m.sum())) for i, w, m in pairs]
     assert min(ratio) < 0.8 and max(ratio) > 1.25  # white matter darker than muscle, and brighter
 
 
@@ -86,7 +87,9 @@ def test_a_turn_keeps_volumes_and_a_stretch_changes_them(heads):
     names, maps = heads
     before = maps[:, names.index("mask")].float().sum((1, 2, 3)) / 255
     turned, stretched = (
-        randomize(names, maps, SPACING, seeded(3), settings=Randomization(**{**vars(PLAIN), **pose}))[1].sum((1, 2, 3, 4))
+        randomize(names, maps, SPACING, seeded(3), settings=Randomization(**{**vars(PLAIN), **pose}))[1].sum(
+            (1, 2, 3, 4)
+        )
         for pose in ({"rotation": 20}, {"scaling": 0.1})
     )
     assert torch.allclose(turned / before, torch.ones(4), atol=0.03)
@@ -104,7 +107,10 @@ def test_thin_bone_is_muscle(heads):
 def test_defacing_never_cuts_the_brain(heads):
     names, maps = heads
     plain, defaced = Randomization(cut=0, defaced=0, stripped=0), Randomization(cut=0, defaced=1, stripped=0)
-    whole, cut = (randomize(names, maps, SPACING, seeded(9), settings=settings, targets=("mask", "fat"))[1] for settings in (plain, defaced))
+    whole, cut = (
+        randomize(names, maps, SPACING, seeded(9), settings=settings, targets=("mask", "fat"))[1]
+        for settings in (plain, defaced)
+    )
     assert torch.equal(whole[:, 0] > 0.5, cut[:, 0] > 0.5)
     assert cut[:, 1].sum() < whole[:, 1].sum()
 

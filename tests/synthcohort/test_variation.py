@@ -13,8 +13,8 @@ from synthcohort.tissue_maps import BRAIN
 SPACING = 4.0
 CONTRASTS = ("flair", "t1", "t1gd", "t2")
 PLAIN = Randomization(
-    invented=0, jitter=0, texture=0, blobs=0, thin=0, rotation=0, scaling=0, elastic=0, bias=0, thick=0, noise=0, gamma=0,
-    cut=0, defaced=0, stripped=0,
+    invented=0, jitter=0, texture=0, blobs=0, thin=0, rotation=0, scaling=0, elastic=0, bias=0, thick=0,
+    noise=0, gamma=0, cut=0, defaced=0, stripped=0,
 )  # fmt: skip
 
 
@@ -72,7 +72,7 @@ def test_the_parts_look_as_they_are_told(bank):
     """Each level lies in its range; only what enhances differs much between T1 and T1Gd."""
     names, maps = bank
     _, parts = variation.vary(soft(names, maps.repeat(3, 1, 1, 1, 1)), SPACING, seeded(3))
-    images = dict(zip(CONTRASTS, variation.paint(parts, CONTRASTS, seeded(4))))
+    images = dict(zip(CONTRASTS, variation.paint(parts, CONTRASTS, seeded(4)), strict=True))
     gained = {}
     for part, where in parts.items():
         inside = where > 0.97
@@ -129,14 +129,18 @@ def test_a_tumor_swells_and_the_far_side_stays(bank):
     assert (wanted[:, 1, :3] > 0.99).all()
 
 
-def test_flat_contrast_brings_grey_and_white_matter_together(bank):
+def test_flat_contrast_brings_gray_and_white_matter_together(bank):
     names, maps = bank
 
     def difference(flat):
         settings = Randomization(**vars(PLAIN) | {"flat": flat})
         images, wanted = randomize(names, maps, SPACING, seeded(7), ("t1",), settings, ("white", "cortex"))
-        white, cortex = (torch.stack([i[s > 0.9].mean() for i, s in zip(images[:, 0], share)]) for share in wanted.unbind(1))
-        return white - cortex
+
+        def mean(fraction):
+            return torch.stack([i[f > 0.9].mean() for i, f in zip(images[:, 0], fraction, strict=True)])
+
+        white, cortex = wanted.unbind(1)
+        return mean(white) - mean(cortex)
 
     full, flat = difference(0.0), difference(0.9)
     assert (flat < full).all() and (flat > 0).all() and float((flat / full).min()) < 0.4

@@ -5,12 +5,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from presimal import data as door
-from presimal.cohort import files
-from presimal.cohort.template import data_folder
 from presimal.data.downloads import DOWNLOADS
 from presimal.data.layouts import layouts_of
 from presimal.data.splits import SPLITS
-from presimal.storage import DataError
+from synthcohort import files
+from synthcohort.storage import DataError, data_folder
 
 
 def data(source: str | None, sets: list[str] | None, subjects: int | None, spacing: float, seed: int, yes: bool) -> int:
@@ -63,8 +62,8 @@ def _present() -> Iterator[tuple[str, Path, str]]:
     for folder in sorted(data_folder().glob("cohort-*/*/")):
         if manifest := files.read_manifest(folder):
             state = f"{len(manifest['people'])} people" + (", unfinished" if not manifest["tables"] else "")
-            if manifest["settings"]["generator"] != files.generator_version():
-                state += ", of an older version: made again at its next use"
+            if not folder.parent.name.endswith(files.generator_version()):
+                state += ", of an older version: it can be deleted"
             yield f"{folder.parent.name}/{folder.name}", folder, state
     for name in DOWNLOADS:
         for end, state in (("", "complete"), (".unfinished", "continued when you ask for it again")):

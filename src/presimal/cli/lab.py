@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 
 from presimal.cli import paths, workspace
-from presimal.storage import DataError
+from synthcohort.storage import DataError
 
 FIRST = "00_start_here.ipynb"
 SETTINGS = Path(__file__).with_name("jupyterlab_settings")  # overrides.json: no news, no update pop-up

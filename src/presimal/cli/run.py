@@ -18,7 +18,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from tqdm import tqdm
 
 from presimal.cli import paths
-from presimal.storage import DataError, write
+from synthcohort.storage import DataError, write_atomically
 
 CELL_SECONDS = 600  # as in the tests
 TAKE_AWAY = "take-away:"
@@ -131,7 +131,7 @@ def store(notebook: nbformat.NotebookNode, file: Path) -> None:
         cell.metadata.pop("execution", None)
         if "widget" in cell.metadata.get("tags", []):
             cell.outputs = []  # without a kernel a widget shows nothing; its static twin follows
-    write(file, (nbformat.writes(notebook) + "\n").encode())
+    write_atomically(file, (nbformat.writes(notebook) + "\n").encode())
 
 
 def table(outcomes: Sequence[Outcome]) -> str:

@@ -1,9 +1,7 @@
 """`presimal segment`: the regions of a glioma from four contrasts."""
 
 from presimal import networks
-from presimal.cli.places import UserError
 from presimal.inference.tumor_segmentation import WEIGHTS, segment
-from presimal.storage import DataError
 
 
 def segment_one(scans: list[str], out: str, weights: str = WEIGHTS) -> int:
@@ -11,13 +9,10 @@ def segment_one(scans: list[str], out: str, weights: str = WEIGHTS) -> int:
 
     `weights` is the name of weights that the workshop ships, or a .safetensors file of your own.
 
-    Raises UserError for what the user can mend.
+    Raises DataError for what the user can mend.
     """
-    try:
-        model, _ = networks.load(weights)
-        found = segment(scans, out, model)
-    except DataError as problem:
-        raise UserError(str(problem)) from None
+    model, _ = networks.load(weights)
+    found = segment(scans, out, model)
     for region, ml in found.volumes_ml.items():
         print(f"{region:16} {ml:7.1f} ml")
     print(f"{out}: 1 edema, 2 non-enhancing or necrotic, 3 enhancing. Not for clinical use.")

@@ -6,9 +6,8 @@ from pathlib import Path
 from tqdm import tqdm
 
 from presimal import networks
-from presimal.cli.places import UserError
 from presimal.inference.skull_stripping import WEIGHTS, output_files, strip
-from presimal.storage import DataError
+from synthcohort.storage import DataError
 
 ENDINGS = (".nii", ".nii.gz")
 OURS = ("_brain.nii.gz", "_mask.nii.gz")
@@ -17,15 +16,12 @@ OURS = ("_brain.nii.gz", "_mask.nii.gz")
 def strip_all(scans: list[str], out: str | None) -> int:
     """Strip every scan; returns 0 if all went well, else 1. One that fails does not stop the others.
 
-    Raises UserError if there is nothing to strip, or `out` cannot take what comes.
+    Raises DataError if there is nothing to strip, or `out` cannot take what comes.
     """
     files = [file for scan in scans for file in _files(Path(scan), out)]
     if out is not None and str(out).endswith(ENDINGS) and len(files) > 1:
-        raise UserError(f"-o {out} names one file for {len(files)} scans: give a folder.")
-    try:
-        model, _ = networks.load(WEIGHTS)
-    except DataError as problem:
-        raise UserError(str(problem)) from None
+        raise DataError(f"-o {out} names one file for {len(files)} scans: give a folder.")
+    model, _ = networks.load(WEIGHTS)
     failed = 0
     with tqdm(files, unit="scan", leave=False, disable=len(files) < 2) as bar:
         for file in bar:
@@ -46,5 +42,5 @@ def _files(scan: Path, out: str | None) -> list[Path]:
     found = [file for file in sorted(scan.iterdir()) if file.name.endswith(ENDINGS) and not file.name.endswith(OURS)]
     waiting = [file for file in found if not any(output.exists() for output in output_files(file, out))]
     if not found:
-        raise UserError(f"{scan} holds no .nii or .nii.gz file.")
+        raise DataError(f"{scan} holds no .nii or .nii.gz file.")
     return waiting

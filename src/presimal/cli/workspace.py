@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 
-from presimal.storage import write
+from synthcohort.storage import write_atomically
 
 LEDGER = ".copied.json"  # which version of each notebook was copied: {file name: digest}
 
@@ -31,10 +31,10 @@ def refresh(originals: Path, copies: Path) -> dict[str, list[str]]:
             done["kept"] += [name] if copied != newest else []
             continue
         if present != newest:
-            write(copy, content)
+            write_atomically(copy, content)
             done["updated" if present else "added"].append(name)
         ledger[name] = newest
-    write(copies / LEDGER, json.dumps(ledger, indent=1).encode())
+    write_atomically(copies / LEDGER, json.dumps(ledger, indent=1).encode())
     return done
 
 

@@ -19,13 +19,13 @@ from nibabel.affines import apply_affine
 from torch import Tensor
 from tqdm import tqdm
 
-from presimal.cohort import files
 from presimal.data import downloads
 from presimal.data.checks import check_volumes, read, refuse
 from presimal.data.layouts import read_brain_age, read_heads, read_tumors
 from presimal.data.splits import split
 from presimal.resampling import Grid, resample, to_grid
-from presimal.storage import DataError
+from synthcohort import files
+from synthcohort.storage import DataError
 
 REAL = {"brain_age": ("ixi", "ixi-tiny"), "tumors": ("msd",), "heads": ("ixi-tiny",)}
 REGIONS = {1: "edema", 2: "non-enhancing", 3: "enhancing"}

@@ -18,9 +18,8 @@ import pandas as pd
 from nibabel.affines import apply_affine, voxel_sizes
 from tqdm import tqdm
 
-from presimal.cohort.template import data_folder
 from presimal.data.splits import SPLITS
-from presimal.storage import DataError, write
+from synthcohort.storage import DataError, data_folder, write
 
 VERSION = 1  # raise with every new check: files that passed the old ones are read again
 VOXEL_MM = (0.1, 20.0)

@@ -13,8 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from presimal.cohort.template import data_folder
-from presimal.storage import DataError, alone, in_one_sentence
+from synthcohort.storage import DataError, alone, data_folder, in_one_sentence
 
 
 @dataclass(frozen=True)

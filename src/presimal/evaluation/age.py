@@ -1,6 +1,6 @@
 """The brain-age gap, predicted minus true age: its bias, two corrections, and an interval.
 
-Any regression pulls its predictions towards the mean of the training ages, so the gap falls with age whatever the
+Any regression pulls its predictions toward the mean of the training ages, so the gap falls with age whatever the
 brain (Liang et al., Hum Brain Mapp 40:3143, 2019). Both corrections are fitted on people that the model has not
 trained on, and neither on those that it is judged by.
 """

@@ -9,8 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from presimal.checks import read_image
-from presimal.storage import write
+from presimal.data.checks import read_image
+from synthcohort.storage import write_atomically
 
 
 def read_scan(file: Path | str) -> tuple[Tensor, np.ndarray]:
@@ -41,5 +41,5 @@ def write_like(file: Path | str, values: np.ndarray, like: Path | str, scaling: 
     content = image.to_bytes()
     if str(file).endswith(".gz"):
         content = gzip.compress(content, compresslevel=4, mtime=0)
-    write(Path(file), content)
+    write_atomically(Path(file), content)
     return Path(file)

@@ -18,12 +18,12 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from presimal import compute, networks
-from presimal.checks import refuse
+from presimal.data.checks import refuse
 from presimal.evaluation.segmentation import dice
 from presimal.inference.masks import largest_piece, without_holes
 from presimal.inference.scans import read_scan, write_like
 from presimal.resampling import Grid, from_grid, stem, to_grid
-from presimal.storage import DataError
+from synthcohort.storage import DataError
 
 WEIGHTS = "skull_stripping"
 SPACING = 3.0  # mm, of the network's grid

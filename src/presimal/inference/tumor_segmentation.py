@@ -20,15 +20,16 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from presimal import compute, networks
-from presimal.checks import read_image, refuse
+from presimal.data.checks import read_image, refuse
 from presimal.inference.masks import largest_piece, pieces
 from presimal.inference.scans import read_scan, write_like
 from presimal.resampling import Grid, from_grid, to_grid
-from presimal.storage import DataError
+from synthcohort import MSD_CONTRASTS
+from synthcohort.storage import DataError
 
 WEIGHTS = "tumor"
 SPACING = 2.0  # mm, of the network's grid
-CONTRASTS = {"flair": "FLAIR", "t1": "T1", "t1gd": "T1Gd", "t2": "T2"}  # in the order of the Decathlon: key and title
+CONTRASTS = dict(zip(MSD_CONTRASTS, ("FLAIR", "T1", "T1Gd", "T2"), strict=True))  # key and title
 REGIONS = ("whole tumor", "tumor core", "enhancing tumor")  # nested, as the network gives them
 MARGIN_MM = 10.0  # around the brain
 SMALLEST_ML, LARGEST_ML = 400.0, 2300.0  # of the brain

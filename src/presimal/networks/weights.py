@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import nn
 
-from presimal.storage import DataError, write
+from synthcohort.storage import DataError, write_atomically
 
 from .age import AgeNet
 from .unet import UNet
@@ -30,7 +30,7 @@ def save(model: nn.Module, file: Path | str, **metadata) -> None:
     header = {"network": type(model).__name__, "arguments": model.arguments, **metadata}
     tensors = {key: v.detach().cpu().contiguous() for key, v in model.state_dict().items()}
     tensors = {key: v.half() if v.is_floating_point() else v for key, v in tensors.items()}
-    write(Path(file), to_bytes(tensors, {"presimal": json.dumps(header)}))
+    write_atomically(Path(file), to_bytes(tensors, {"presimal": json.dumps(header)}))
 
 
 def load(name: str, device: torch.device | str = "cpu") -> tuple[nn.Module, dict]:
