@@ -14,7 +14,7 @@ from scipy.ndimage import map_coordinates
 from skimage.measure import block_reduce
 
 from presimal.inference.scans import read_scan, write_like
-from presimal.resampling import Grid, from_grid, to_grid
+from presimal.resampling import Grid, from_grid, resample, to_grid
 from presimal.storage import DataError
 
 # All 48 ways to point the three axes of a file: RAS, LAS, ..., and 8 of them for the slower tests.
@@ -151,6 +151,15 @@ def test_there_and_back_leaves_an_ellipsoid_where_it_was(name):
     assert dice((there > 0.5).numpy(), ellipsoid(places(grid.shape, grid.affine))) > 0.93
     back = from_grid(there, grid, affine, shape).numpy() > 0.5
     assert dice(back, truth) > (0.96 if max(np.linalg.norm(affine[:3, :3], axis=0)) <= 5 else 0.93)
+
+
+def test_labels_stay_labels():
+    """Nearest voxels: no label arises that was not there, and the data type stays."""
+    labels = np.zeros((10, 11, 12), np.uint8)
+    labels[3:7, 3:7, 3:7] = 3
+    fine = Grid((20, 22, 24), 1.0, (0.0, 0.0, 0.0))
+    found = resample(labels, Grid(labels.shape, 2.0, fine.center).affine, fine.affine, fine.shape, order=0)
+    assert found.dtype == np.uint8 and np.array_equal(found, labels.repeat(2, 0).repeat(2, 1).repeat(2, 2))
 
 
 def test_a_grid_elsewhere_holds_nothing_and_gives_nothing():
