@@ -14,7 +14,7 @@ from scipy.ndimage import map_coordinates
 from skimage.measure import block_reduce
 
 from presimal.inference.scans import read_scan, write_like
-from presimal.resampling import Grid, from_grid, to_grid
+from presimal.resampling import Grid, from_grid, resample, to_grid
 from synthcohort.storage import DataError
 
 # All 48 ways to point the three axes of a file: RAS, LAS, ..., and 8 of them for the slower tests.
@@ -89,9 +89,9 @@ def test_all_orientations_are_there():
 def test_a_ramp_stays_a_ramp(name):
     shape, affine = geometry(**GEOMETRIES[name])
     onto = to_grid(torch.tensor(ramp(places(shape, affine))), affine, GRID).numpy()
-    expected = ramp(places(GRID.shape, GRID.affine))
+    expected = ramp(places(GRID.shape, GRID.affine.numpy()))
     # Where all eight neighbors, averaged, lie in the scan: two voxels of the grid inside its border.
-    index = (places(GRID.shape, GRID.affine) - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
+    index = (places(GRID.shape, GRID.affine.numpy()) - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
     margin = 2 * GRID.spacing / np.linalg.norm(affine[:3, :3], axis=0)
     inside = ((index >= margin) & (index <= np.array(shape) - 1 - margin)).all(-1)
     assert inside.sum() > 1000
@@ -118,7 +118,7 @@ def test_to_a_grid_as_scikit_image_and_scipy_do_it(name):
     group = tuple(max(1, int(GRID.spacing / length + 1e-3)) for length in np.linalg.norm(affine[:3, :3], axis=0))
     whole = tuple(n - n % g for n, g in zip(shape, group, strict=True))
     means = block_reduce(values[tuple(map(slice, whole))], group, np.mean)
-    index = (places(GRID.shape, GRID.affine) - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
+    index = (places(GRID.shape, GRID.affine.numpy()) - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
     index = (index - (np.array(group) - 1) / 2) / group
     expected = map_coordinates(means, np.moveaxis(index, -1, 0), order=1, mode="grid-constant")
     known = (index <= np.array(means.shape) - 1).all(-1)  # beyond lies the rest of a group, if any
@@ -135,7 +135,7 @@ def test_back_from_a_grid_as_scipy_does_it(name, values_at):
         values[:] = 0
     elif values_at == "in a corner":
         values[3:, :, :] = values[:, 4:] = values[:, :, :-3] = 0
-    index = (places(shape, affine) - GRID.affine[:3, 3]) / GRID.spacing
+    index = (places(shape, affine) - GRID.affine.numpy()[:3, 3]) / GRID.spacing
     expected = map_coordinates(values, np.moveaxis(index, -1, 0), order=1, mode="grid-constant")
     back = from_grid(torch.from_numpy(values), GRID, affine, shape)
     assert back.shape == shape and back.dtype == torch.float32
@@ -148,9 +148,18 @@ def test_there_and_back_leaves_an_ellipsoid_where_it_was(name):
     grid = Grid((48, 56, 48), 4.0, (5.0, -10.0, 10.0))
     truth = ellipsoid(places(shape, affine))
     there = to_grid(torch.from_numpy(truth.astype(np.float32)), affine, grid)
-    assert dice((there > 0.5).numpy(), ellipsoid(places(grid.shape, grid.affine))) > 0.93
+    assert dice((there > 0.5).numpy(), ellipsoid(places(grid.shape, grid.affine.numpy()))) > 0.93
     back = from_grid(there, grid, affine, shape).numpy() > 0.5
     assert dice(back, truth) > (0.96 if max(np.linalg.norm(affine[:3, :3], axis=0)) <= 5 else 0.93)
+
+
+def test_labels_stay_labels():
+    """Nearest voxels: no label arises that was not there, and the data type stays."""
+    labels = np.zeros((10, 11, 12), np.uint8)
+    labels[3:7, 3:7, 3:7] = 3
+    fine = Grid((20, 22, 24), 1.0, (0.0, 0.0, 0.0))
+    found = resample(labels, Grid(labels.shape, 2.0, fine.center).affine.numpy(), fine.affine, fine.shape, order=0)
+    assert found.dtype == np.uint8 and np.array_equal(found, labels.repeat(2, 0).repeat(2, 1).repeat(2, 2))
 
 
 def test_a_grid_elsewhere_holds_nothing_and_gives_nothing():
@@ -161,9 +170,9 @@ def test_a_grid_elsewhere_holds_nothing_and_gives_nothing():
 
 
 def test_a_grid_is_centered_where_it_says():
-    middle = GRID.affine @ np.array([*((n - 1) / 2 for n in GRID.shape), 1.0])
+    middle = GRID.affine.numpy() @ np.array([*((n - 1) / 2 for n in GRID.shape), 1.0])
     np.testing.assert_allclose(middle[:3], GRID.center)
-    assert nib.aff2axcodes(GRID.affine) == tuple("RAS")
+    assert nib.aff2axcodes(GRID.affine.numpy()) == tuple("RAS")
 
 
 # Files -------------------------------------------------------------------------------------------------

@@ -3,7 +3,6 @@
 On the way to a coarser grid fine voxels are averaged first, else thin structures would come and go.
 """
 
-from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
 
@@ -11,34 +10,31 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from nibabel.affines import apply_affine, from_matvec, voxel_sizes
+from numpy.typing import ArrayLike
 from scipy import ndimage
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Grid:
-    """`shape` voxels of `spacing` mm, axes right-anterior-superior, around `center` (RAS mm)."""
-
-    shape: tuple[int, int, int]
-    spacing: float
-    center: tuple[float, float, float]
-
-    @property
-    def affine(self) -> np.ndarray:
-        """Voxel indices to RAS mm, (4, 4) float64."""
-        first = np.array(self.center) - (np.array(self.shape) - 1) / 2 * self.spacing
-        return from_matvec(np.diag([self.spacing] * 3), first)
+from synthcohort.grid import Grid
 
 
 def resample(
-    values: np.ndarray, affine: np.ndarray, target_affine: np.ndarray, target_shape: tuple[int, ...], order: int = 1
+    values: np.ndarray, affine: ArrayLike, target_affine: ArrayLike, target_shape: tuple[int, ...], order: int = 1
 ) -> np.ndarray:
     """A volume (X, Y, Z) at the voxels of another grid, in its own data type; 0 outside.
 
     Affines take voxels to RAS mm. `order` is 1 for linear interpolation, 0 for the nearest voxel (labels).
     """
-    to_voxels = np.linalg.inv(affine) @ target_affine
-    return ndimage.affine_transform(values, to_voxels, output_shape=target_shape, order=order, mode="grid-constant")
+    matrix = np.linalg.inv(np.asarray(affine)) @ np.asarray(target_affine)
+    if order != 1:
+        return ndimage.affine_transform(values, matrix, output_shape=target_shape, order=order, mode="grid-constant")
+    # grid_sample wants -1 to 1 over the extent, with the last axis of the volume first.
+    volume = torch.from_numpy(values)
+    half = (np.maximum(volume.shape, 2) - 1) / 2  # a single voxel has no extent
+    last = (np.array(target_shape) - 1) / 2
+    to_unit, from_unit = from_matvec(np.diag(1 / half), [-1] * 3), from_matvec(np.diag(last), last)
+    theta = (to_unit @ matrix @ from_unit)[[2, 1, 0]][:, [2, 1, 0, 3]]
+    points = F.affine_grid(torch.tensor(theta, dtype=torch.float32)[None], [1, 1, *target_shape], align_corners=True)
+    return F.grid_sample(volume[None, None], points, "bilinear", "zeros", align_corners=True)[0, 0].numpy()
 
 
 def to_grid(volume: Tensor, affine: np.ndarray, grid: Grid) -> Tensor:
@@ -59,7 +55,7 @@ def from_grid(values: Tensor, grid: Grid, affine: np.ndarray, shape: tuple[int, 
     if not len(nonzero):
         return result
     corners = np.array(list(product(*zip(nonzero.min(0) - 1, nonzero.max(0) + 1, strict=True))))
-    reached = apply_affine(np.linalg.inv(affine) @ grid.affine, corners)
+    reached = apply_affine(np.linalg.inv(affine) @ grid.affine.numpy(), corners)
     start = np.clip(np.floor(reached.min(0)), 0, shape).astype(int)
     stop = np.clip(np.ceil(reached.max(0)) + 1, start, shape).astype(int)
     if (stop > start).all():

@@ -19,7 +19,7 @@ from nibabel.affines import apply_affine, voxel_sizes
 from tqdm import tqdm
 
 from presimal.data.splits import SPLITS
-from synthcohort.storage import DataError, data_folder, write
+from synthcohort.storage import DataError, data_folder, write_atomically
 
 VERSION = 1  # raise with every new check: files that passed the old ones are read again
 VOXEL_MM = (0.1, 20.0)
@@ -104,7 +104,7 @@ def check_volumes(table: pd.DataFrame, channels: int = 1, labels: tuple[int, ...
         for file in label_file:
             _check_label(file, image_file, image.shape[:3], affine, labels)
     with suppress(OSError):  # not remembered: it will be checked again
-        write(passed, b"")
+        write_atomically(passed, b"")
 
 
 def read(file: Path | str) -> tuple[np.ndarray, np.ndarray]:

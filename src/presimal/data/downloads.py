@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from synthcohort.storage import DataError, alone, data_folder, in_one_sentence
+from synthcohort.storage import DataError, data_folder, in_one_sentence, lock
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def get(name: str, yes: bool = False) -> Path:
         data_folder().mkdir(parents=True, exist_ok=True)
         _announce(wanted, folder)
         _agree(name, yes)
-        with alone(folder):
+        with lock(folder):
             if not folder.is_dir():
                 unfinished.mkdir(exist_ok=True)
                 wanted.prepare(unfinished).replace(folder)
