@@ -6,8 +6,11 @@ import threading
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import save_file
 
-from synthcohort.storage import DataError, in_one_sentence, lock, write_atomically
+from synthcohort.storage import DataError, in_one_sentence, load_tensors, lock, save_tensors, write_atomically
 
 
 def test_a_file_is_written_with_its_folder_and_digest(tmp_path):
@@ -76,3 +79,43 @@ def test_what_the_disk_says_becomes_one_sentence(problem, said):
 def test_other_problems_stay_what_they_are():
     problem = ValueError("a bug")
     assert in_one_sentence(problem, Path("/data")) is problem
+
+
+TENSORS = {
+    "a": torch.arange(6, dtype=torch.float16).view(2, 3),
+    "b": torch.tensor([True, False]),
+    "c": torch.tensor(2.5),
+}
+
+
+def test_tensors_come_back_as_they_were(tmp_path):
+    file = tmp_path / "deep" / "x.safetensors"
+    save_tensors(file, TENSORS, source="a test")
+    found = load_tensors(file)
+    assert set(found) == set(TENSORS)
+    assert all(torch.equal(found[name], TENSORS[name]) and found[name].dtype == TENSORS[name].dtype for name in found)
+    assert list(load_tensors(file, ("b",))) == ["b"]
+    with safe_open(file, "pt") as content:
+        assert content.metadata()["source"] == "a test"
+
+
+@pytest.mark.parametrize("damage", ["missing", "a bit", "cut short", "empty", "without a checksum", "another name"])
+def test_damaged_tensors_are_not_used(tmp_path, damage):
+    file = tmp_path / "x.safetensors"
+    save_tensors(file, TENSORS)
+    assert load_tensors(file) is not None
+    content = bytearray(file.read_bytes())
+    if damage == "missing":
+        file.unlink()
+    elif damage == "a bit":
+        content[-1] ^= 1
+        file.write_bytes(content)
+    elif damage == "cut short":
+        file.write_bytes(content[:-1])
+    elif damage == "empty":
+        file.write_bytes(b"")
+    elif damage == "without a checksum":
+        save_file(TENSORS, file)
+    else:
+        file.write_bytes(content.replace(b'"a":', b'"z":'))
+    assert load_tensors(file) is None

@@ -3,9 +3,11 @@
 import pytest
 import torch
 
+from synthcohort import storage
 from synthcohort.grid import trilinear
 from synthcohort.storage import data_folder
 from synthcohort.template import BRAIN_MAPS, Template, template_file
+from synthcohort.template import maps as template_maps
 
 VOXEL_ML = 0.008
 
@@ -64,6 +66,30 @@ def test_known_places():
 def test_notice_travels_with_the_derived_maps():
     folder = template_file(2).parent
     assert "McConnell Brain Imaging Centre" in (folder / "LICENSE-ICBM152.txt").read_text()
+
+
+@pytest.mark.parametrize("damage", ["a bit", "older code", "none"])
+def test_damaged_maps_and_maps_of_older_code_are_derived_anew(tmp_path, monkeypatch, damage):
+    kept = template_file(2)
+    monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path))
+    copy = tmp_path / "template" / kept.name
+    copy.parent.mkdir()
+    content = bytearray(kept.read_bytes())
+    content[-1000] ^= damage == "a bit"
+    copy.write_bytes(content)
+    if damage == "older code":
+        copy.rename(copy.with_name("icbm152-0123456789ab-2mm.safetensors"))
+    derived = []
+    monkeypatch.setattr(template_maps, "_derive", lambda *arguments, **options: derived.append(arguments))
+    assert template_file(2) == copy
+    assert len(derived) == (damage != "none")
+
+
+def test_the_name_of_the_maps_follows_the_code(monkeypatch):
+    name = template_file(2).name
+    monkeypatch.setattr(storage, "_code", lambda *_: "another")
+    monkeypatch.setattr(template_maps, "_derive", lambda *arguments, **options: None)
+    assert template_file(2).name != name
 
 
 def test_data_folder_follows_the_environment(monkeypatch, tmp_path):
