@@ -18,7 +18,7 @@ modules in this order; each imports only from those above it:
     template       the one real anatomy, derived once
     warping        pose, size, warp, growing ventricles
     brain          aging, regions, tissues, vessels
-    glioma         growth, signals, variation, outcome
+    glioma         growth, outcome
     head           skull, scalp, face, field of view
     scanner        signals, sites, acquisition
     randomization  contrasts, tumors and scanners drawn anew for every batch

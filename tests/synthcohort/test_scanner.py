@@ -4,9 +4,8 @@ import pytest
 import torch
 
 from synthcohort import Cohort, TissueMaps
-from synthcohort.scanner import SITES, acquire
-from synthcohort.scanner.acquisition import blur_weight
-from synthcohort.scanner.sites import site_gain
+from synthcohort.scanner import SITES, acquire, blur_weight
+from synthcohort.scanner.signals import site_gain
 
 
 @pytest.fixture(scope="module")

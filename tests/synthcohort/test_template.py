@@ -5,7 +5,7 @@ import torch
 
 from synthcohort.grid import trilinear
 from synthcohort.storage import data_folder
-from synthcohort.template import BRAIN_MAPS, Template, template_file
+from synthcohort.template import BRAIN_MAPS, sample_template, template_file
 
 VOXEL_ML = 0.008
 
@@ -55,7 +55,7 @@ def test_one_table_per_subject():
 def test_known_places():
     """White matter in the corona radiata, fluid in the lateral ventricle, nothing outside."""
     places = torch.tensor([[26.0, -20, 30], [8, 10, 14], [0, -14, 110]]).view(1, 3, 1, 1, 3)
-    maps = Template().sample(places, BRAIN_MAPS)
+    maps = sample_template(places, BRAIN_MAPS)
     assert maps["wm"][0, 0] > 0.8
     assert maps["phi"][0, 1] < 1
     assert maps["mask"][0, 2] == 0

@@ -1,10 +1,12 @@
-"""Which signal each tissue gives, and the image that they make together."""
+"""Which signal each tissue gives, the image that they make, and structures that the generator does not know."""
+
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
 
-from ..fields import chance, noise_field, normal, per_person, uniform
-from ..scanner.signals import RESIDUAL_GAIN, VESSEL_GAIN, means
+from ..fields import chance, noise_field, normal, per_person, soft_step, uniform
+from ..scanner.signals import MEANS, RESIDUAL_GAIN, VESSEL_GAIN
 from ..tissue_maps import BRAIN, CONTRASTS, GLIOMA, OUTSIDE, TISSUES, TissueMaps, textured
 from .settings import Randomization
 
@@ -19,11 +21,11 @@ Signals = tuple[Tensor, Tensor, Tensor]
 def draw_signals(contrast: str | None, count: int, settings: Randomization, generator: Generator) -> Signals:
     """Signals of N people on a contrast, or with None on any, also one that no scanner has."""
     device = generator.device
-    known = torch.stack([means(name) for name in CONTRASTS]).to(device)
+    known = torch.stack(list(MEANS.values())).to(device)
     gains = torch.tensor([(RESIDUAL_GAIN[name], VESSEL_GAIN[name]) for name in CONTRASTS], device=device)
     if contrast is None:
         first, second = (torch.randint(len(CONTRASTS), (count,), generator=generator, device=device) for _ in range(2))
-        mix = uniform(generator, count, 1) * chance(generator, MIXED, count)[:, None]
+        mix = uniform(generator, count, 1) * chance(generator, MIXED, count, 1)
         signals, gain = (values[first] * (1 - mix) + values[second] * mix for values in (known, gains))
     else:
         signals, gain = (values[CONTRASTS.index(contrast)].expand(count, -1) for values in (known, gains))
@@ -33,7 +35,7 @@ def draw_signals(contrast: str | None, count: int, settings: Randomization, gene
         alike = 0.35 * normal(generator, count, len(BRAIN) - SOLID.start) * uniform(generator, count, 1)
         free[:, SOLID] = free[:, [TISSUES.index("white")]] + alike
         free[:, TISSUES.index("air")] = 0.08 * uniform(generator, count)
-        invented = chance(generator, settings.invented, count)[:, None]
+        invented = chance(generator, settings.invented, count, 1)
         signals = torch.where(invented, free, signals)
         gain = torch.where(invented, gain * normal(generator, *gain.shape), gain)
     residual, vessel = gain.unbind(1)
@@ -50,15 +52,12 @@ def paint(
 ) -> Tensor:
     """The image (N, X, Y, Z). `tumor` (N, X, Y, Z) is one that is painted already, None if there is none."""
     mask = tissues.mask
-    count, shape = len(mask), tuple(mask.shape[1:])
-
-    def field(width: float) -> Tensor:
-        return noise_field(generator, count, shape, width, spacing)
-
+    each = (len(mask), 1, 1, 1)  # one number per person
+    field = partial(noise_field, generator, mask, spacing=spacing)
     levels, residual, vessel = signals
     image = textured(tissues.residual, per_person(residual)) * mask
     if tissues.vessel is not None:
-        image = image + per_person(vessel * (0.4 + uniform(generator, count))) * tissues.vessel
+        image = image + per_person(vessel) * (0.4 + uniform(generator, *each)) * tissues.vessel
     if tumor is not None:
         image = image + tumor
     for name in tissues.names:
@@ -67,9 +66,29 @@ def paint(
     if "core" in tissues:  # a tumor is never even
         inside = tissues["core"] + 0.7 * tissues["enhancing"] + 0.4 * tissues["edema"]
         uneven = field(14.0) + 0.7 * field(6.0)
-        image = image * (1 + 0.25 * uniform(generator, count, 1, 1, 1) * uneven * inside)
-    image = image + 0.04 * uniform(generator, count, 1, 1, 1) * field(20.0) * mask
+        image = image * (1 + 0.25 * uniform(generator, *each) * uneven * inside)
+    image = image + 0.04 * uniform(generator, *each) * field(20.0) * mask
     if OUTSIDE[0] in tissues:
         uneven = field(14.0) + 0.7 * field(32.0)
-        image = image * (1 + texture * uniform(generator, count, 1, 1, 1) * uneven * (1 - mask))
+        image = image * (1 + texture * uniform(generator, *each) * uneven * (1 - mask))
     return image.clamp(min=0)
+
+
+def draw_blobs(tissues: TissueMaps, spacing: float, settings: Randomization, generator: Generator) -> list[Tensor]:
+    """Soft shapes outside the brain (vessels, glands, teeth) and, more rarely, inside (lesions), (N, X, Y, Z)."""
+    if OUTSIDE[0] not in tissues or not settings.blobs:
+        return []
+    mask = tissues.mask
+    head = (mask + sum((tissues[name] for name in OUTSIDE), torch.zeros_like(mask))).clamp(0, 1)
+    outside = soft_step(noise_field(generator, mask, 22.0, spacing) - 1.1, 0.12) * (head - mask).clamp(min=0)
+    inside = soft_step(noise_field(generator, mask, 40.0, spacing) - 1.9, 0.15) * mask
+    blobs = ((outside, settings.blobs), (inside, 0.6 * settings.blobs))
+    return [blob * chance(generator, fraction, len(mask), 1, 1, 1) for blob, fraction in blobs]
+
+
+def thin_bone(tissues: TissueMaps, spacing: float, settings: Randomization, generator: Generator) -> TissueMaps:
+    """In places muscle takes the room of the bone: at 3 mm a thin skull is hardly to be seen."""
+    bone = tissues["bone"]
+    some = chance(generator, settings.thin, len(bone), 1, 1, 1)
+    thin = some * soft_step(noise_field(generator, bone, 25.0, spacing) - 0.6, 0.2)
+    return tissues.updated({"bone": bone * (1 - 0.8 * thin), "muscle": tissues["muscle"] + bone * 0.8 * thin})

@@ -1,6 +1,76 @@
-"""What a scanner makes of the tissues: their signals, and an image with texture, bias field, blur and noise."""
+"""What a scanner makes of the tissues: signals, texture, bias field, resolution, noise.
 
-from .acquisition import acquire
-from .sites import SITES, Site
+Magnitude images have Rician noise: the modulus of a complex signal with normal noise in both channels (Gudbjartsson and
+Patz, Magn Reson Med 34:910, 1995). Textures are by eye, beside scans of 1 mm.
+"""
 
-__all__ = ["SITES", "Site", "acquire"]
+import torch
+from torch import Tensor
+
+from ..fields import normal, per_person, smooth_field, uniform
+from ..people import People
+from ..tissue_maps import FLUID_OUTSIDE, TISSUES, TissueMaps
+from .signals import RESIDUAL_GAIN, SITES, VESSEL_GAIN, draw_signals
+
+COARSE, FINE = 16.0, 7.0  # mm, scales of the texture
+BIAS_SCALE = 90.0  # mm, of the receive field
+NOISE_LEAST, NOISE_SPAN = 0.8, 0.6  # of a site's noise, 0.8 to 1.4 times from person to person
+
+
+def blur_weight(width: float, spacing: float) -> float:
+    """Side weight w of the kernel (w, 1 - 2w, w) whose variance is that of a box of `width` mm."""
+    return min(0.33, width**2 / (24 * spacing**2))
+
+
+def _blur(image: Tensor, axis: int, weights: Tensor) -> Tensor:
+    """Three-point blur of (N, X, Y, Z) along axis 1 to 3, one side weight (N, 1, 1, 1) per person."""
+    size = image.shape[axis]
+    padded = torch.cat([image.narrow(axis, 0, 1), image, image.narrow(axis, size - 1, 1)], axis)
+    return image * (1 - 2 * weights) + weights * (padded.narrow(axis, 0, size) + padded.narrow(axis, 2, size))
+
+
+def acquire(tissues: TissueMaps, people: People, contrast: str, spacing: float) -> Tensor:
+    """One contrast of all people, (N, X, Y, Z) float32, at least zero. Raises KeyError for an unknown contrast."""
+    image = _texture(_painted(tissues, people, contrast), tissues, people, spacing)
+    sites, shape = [SITES[person.site] for person in people.persons], tuple(image.shape[1:])
+    bias = smooth_field(people.streams(f"bias/{contrast}"), shape, spacing, BIAS_SCALE, 1, image.device)[:, 0]
+    image = image.clamp(min=0) * torch.exp(people.column(site.bias for site in sites) * bias)
+    heads = [(person.head.slice_axis, person.head.slice_mm) if person.head else (3, None) for person in people.persons]
+    slices = [(axis, mm or site.slice_mm, site.blur) for (axis, mm), site in zip(heads, sites, strict=True)]
+    for axis in (1, 2, 3):
+        widths = [thick if axis == across else blur for across, thick, blur in slices]
+        image = _blur(image, axis, people.column(blur_weight(width, spacing) for width in widths))
+    noise = []
+    for person, site in zip(people.persons, sites, strict=True):
+        generator = person.stream(f"noise/{contrast}")
+        sd = person.noise * site.noise * (NOISE_LEAST + NOISE_SPAN * float(uniform(generator, 1)))
+        noise.append(sd * normal(generator, 2, *shape))
+    real, imaginary = torch.stack(noise, 1).to(image.device)
+    return torch.hypot(image + real, imaginary)
+
+
+def _painted(tissues: TissueMaps, people: People, contrast: str) -> Tensor:
+    """Every tissue in its signal, with the texture of the real T1 and what takes up gadolinium."""
+    signals = torch.stack([draw_signals(person, contrast) for person in people.persons]).to(tissues.mask.device)
+    image = RESIDUAL_GAIN[contrast] * tissues.residual
+    if tissues.vessel is not None:
+        image = image + VESSEL_GAIN[contrast] * tissues.vessel
+    for name in tissues.names:
+        image = image + per_person(signals[:, TISSUES.index(name)]) * tissues[name]
+    if FLUID_OUTSIDE in tissues:
+        image = image + per_person(signals[:, TISSUES.index("csf")]) * tissues[FLUID_OUTSIDE]
+    return image
+
+
+def _texture(image: Tensor, tissues: TissueMaps, people: People, spacing: float) -> Tensor:
+    """Uneven tissue. Texture belongs to the person: the same on every contrast."""
+    streams, shape = people.streams("texture"), tuple(image.shape[1:])
+    coarse, fine = (smooth_field(streams, shape, spacing, scale, 1, image.device)[:, 0] for scale in (COARSE, FINE))
+    solid = (tissues.mask - tissues["ventricle"] - tissues["csf"]).clamp(min=0)
+    image = image + (0.012 * coarse + 0.010 * fine) * solid
+    if "core" in tissues:
+        lesion = tissues["core"] + 0.8 * tissues["enhancing"] + 0.5 * tissues["edema"]
+        image = image + (0.07 * fine + 0.05 * coarse) * lesion
+    if "fat" in tissues:
+        image = image * (1 + (0.10 * coarse + 0.08 * fine) * (1 - tissues.mask))
+    return image

@@ -1,18 +1,17 @@
-"""The one table of tissue signals, read by the cohort's scanner and by the randomization alike.
+"""What every tissue shows on every contrast, for the cohort's scanner and the randomization alike, and five scanners.
 
 Signals are relative to about 1 for white matter on T1, by eye beside IXI and BraTS: fluid is dark on T1 and FLAIR and
-bright on T2, edema bright on T2 and FLAIR. The table knows the mean and the range over people of each tissue on each
-contrast; the rows of a tumor stand in `glioma.signals`, those of brain and head here, with two standard deviations.
+bright on T2, edema bright on T2 and FLAIR. The cohort's scanner takes the means and varies them from person to person.
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..fields import normal, uniform
-from ..glioma.signals import signal_of
+from ..fields import normal, stream, uniform
 from ..people import Person
-from ..tissue_maps import CONTRASTS, GLIOMA, OUTSIDE, TISSUES, Signal
-from .sites import site_gain
+from ..tissue_maps import CONTRASTS, GLIOMA, OUTSIDE, TISSUES
 
 PERSON_SD = 0.035  # relative, of every tissue from person to person
 GROUP_SD = 0.08  # relative, of tumors and of what lies outside the brain, besides
@@ -22,13 +21,16 @@ IRON_ON_T1 = 3  # T1 gains a third of what iron takes from T2 and FLAIR
 RESIDUAL_GAIN = {"t1": 0.81, "t1gd": 0.81, "t2": -0.71, "flair": -0.33}  # of the real T1 texture
 VESSEL_GAIN = {"t1": 0.03, "t1gd": 1.35, "t2": -0.55, "flair": -0.08}
 
-_MEANS = {  # on CONTRASTS: t1, t1gd, t2, flair
+_MEANS = {  # on CONTRASTS: t1, t1gd, t2, flair; `core` is a mixture of solid tumor and necrosis
     "ventricle": (0.17, 0.17, 1.25, 0.14),
     "csf": (0.22, 0.23, 1.15, 0.22),
     "cortex": (0.60, 0.62, 0.64, 0.66),
     "deep": (0.73, 0.74, 0.52, 0.60),
     "white": (0.95, 0.95, 0.42, 0.52),
     "lesion": (0.72, 0.73, 0.78, 0.98),
+    "core": (0.42, 0.42, 1.02, 0.52),
+    "edema": (0.66, 0.66, 0.92, 1.06),
+    "enhancing": (0.62, 1.35, 0.76, 0.86),
     "bone": (0.10, 0.10, 0.06, 0.06),
     "marrow": (0.62, 0.68, 0.45, 0.42),
     "fat": (1.25, 1.25, 0.75, 0.72),
@@ -38,29 +40,52 @@ _MEANS = {  # on CONTRASTS: t1, t1gd, t2, flair
     "air": (0.03, 0.03, 0.03, 0.03),
     "nerve": (0.75, 0.75, 0.45, 0.55),
 }
+# Tensors (tissues,) in the order of TISSUES.
+MEANS = dict(zip(CONTRASTS, torch.tensor([_MEANS[tissue] for tissue in TISSUES]).unbind(1), strict=True))
+
+# A varied tumor lies anywhere between the low and the high signal of its parts; `core` falls into three. As radiology
+# describes it, necrosis is dark on T1 and anything from dark to bright on FLAIR, and a solid part without enhancement
+# looks much like edema.
+VARIED = ("edema", "enhancing", "solid", "necrosis", "blood")
+RANGES = {
+    "t1": ((0.54, 0.84), (0.45, 0.85), (0.40, 0.76), (0.18, 0.50), (0.70, 1.40)),
+    "t1gd": ((0.54, 0.84), (0.95, 1.75), (0.40, 0.76), (0.18, 0.50), (0.70, 1.40)),
+    "t2": ((0.72, 1.15), (0.55, 1.00), (0.72, 1.20), (0.90, 1.35), (0.20, 1.10)),
+    "flair": ((0.82, 1.35), (0.65, 1.20), (0.65, 1.25), (0.15, 1.00), (0.30, 1.20)),
+}
 
 
-def _signal(tissue: str, contrast: str) -> Signal:
-    if tissue in GLIOMA:
-        return signal_of(tissue, contrast)
-    mean = _MEANS[tissue][CONTRASTS.index(contrast)]
-    sd = (PERSON_SD**2 + GROUP_SD**2) ** 0.5 if tissue in OUTSIDE else PERSON_SD
-    return Signal(mean, mean * (1 - 2 * sd), mean * (1 + 2 * sd))
+@dataclass(frozen=True)
+class Site:
+    """One scanner. The values span what clinical scanners at 1.5 and 3 T show; by eye."""
+
+    name: str
+    bias: float  # standard deviation of the logarithm of the receive field
+    blur: float  # mm, full width of the in-plane point spread
+    slice_mm: float  # thickness of the slices (along z)
+    noise: float  # standard deviation in each channel, against white matter on T1
+    contrast: float = 0.06  # relative standard deviation of its tissue signals
 
 
-SIGNALS = {contrast: {tissue: _signal(tissue, contrast) for tissue in TISSUES} for contrast in CONTRASTS}
+SITES = (
+    Site("harbor", bias=0.08, blur=1.0, slice_mm=1.0, noise=0.012),
+    Site("hill", bias=0.12, blur=1.2, slice_mm=1.2, noise=0.020),
+    Site("river", bias=0.16, blur=1.2, slice_mm=4.0, noise=0.026),
+    Site("coast", bias=0.10, blur=2.0, slice_mm=2.0, noise=0.016),
+    Site("forest", bias=0.20, blur=1.0, slice_mm=6.0, noise=0.022),
+)
 
 
-def means(contrast: str) -> Tensor:
-    """Mean signals (tissues,) in the order of TISSUES. Raises KeyError for an unknown contrast."""
-    return torch.tensor([signal.mean for signal in SIGNALS[contrast].values()])
+def site_gain(site: int, contrast: str) -> Tensor:
+    """Factors (tissues,) on the tissue signals of one site, always the same, in the order of TISSUES."""
+    return 1 + SITES[site].contrast * normal(stream(0, "site", site, contrast), len(TISSUES))
 
 
 def draw_signals(person: Person, contrast: str) -> Tensor:
     """Signals (tissues,) of one person at one site on one contrast, in the order of TISSUES."""
     generator = person.stream(f"signal/{contrast}")
     factor = 1 + PERSON_SD * normal(generator, len(TISSUES))
-    signal = means(contrast) * site_gain(person.site, contrast) * factor
+    signal = MEANS[contrast] * site_gain(person.site, contrast) * factor
     deep, white, cortex, core = (TISSUES.index(name) for name in ("deep", "white", "cortex", "core"))
     signal[core : core + len(GLIOMA)] *= 1 + GROUP_SD * normal(generator, len(GLIOMA))
     if contrast == "flair":

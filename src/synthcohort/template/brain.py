@@ -1,6 +1,6 @@
 """The brain maps of the template, derived from the MNI ICBM152 2009a T1, gray and white matter.
 
-Everything here is NumPy on a lattice of 1 mm and runs once; `maps` keeps the result. The average of 152 people has
+Everything here is NumPy on a lattice of 1 mm and runs once; the result is kept on disk. The average of 152 people has
 fractional sulci, 0.5 where half of them have one: `brain.tissues` turns them into sharp sulci of one person.
 
 Source: Fonov et al., NeuroImage 54:313 (2011) and NeuroImage 47:S102 (2009), symmetric version.
@@ -10,7 +10,9 @@ import importlib.util
 from functools import reduce
 from pathlib import Path
 
+import nibabel
 import numpy as np
+from nibabel.processing import resample_from_to
 from scipy import ndimage
 
 from .lattice import HIGH, LOW, SHAPE, Points, coordinates, distance_to_curve, largest, signed_distance, tube
@@ -38,9 +40,6 @@ ENHANCING: dict[str, tuple[Points, float, float]] = {
 
 def load_icbm() -> list[np.ndarray]:
     """T1, gray and white matter on our lattice, 0 to 1, from the installed nilearn; FileNotFoundError without it."""
-    import nibabel
-    from nibabel.processing import resample_from_to
-
     found = importlib.util.find_spec("nilearn")
     places = (found and found.submodule_search_locations) or ["."]
     lattice = (SHAPE, nibabel.affines.from_matvec(np.eye(3), LOW))
@@ -84,10 +83,7 @@ def fissure_weight(csf: np.ndarray, phi: np.ndarray) -> np.ndarray:
 
 
 def narrow_fissure(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Move the medial walls of the hemispheres together, along x, where the fissure is: `weight` (Y, Z).
-
-    In the average of 152 people it is wide, in one person a slit. Nothing moves at the midline and beyond 2 cm from it.
-    """
+    """Medial walls moved together along x where `weight` (Y, Z) says: the fissure is a slit in one person, not wide."""
     x, _, _ = coordinates()
     shift = FISSURE_SHIFT * np.tanh(x / 1.5) * np.exp(-((x / 9) ** 2)) * weight
     index = np.arange(SHAPE[0], dtype=np.float32)[:, None, None] + shift
@@ -124,7 +120,6 @@ def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
     ventricle = ventricles(t1, mask, depth)
     phi = ndimage.gaussian_filter(np.clip(signed_distance(ventricle), -12, 60), 1.0)
     push = push_field(ventricle, depth)
-
     weight = fissure_weight(np.clip(mask - gm - wm, 0, 1), phi)
     t1, gm, wm = (narrow_fissure(values, weight) for values in (t1, gm, wm))
     total = np.maximum(gm + wm, 1)
@@ -142,7 +137,6 @@ def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
     residual = np.zeros(SHAPE, np.float32)
     residual[mask] = t1[mask] - classes @ means
     residual = ndimage.gaussian_filter(residual * np.clip(depth / 6, 0, 1), 0.6)
-
     # The medial walls are surface too: from here on depth counts from the fissure as well.
     solid = mask.copy()
     solid[-LOW[0] - 1 : -LOW[0] + 1] &= weight < 0.5
