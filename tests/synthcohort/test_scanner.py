@@ -4,8 +4,7 @@ import pytest
 import torch
 
 from synthcohort import Cohort, TissueMaps
-from synthcohort.scanner import SITES, acquire, blur_weight
-from synthcohort.scanner.signals import site_gain
+from synthcohort.scanner import SITES, acquire, blur_weight, site_gain
 
 
 @pytest.fixture(scope="module")

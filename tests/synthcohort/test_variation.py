@@ -6,7 +6,7 @@ import torch
 from synthcohort import Cohort, TissueMaps
 from synthcohort.glioma.growth import NON_ENHANCING
 from synthcohort.randomization import Randomization, randomize, variation
-from synthcohort.scanner.signals import RANGES, VARIED
+from synthcohort.scanner import RANGES, VARIED
 from synthcohort.tissue_maps import BRAIN
 
 SPACING = 4.0

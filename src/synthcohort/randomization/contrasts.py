@@ -6,7 +6,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..fields import chance, noise_field, normal, per_person, soft_step, uniform
-from ..scanner.signals import MEANS, RESIDUAL_GAIN, VESSEL_GAIN
+from ..scanner import MEANS, RESIDUAL_GAIN, VESSEL_GAIN
 from ..tissue_maps import BRAIN, CONTRASTS, GLIOMA, OUTSIDE, TISSUES, TissueMaps, textured
 from .settings import Randomization
 

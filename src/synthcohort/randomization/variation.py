@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ..fields import chance, noise_field, normal, per_person, soft_step, uniform
-from ..scanner.signals import RANGES, VARIED
+from ..scanner import RANGES, VARIED
 from ..tissue_maps import CONTRASTS, TissueMaps
 
 # Fractions of people; by eye, so that generated tumors look as varied as those of BraTS.

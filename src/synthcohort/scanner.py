@@ -1,7 +1,9 @@
-"""What every tissue shows on every contrast, for the cohort's scanner and the randomization alike, and five scanners.
+"""What a scanner makes of the tissues: signals, texture, bias field, resolution, noise.
 
 Signals are relative to about 1 for white matter on T1, by eye beside IXI and BraTS: fluid is dark on T1 and FLAIR and
-bright on T2, edema bright on T2 and FLAIR. The cohort's scanner takes the means and varies them from person to person.
+bright on T2, edema bright on T2 and FLAIR. The cohort takes the means and varies them from person to person; the
+randomization reads the same table. Textures are by eye, beside scans of 1 mm. Magnitude images have Rician noise: the
+modulus of a complex signal with normal noise in both channels (Gudbjartsson and Patz, Magn Reson Med 34:910, 1995).
 """
 
 from dataclasses import dataclass
@@ -9,9 +11,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from ..fields import normal, stream, uniform
-from ..people import Person
-from ..tissue_maps import CONTRASTS, GLIOMA, OUTSIDE, TISSUES
+from .fields import normal, per_person, smooth_field, stream, uniform
+from .people import People, Person
+from .tissue_maps import CONTRASTS, FLUID_OUTSIDE, GLIOMA, OUTSIDE, TISSUES, TissueMaps
 
 PERSON_SD = 0.035  # relative, of every tissue from person to person
 GROUP_SD = 0.08  # relative, of tumors and of what lies outside the brain, besides
@@ -20,6 +22,9 @@ NECROSIS = (0.7, 1.4)  # a core on FLAIR, against its mean: as dark as fluid in 
 IRON_ON_T1 = 3  # T1 gains a third of what iron takes from T2 and FLAIR
 RESIDUAL_GAIN = {"t1": 0.81, "t1gd": 0.81, "t2": -0.71, "flair": -0.33}  # of the real T1 texture
 VESSEL_GAIN = {"t1": 0.03, "t1gd": 1.35, "t2": -0.55, "flair": -0.08}
+COARSE, FINE = 16.0, 7.0  # mm, scales of the texture
+BIAS_SCALE = 90.0  # mm, of the receive field
+NOISE_LEAST, NOISE_SPAN = 0.8, 0.6  # of a site's noise, 0.8 to 1.4 times from person to person
 
 _MEANS = {  # on CONTRASTS: t1, t1gd, t2, flair; `core` is a mixture of solid tumor and necrosis
     "ventricle": (0.17, 0.17, 1.25, 0.14),
@@ -98,3 +103,62 @@ def draw_signals(person: Person, contrast: str) -> Tensor:
     else:
         signal[deep] *= 1 - person.aging.iron
     return signal
+
+
+def blur_weight(width: float, spacing: float) -> float:
+    """Side weight w of the kernel (w, 1 - 2w, w) whose variance is that of a box of `width` mm."""
+    return min(0.33, width**2 / (24 * spacing**2))
+
+
+def _blur(image: Tensor, axis: int, weights: Tensor) -> Tensor:
+    """Three-point blur of (N, X, Y, Z) along axis 1 to 3, one side weight (N, 1, 1, 1) per person."""
+    size = image.shape[axis]
+    padded = torch.cat([image.narrow(axis, 0, 1), image, image.narrow(axis, size - 1, 1)], axis)
+    return image * (1 - 2 * weights) + weights * (padded.narrow(axis, 0, size) + padded.narrow(axis, 2, size))
+
+
+def acquire(tissues: TissueMaps, people: People, contrast: str, spacing: float) -> Tensor:
+    """One contrast of all people, (N, X, Y, Z) float32, at least zero. Raises KeyError for an unknown contrast."""
+    image = _texture(_painted(tissues, people, contrast), tissues, people, spacing)
+    sites, shape = [SITES[person.site] for person in people.persons], tuple(image.shape[1:])
+    bias = smooth_field(people.streams(f"bias/{contrast}"), shape, spacing, BIAS_SCALE, 1, image.device)[:, 0]
+    image = image.clamp(min=0) * torch.exp(people.column(site.bias for site in sites) * bias)
+    heads = [(person.head.slice_axis, person.head.slice_mm) if person.head else (3, None) for person in people.persons]
+    slices = [(axis, mm or site.slice_mm, site.blur) for (axis, mm), site in zip(heads, sites, strict=True)]
+    for axis in (1, 2, 3):
+        widths = [thick if axis == across else blur for across, thick, blur in slices]
+        image = _blur(image, axis, people.column(blur_weight(width, spacing) for width in widths))
+    noise = []
+    for person, site in zip(people.persons, sites, strict=True):
+        generator = person.stream(f"noise/{contrast}")
+        sd = person.noise * site.noise * (NOISE_LEAST + NOISE_SPAN * float(uniform(generator, 1)))
+        noise.append(sd * normal(generator, 2, *shape))
+    real, imaginary = torch.stack(noise, 1).to(image.device)
+    return torch.hypot(image + real, imaginary)
+
+
+def _painted(tissues: TissueMaps, people: People, contrast: str) -> Tensor:
+    """Every tissue in its signal, with the texture of the real T1 and what takes up gadolinium."""
+    signals = torch.stack([draw_signals(person, contrast) for person in people.persons]).to(tissues.mask.device)
+    image = RESIDUAL_GAIN[contrast] * tissues.residual
+    if tissues.vessel is not None:
+        image = image + VESSEL_GAIN[contrast] * tissues.vessel
+    for name in tissues.names:
+        image = image + per_person(signals[:, TISSUES.index(name)]) * tissues[name]
+    if FLUID_OUTSIDE in tissues:
+        image = image + per_person(signals[:, TISSUES.index("csf")]) * tissues[FLUID_OUTSIDE]
+    return image
+
+
+def _texture(image: Tensor, tissues: TissueMaps, people: People, spacing: float) -> Tensor:
+    """Uneven tissue. Texture belongs to the person: the same on every contrast."""
+    streams, shape = people.streams("texture"), tuple(image.shape[1:])
+    coarse, fine = (smooth_field(streams, shape, spacing, scale, 1, image.device)[:, 0] for scale in (COARSE, FINE))
+    solid = (tissues.mask - tissues["ventricle"] - tissues["csf"]).clamp(min=0)
+    image = image + (0.012 * coarse + 0.010 * fine) * solid
+    if "core" in tissues:
+        lesion = tissues["core"] + 0.8 * tissues["enhancing"] + 0.5 * tissues["edema"]
+        image = image + (0.07 * fine + 0.05 * coarse) * lesion
+    if "fat" in tissues:
+        image = image * (1 + (0.10 * coarse + 0.08 * fine) * (1 - tissues.mask))
+    return image
