@@ -13,8 +13,7 @@ from ..fields import chance, normal, uniform
 from ..tissue_maps import TissueMaps
 from . import variation
 from .acquisition import field_of_view, pose, scan
-from .contrasts import draw_blobs, draw_signals, paint, thin_bone
-from .settings import Randomization
+from .contrasts import Randomization, draw_blobs, draw_signals, paint, thin_bone
 
 DEFAULT = Randomization()
 

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from ..fields import chance, noise_field, normal, per_person, uniform
 from ..warping import pose_matrix
-from .settings import Randomization
+from .contrasts import Randomization
 
 ELASTIC_WIDTH = 45.0  # mm, of the features of the smooth displacement
 BIAS_WIDTH = 110.0  # mm

@@ -12,9 +12,8 @@ from torch import Tensor
 
 from ..grid import trilinear
 from ..storage import data_folder, digest, load_tensors, save_tensors, write_atomically
-from .brain import derive_brain
+from .brain import HIGH, LOW, derive_brain
 from .head import derive_head
-from .lattice import HIGH, LOW
 
 BRAIN_MAPS = ("gm", "wm", "csf", "mask", "deep", "residual", "phi", "depth", "horn", "vessel")
 PUSH_MAPS = ("push_x", "push_y", "push_z")
