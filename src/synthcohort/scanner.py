@@ -1,9 +1,8 @@
 """What a scanner makes of the tissues: signals, texture, bias field, resolution, noise.
 
-Signals are relative to about 1 for white matter on T1, by eye beside IXI and BraTS: fluid is dark on T1 and FLAIR and
-bright on T2, edema bright on T2 and FLAIR. The cohort takes the means and varies them from person to person; the
-randomization reads the same table. Textures are by eye, beside scans of 1 mm. Magnitude images have Rician noise: the
-modulus of a complex signal with normal noise in both channels (Gudbjartsson and Patz, Magn Reson Med 34:910, 1995).
+Signals vary from person to person round the means of `signals`. Textures are by eye, beside scans of 1 mm. Magnitude
+images have Rician noise: the modulus of a complex signal with normal noise in both channels (Gudbjartsson and Patz,
+Magn Reson Med 34:910, 1995).
 """
 
 from dataclasses import dataclass
@@ -13,7 +12,8 @@ from torch import Tensor
 
 from .fields import normal, per_person, smooth_field, stream, uniform
 from .people import People, Person
-from .tissue_maps import CONTRASTS, FLUID_OUTSIDE, GLIOMA, OUTSIDE, TISSUES, TissueMaps
+from .signals import MEANS
+from .tissue_maps import FLUID_OUTSIDE, GLIOMA, OUTSIDE, TISSUES, TissueMaps
 
 PERSON_SD = 0.035  # relative, of every tissue from person to person
 GROUP_SD = 0.08  # relative, of tumors and of what lies outside the brain, besides
@@ -25,39 +25,6 @@ VESSEL_GAIN = {"t1": 0.03, "t1gd": 1.35, "t2": -0.55, "flair": -0.08}
 COARSE, FINE = 16.0, 7.0  # mm, scales of the texture
 BIAS_SCALE = 90.0  # mm, of the receive field
 NOISE_LEAST, NOISE_SPAN = 0.8, 0.6  # of a site's noise, 0.8 to 1.4 times from person to person
-
-_MEANS = {  # on CONTRASTS: t1, t1gd, t2, flair; `core` is a mixture of solid tumor and necrosis
-    "ventricle": (0.17, 0.17, 1.25, 0.14),
-    "csf": (0.22, 0.23, 1.15, 0.22),
-    "cortex": (0.60, 0.62, 0.64, 0.66),
-    "deep": (0.73, 0.74, 0.52, 0.60),
-    "white": (0.95, 0.95, 0.42, 0.52),
-    "lesion": (0.72, 0.73, 0.78, 0.98),
-    "core": (0.42, 0.42, 1.02, 0.52),
-    "edema": (0.66, 0.66, 0.92, 1.06),
-    "enhancing": (0.62, 1.35, 0.76, 0.86),
-    "bone": (0.10, 0.10, 0.06, 0.06),
-    "marrow": (0.62, 0.68, 0.45, 0.42),
-    "fat": (1.25, 1.25, 0.75, 0.72),
-    "muscle": (0.50, 0.58, 0.32, 0.42),
-    "eye": (0.22, 0.22, 1.20, 0.18),
-    "lens": (0.45, 0.45, 0.35, 0.40),
-    "air": (0.03, 0.03, 0.03, 0.03),
-    "nerve": (0.75, 0.75, 0.45, 0.55),
-}
-# Tensors (tissues,) in the order of TISSUES.
-MEANS = dict(zip(CONTRASTS, torch.tensor([_MEANS[tissue] for tissue in TISSUES]).unbind(1), strict=True))
-
-# A varied tumor lies anywhere between the low and the high signal of its parts; `core` falls into three. As radiology
-# describes it, necrosis is dark on T1 and anything from dark to bright on FLAIR, and a solid part without enhancement
-# looks much like edema.
-VARIED = ("edema", "enhancing", "solid", "necrosis", "blood")
-RANGES = {
-    "t1": ((0.54, 0.84), (0.45, 0.85), (0.40, 0.76), (0.18, 0.50), (0.70, 1.40)),
-    "t1gd": ((0.54, 0.84), (0.95, 1.75), (0.40, 0.76), (0.18, 0.50), (0.70, 1.40)),
-    "t2": ((0.72, 1.15), (0.55, 1.00), (0.72, 1.20), (0.90, 1.35), (0.20, 1.10)),
-    "flair": ((0.82, 1.35), (0.65, 1.20), (0.65, 1.25), (0.15, 1.00), (0.30, 1.20)),
-}
 
 
 @dataclass(frozen=True)

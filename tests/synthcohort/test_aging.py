@@ -23,7 +23,9 @@ def test_means_follow_the_published_curves(age):
     found = volumes(age)
     target = aging.whole_brain_fraction(age)
     assert float(found["fraction"].mean()) == pytest.approx(target, rel=0.015)
-    assert float(found["ventricle"].mean()) == pytest.approx(float(np.interp(age, aging.KNOT_AGES, aging.VENTRICLE_ML)), rel=0.10)
+    assert float(found["ventricle"].mean()) == pytest.approx(
+        float(np.interp(age, aging.KNOT_AGES, aging.VENTRICLE_ML)), rel=0.10
+    )
 
 
 def test_spread_at_one_age_is_that_of_people():

@@ -106,9 +106,7 @@ def test_monai_reads_the_tumors(tiny_data):
     from monai.apps import DecathlonDataset
 
     parts = [
-        DecathlonDataset(
-            home_of(tiny_data), "Task01_BrainTumour", section, download=False, cache_rate=0
-        )  # fmt: skip
+        DecathlonDataset(home_of(tiny_data), "Task01_BrainTumour", section, download=False, cache_rate=0)  # fmt: skip
         for section in ("training", "validation")
     ]
     assert sorted(len(part) for part in parts) == [1, 5]

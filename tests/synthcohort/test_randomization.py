@@ -86,7 +86,9 @@ def test_a_turn_keeps_volumes_and_a_stretch_changes_them(heads):
     names, maps = heads
     before = maps[:, names.index("mask")].float().sum((1, 2, 3)) / 255
     turned, stretched = (
-        randomize(names, maps, SPACING, seeded(3), settings=Randomization(**{**vars(PLAIN), **pose}))[1].sum((1, 2, 3, 4))
+        randomize(names, maps, SPACING, seeded(3), settings=Randomization(**{**vars(PLAIN), **pose}))[1].sum(
+            (1, 2, 3, 4)
+        )
         for pose in ({"rotation": 20}, {"scaling": 0.1})
     )
     assert torch.allclose(turned / before, torch.ones(4), atol=0.03)
@@ -104,7 +106,10 @@ def test_thin_bone_is_muscle(heads):
 def test_defacing_never_cuts_the_brain(heads):
     names, maps = heads
     plain, defaced = Randomization(cut=0, defaced=0, stripped=0), Randomization(cut=0, defaced=1, stripped=0)
-    whole, cut = (randomize(names, maps, SPACING, seeded(9), settings=settings, targets=("mask", "fat"))[1] for settings in (plain, defaced))
+    whole, cut = (
+        randomize(names, maps, SPACING, seeded(9), settings=settings, targets=("mask", "fat"))[1]
+        for settings in (plain, defaced)
+    )
     assert torch.equal(whole[:, 0] > 0.5, cut[:, 0] > 0.5)
     assert cut[:, 1].sum() < whole[:, 1].sum()
 

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from synthcohort import Cohort, TissueMaps
+from synthcohort.glioma import variation
 from synthcohort.glioma.growth import NON_ENHANCING
-from synthcohort.randomization import Randomization, randomize, variation
-from synthcohort.scanner import RANGES, VARIED
+from synthcohort.randomization import Randomization, randomize
+from synthcohort.signals import SIGNALS
 from synthcohort.tissue_maps import BRAIN
 
 SPACING = 4.0
@@ -77,7 +78,7 @@ def test_the_parts_look_as_they_are_told(bank):
         inside = where > 0.97
         assert inside.any(), part
         for contrast, image in images.items():
-            low, high = RANGES[contrast][VARIED.index(part)]
+            _, low, high = SIGNALS[part][contrast]
             assert low - 0.05 < float(image[inside].min()) and float(image[inside].max()) < high + 0.05
         gained[part] = (images["t1gd"] - images["t1"])[inside]
     assert float(gained["enhancing"].min()) > 0.05 and float(gained["enhancing"].mean()) > 0.5
@@ -134,7 +135,9 @@ def test_flat_contrast_brings_grey_and_white_matter_together(bank):
     def difference(flat):
         settings = Randomization(**vars(PLAIN) | {"flat": flat})
         images, wanted = randomize(names, maps, SPACING, seeded(7), ("t1",), settings, ("white", "cortex"))
-        white, cortex = (torch.stack([i[s > 0.9].mean() for i, s in zip(images[:, 0], share)]) for share in wanted.unbind(1))
+        white, cortex = (
+            torch.stack([i[s > 0.9].mean() for i, s in zip(images[:, 0], share)]) for share in wanted.unbind(1)
+        )
         return white - cortex
 
     full, flat = difference(0.0), difference(0.9)

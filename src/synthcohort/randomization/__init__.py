@@ -10,8 +10,8 @@ import torch
 from torch import Generator, Tensor
 
 from ..fields import chance, normal, uniform
+from ..glioma import variation
 from ..tissue_maps import TissueMaps
-from . import variation
 from .acquisition import field_of_view, pose, scan
 from .contrasts import Randomization, draw_blobs, draw_signals, paint, thin_bone
 

@@ -7,7 +7,8 @@ import torch
 from torch import Generator, Tensor
 
 from ..fields import chance, noise_field, normal, per_person, soft_step, uniform
-from ..scanner import MEANS, RESIDUAL_GAIN, VESSEL_GAIN
+from ..scanner import RESIDUAL_GAIN, VESSEL_GAIN
+from ..signals import MEANS
 from ..tissue_maps import BRAIN, CONTRASTS, GLIOMA, OUTSIDE, TISSUES, TissueMaps, textured
 
 SOLID = slice(BRAIN.index("cortex"), len(BRAIN))  # similar on most contrasts

@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ..fields import chance, noise_field, normal, per_person, soft_step, uniform
-from ..scanner import RANGES, VARIED
+from ..signals import SIGNALS
 from ..tissue_maps import CONTRASTS, TissueMaps
 
+VARIED = ("edema", "enhancing", "solid", "necrosis", "blood")  # the parts: `core` falls into three
 # Fractions of people; by eye, so that generated tumors look as varied as those of BraTS.
 FILLED = 0.35  # whose core enhances further inwards
 BROKEN = 0.30  # whose enhancing rim has gaps
@@ -67,7 +68,8 @@ def paint(parts: dict[str, Tensor], contrasts: tuple[str, ...], generator: Gener
             rank["t1gd"][:, part] = (rank["t1"][:, part] + 0.1 * normal(generator, count)).clamp(0, 1)
     images = []
     for contrast in contrasts:
-        low, high = torch.tensor(RANGES[contrast], device=generator.device).unbind(1)
+        ranges = [SIGNALS[part][contrast][1:] for part in VARIED]
+        low, high = torch.tensor(ranges, device=generator.device).unbind(1)
         levels = (low + (high - low) * rank[contrast]).unbind(1)
         painted = [per_person(level) * parts[part] for part, level in zip(VARIED, levels, strict=True)]
         images.append(sum(painted[1:], painted[0]))
