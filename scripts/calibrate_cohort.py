@@ -18,7 +18,6 @@ from synthcohort.brain import aging
 PEOPLE = 120  # per age and round; ventricles vary by 40 %, so fewer would bias the means
 ROUNDS = 4
 SPACING = 4.0  # mm
-NAMES = ("VENTRICLE_KNOTS", "SULCUS_KNOTS", "LESION_KNOTS")
 
 
 def measure(age: float, seed: int, people: int = PEOPLE) -> dict[str, torch.Tensor]:
@@ -46,28 +45,28 @@ def report(seed: int) -> None:
 
 def solve(seed: int) -> None:
     """Fixed-point iteration on all knots at once; the constants are changed in the module."""
-    knots = {name: list(getattr(aging, name)) for name in NAMES}
+    knots = {name: list(values) for name, values in aging.KNOTS.items()}
     for _ in range(ROUNDS):
         for name, values in knots.items():
-            setattr(aging, name, tuple(values))
+            aging.KNOTS[name] = tuple(values)
         sizes = []
         for k, age in enumerate(aging.KNOT_AGES):
             v = measure(age, seed)
             sizes.append(v["tiv"].mean())
             ratio = aging.VENTRICLE_ML[k] / v["ventricle"].mean()
-            knots["VENTRICLE_KNOTS"][k] += float(2.5 * ratio.log())
+            knots["ventricle"][k] += float(2.5 * ratio.log())
             error = v["fraction"].mean() - aging.whole_brain_fraction(age)
-            knots["SULCUS_KNOTS"][k] += 0.7 * float(error)
+            knots["sulcus"][k] += 0.7 * float(error)
             ratio = aging.LESION_ML[k] / v["lesion"].median().clamp(min=0.005)
-            knots["LESION_KNOTS"][k] += 0.5 * float(ratio.log().clamp(-1, 1))
+            knots["lesion"][k] += 0.5 * float(ratio.log().clamp(-1, 1))
         size = float(torch.stack(sizes).mean())
         aging.HEAD_SCALE *= (aging.TIV_MEAN_ML / size) ** (1 / 3)
         shown = {name: [round(x, 3) for x in values] for name, values in knots.items()}
         print(f"TIV {size:.0f} ml", shown, flush=True)
     for name, values in knots.items():
-        setattr(aging, name, tuple(values))
-        digits = 4 if name == "SULCUS_KNOTS" else 2
-        print(f"{name} = {tuple(round(x, digits) for x in values)}")
+        aging.KNOTS[name] = tuple(values)
+        digits = 4 if name == "sulcus" else 2
+        print(f'    "{name}": {tuple(round(x, digits) for x in values)},')
     print(f"HEAD_SCALE = {aging.HEAD_SCALE:.4f}")
 
 

@@ -61,7 +61,7 @@ def augment(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         x = x.flip(2)
     x = torch.roll(x, torch.randint(-1, 2, (3,)).tolist(), (2, 3, 4))
     x = x + 0.15 * normal(len(x), 1, 1, 1, 1) * x * (1 - x)  # darker or brighter between fluid and white matter
-    field = 0.055 * noise_field(generator, len(x), x.shape[2:], 60.0, SPACING)[:, None]  # bias field, features of 60 mm
+    field = 0.055 * noise_field(generator, x[:, 0], 60.0, SPACING)[:, None]  # bias field, features of 60 mm
     x = x * torch.exp(field + 0.05 * normal(len(x), 1, 1, 1, 1))
     if torch.rand(()) < 0.4:  # thicker slices along one axis
         axis, side = int(torch.randint(2, 5, ())), float(0.25 * torch.rand(()))

@@ -43,7 +43,7 @@ SETTINGS = Randomization(
 
 def stripped(mask: torch.Tensor, spacing: float, generator: torch.Generator) -> torch.Tensor:
     """The brain (N, 1, X, Y, Z) as skull stripping leaves it: a little too wide here, too tight there."""
-    uneven = noise_field(generator, len(mask), mask.shape[2:], 27.0, spacing)[:, None]  # features of 27 mm
+    uneven = noise_field(generator, mask[:, 0], 27.0, spacing)[:, None]  # features of 27 mm
     level = 0.25 + 0.5 * torch.rand((len(mask), 1, 1, 1, 1), generator=generator, device=generator.device)
     return (F.avg_pool3d(mask, 3, 1, 1) + 0.08 * uneven > level).float()
 

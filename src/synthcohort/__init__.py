@@ -13,15 +13,16 @@ modules in this order; each imports only from those above it:
     storage        files that are there completely or not at all, and what made them
     fields         randomness: one stream per person and purpose, smooth fields
     tissue_maps    `TissueMaps`: what a body is made of
+    signals        the one table of what each tissue shows on each contrast
     grid           image grids in mm, values between their voxels
     people         `Person`, `People`, `Settings`: humans as numbers
     template       the one real anatomy, derived once
     warping        pose, size, warp, growing ventricles
-    brain          aging, regions, tissues, vessels
-    glioma         growth, signals, variation, outcome
+    brain          aging; regions, tissues and vessels
+    glioma         growth, variation, outcome, and the signals of a tumor
     head           skull, scalp, face, field of view
-    scanner        signals, sites, acquisition
-    randomization  contrasts, tumors and scanners drawn anew for every batch
+    scanner        sites, and how they make an image
+    randomization  contrasts, poses and scanners drawn anew for every batch
     person         draw one person
     cohort         `Cohort`: the table, the truth, the images
     files          all of it on disk, in the layouts of real data sets

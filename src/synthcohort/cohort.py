@@ -16,8 +16,7 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from .brain.tissues import brain_tissues
-from .brain.vessels import enhancing_structures
+from .brain.tissues import brain_tissues, enhancing_structures
 from .glioma import growth
 from .glioma.outcome import clinical
 from .grid import Grid
@@ -25,7 +24,7 @@ from .head import add_head
 from .people import People, Settings
 from .person import draw_person
 from .scanner import SITES, acquire
-from .template import BRAIN_MAPS, HEAD_MAPS, Template
+from .template import BRAIN_MAPS, HEAD_MAPS, sample_template
 from .tissue_maps import CONTRASTS, TissueMaps
 from .warping import template_points
 
@@ -62,7 +61,6 @@ class Cohort:
     def __init__(self, seed: int = 0, device: torch.device | str = "cpu", **settings: Any):
         """`settings` are the members of Settings. Raises TypeError for an unknown one, ValueError for a wrong one."""
         self.seed, self.settings, self.device = int(seed), Settings(**settings), torch.device(device)
-        self.template = Template(self.device)
 
     def people(self, numbers: Iterable[int], kind: str = "brain") -> pd.DataFrame:
         """What a student may use, a row per person: number, subject_id, age (years), sex, site; with a tumor the
@@ -104,19 +102,19 @@ class Cohort:
     def points(self, people: People, spacing: float) -> Tensor:
         """Where each voxel of each person lies in the template, (N, X, Y, Z, 3), MNI mm."""
         push = partial(growth.push, people) if people.kind == "tumor" else None
-        return template_points(self.grid(people.kind, spacing), people, self.template, push)
+        return template_points(self.grid(people.kind, spacing), people, push)
 
     @torch.no_grad()
     def tissues(self, people: People, spacing: float = 4.0) -> TissueMaps:
         """Soft maps of people who are computed together; `scanner.acquire` makes images of them."""
         points = self.points(people, spacing)
-        maps = self.template.sample(points, BRAIN_MAPS, 1 if spacing < FINE_BELOW else 2)
+        maps = sample_template(points, BRAIN_MAPS, 1 if spacing < FINE_BELOW else 2)
         tissues = brain_tissues(maps, points, people, spacing)
         if people.kind == "tumor":
             tissues = growth.grow(tissues, maps["depth"], people, self.grid(people.kind, spacing))
         tissues = tissues.updated(vessel=enhancing_structures(maps, tissues, people, spacing))
         if people.kind == "head":
-            tissues = add_head(tissues, maps | self.template.sample(points, HEAD_MAPS), people, spacing)
+            tissues = add_head(tissues, maps | sample_template(points, HEAD_MAPS), people, spacing)
         return tissues
 
     def render(
@@ -148,7 +146,7 @@ class Cohort:
     def tissue_maps(
         self, numbers: Iterable[int], kind: str = "head", spacing: float = 4.0
     ) -> tuple[tuple[str, ...], Tensor]:
-        """Names and packed tissue maps (N, maps, X, Y, Z) uint8; see TissueMaps.pack. `randomize` starts from them."""
+        """Names and packed tissue maps (N, maps, X, Y, Z) uint8; see TissueMaps.pack. `randomize` takes them."""
         numbers = [int(number) for number in numbers]
         parts = self._in_chunks(lambda chunk: self.tissues(self.draw(chunk, kind), spacing).pack(), numbers)
         return parts[0][0], torch.cat([maps for _, maps in parts])

@@ -36,9 +36,9 @@ def uniform(generator: Generator, *shape: int) -> Tensor:
     return torch.rand(shape, generator=generator, device=generator.device)
 
 
-def chance(generator: Generator, probability: float, count: int) -> Tensor:
-    """True with a probability, (N,)."""
-    return uniform(generator, count) < probability
+def chance(generator: Generator, probability: float, *shape: int) -> Tensor:
+    """True with a probability."""
+    return uniform(generator, *shape) < probability
 
 
 def soft_step(x: Tensor, edge: float) -> Tensor:
@@ -52,11 +52,11 @@ def per_person(values: Tensor | Sequence[float], device: torch.device | str | No
     return values.to(device or values.device).view(-1, 1, 1, 1)
 
 
-def noise_field(generator: Generator, count: int, shape: Sequence[int], width: float, spacing: float) -> Tensor:
-    """Smooth fields (N, X, Y, Z), about zero mean and unit standard deviation, features of `width` mm."""
+def noise_field(generator: Generator, volume: Tensor, width: float, spacing: float) -> Tensor:
+    """Smooth fields as large as a volume (N, X, Y, Z), about zero mean and unit sd, features of `width` mm."""
+    count, *shape = volume.shape
     coarse = [max(2, round(length * spacing / width)) for length in shape]
-    field = F.interpolate(normal(generator, count, 1, *coarse), tuple(shape), mode="trilinear")[:, 0]
-    return field / NOISE_SD
+    return F.interpolate(normal(generator, count, 1, *coarse), shape, mode="trilinear")[:, 0] / NOISE_SD
 
 
 @lru_cache(maxsize=256)

@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
-from .brain.vessels import DURA
+from .brain.tissues import DURA
 from .fields import normal, smooth_field, soft_step, uniform
 from .people import Head, People
 from .tissue_maps import FLUID_OUTSIDE, OUTSIDE, TissueMaps
@@ -42,10 +42,7 @@ def draw_head(generator: Generator) -> Head:
 
 
 def add_head(tissues: TissueMaps, maps: dict[str, Tensor], people: People, spacing: float) -> TissueMaps:
-    """With the soft maps of OUTSIDE and of the fluid outside the brain, the dura among the vessels, and `seen`.
-
-    `maps` are the template's maps of brain and head (N, X, Y, Z) in mm; `spacing` is in mm.
-    """
+    """With OUTSIDE, fluid outside the brain, dura among the vessels, and `seen`; `maps` are those of the template."""
     hull, outside = maps["hull"], 1 - tissues.mask
     face = maps["face"] * (1 - 0.9 * maps["cord"])
     thickness = torch.stack([head.layers for head in people.heads]).to(people.device)
@@ -71,10 +68,7 @@ def add_head(tissues: TissueMaps, maps: dict[str, Tensor], people: People, spaci
 def _vault_and_face(
     maps: dict[str, Tensor], base: Tensor, inner: Tensor, layers: list[Tensor], people: People, spacing: float
 ) -> dict[str, Tensor]:
-    """Bone, marrow, fat and muscle of vault, face and neck, and the whole head.
-
-    `inner` (N, 1, 1, 1) is the distance of the skull to the hull, `layers` the other thicknesses, mm.
-    """
+    """Bone, marrow, fat, muscle, and the whole head; `inner` and `layers` (N, 1, 1, 1) are the thicknesses in mm."""
     hull, streams = maps["hull"], people.streams("field/head")
     uneven_skull, uneven_scalp, mixture = (
         smooth_field(streams, hull.shape[1:], spacing, scale, 1, people.device)[:, 0] for scale in (32.0, 32.0, 14.0)

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from .fields import per_person, stream
 
 KINDS = ("brain", "tumor", "head")
-MOST_SITES = 5  # scanners that exist, see scanner.sites
+MOST_SITES = 5  # scanners that exist, see scanner.SITES
 
 
 @dataclass(frozen=True)

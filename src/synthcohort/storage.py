@@ -106,6 +106,7 @@ def digest(folder: Path, *settings: object, without: tuple[str, ...] = ()) -> st
 
 @cache
 def _code(folder: Path, without: tuple[str, ...]) -> str:
-    names = sorted(file.relative_to(folder) for file in folder.rglob("*.py"))
-    sources = {name.as_posix(): (folder / name).read_text("utf-8") for name in names if name.parts[0] not in without}
-    return repr([(name, ast.dump(ast.parse(source))) for name, source in sources.items()])
+    files = [file for kind in ("*.py", "*.csv") for file in folder.rglob(kind)]
+    names = sorted(name for file in files if (name := file.relative_to(folder)).parts[0] not in without)
+    sources = {name: (folder / name).read_text("utf-8") for name in names}
+    return repr([(n.as_posix(), ast.dump(ast.parse(s)) if n.suffix == ".py" else s) for n, s in sources.items()])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,14 +16,6 @@ OUTSIDE = ("bone", "marrow", "fat", "muscle", "eye", "lens", "air", "nerve")
 TISSUES = (*BRAIN, *GLIOMA, *OUTSIDE)
 FLUID_OUTSIDE = "fluid_outside"  # between brain and skull: fluid that is no part of the brain mask
 RESIDUAL_RANGE = 0.24  # of the T1 texture in units of signal; packed as 0 to 1, 0.5 is none
-
-
-class Signal(NamedTuple):
-    """What a tissue gives on one contrast, against white matter on T1: the mean, and the range over people."""
-
-    mean: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True)

@@ -13,9 +13,9 @@ from torch import Tensor
 from .fields import smooth_field
 from .grid import CENTER, Grid, trilinear
 from .people import People
-from .template import PUSH_MAPS, Template
+from .template import PUSH_MAPS, sample_template
 
-LATTICE_STEP = 5.0  # mm between the nodes on which the warp is integrated
+LATTICE_STEP = 5.0  # mm between the nodes of all that is not linear: it has no finer detail
 # Control-point distance and standard deviation of the velocity, both in mm; by eye, beside real folding.
 WARP_SCALES = ((70.0, 2.1), (36.0, 1.5), (18.0, 0.9), (12.0, 0.55))
 SQUARINGS = 4  # the velocity is integrated in 2^4 steps, to a diffeomorphism (Arsigny et al., MICCAI 2006)
@@ -63,22 +63,18 @@ def at_lattice(field: Tensor, lattice: Grid, points: Tensor) -> Tensor:
     return trilinear(field.flatten(1, 3), lattice.shape, points / lattice.spacing + middle)
 
 
-def push_ventricles(points: Tensor, amount: Tensor, template: Template) -> Tensor:
+def push_ventricles(points: Tensor, amount: Tensor) -> Tensor:
     """Points in mm, moved along the flow toward the ventricles by `amount` (N, 1, 1, 1) mm; negative shrinks them."""
     step = amount[..., None] / PUSH_STEPS
     for _ in range(PUSH_STEPS):
-        push = template.sample(points, PUSH_MAPS, PUSH_VOXEL)
+        push = sample_template(points, PUSH_MAPS, PUSH_VOXEL)
         points = points - step * torch.stack(list(push.values()), -1)
     return points
 
 
-def template_points(grid: Grid, people: People, template: Template, tumor_push: PointMap | None = None) -> Tensor:
-    """MNI points (N, X, Y, Z, 3), mm, of every voxel of every person; `tumor_push` maps image points to image points.
-
-    The nonlinear part is interpolated from a lattice of 5 mm, which loses nothing: it has no finer detail.
-    """
-    device = template.device
-    lattice = grid.coarser(LATTICE_STEP)
+def template_points(grid: Grid, people: People, tumor_push: PointMap | None = None) -> Tensor:
+    """MNI points (N, X, Y, Z, 3), mm, of all voxels of all people; `tumor_push` maps image points to image points."""
+    device, lattice = people.device, grid.coarser(LATTICE_STEP)
     points, nodes = (g.points(device).expand(len(people), -1, -1, -1, -1) for g in (grid, lattice))
     moved, warp = nodes, random_warp(people.streams("field/warp"), lattice, people.settings.warp, device)
     if tumor_push is not None:
@@ -87,6 +83,6 @@ def template_points(grid: Grid, people: People, template: Template, tumor_push: 
     matrix = pose_matrix(people.stack("rotation"), people.stack("scale")).to(device)
     shift = people.stack("shift").to(device)
     ventricle = people.column(person.aging.ventricle for person in people.persons)
-    curved = push_ventricles(apply_pose(moved + warp, matrix, shift), ventricle.to(device), template)
+    curved = push_ventricles(apply_pose(moved + warp, matrix, shift), ventricle)
     extra = curved - apply_pose(nodes, matrix, shift)
     return apply_pose(points, matrix, shift) + at_lattice(extra, lattice, points)

@@ -5,7 +5,7 @@ import torch
 
 from synthcohort import Cohort, TissueMaps
 from synthcohort.randomization import Randomization, randomize
-from synthcohort.randomization.structures import thin_bone
+from synthcohort.randomization.contrasts import thin_bone
 
 SPACING = 6.0
 PLAIN = Randomization(

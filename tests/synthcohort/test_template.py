@@ -3,11 +3,10 @@
 import pytest
 import torch
 
-from synthcohort import storage
+from synthcohort import storage, template
 from synthcohort.grid import trilinear
 from synthcohort.storage import data_folder
-from synthcohort.template import BRAIN_MAPS, Template, template_file
-from synthcohort.template import maps as template_maps
+from synthcohort.template import BRAIN_MAPS, sample_template, template_file
 
 VOXEL_ML = 0.008
 
@@ -57,7 +56,7 @@ def test_one_table_per_subject():
 def test_known_places():
     """White matter in the corona radiata, fluid in the lateral ventricle, nothing outside."""
     places = torch.tensor([[26.0, -20, 30], [8, 10, 14], [0, -14, 110]]).view(1, 3, 1, 1, 3)
-    maps = Template().sample(places, BRAIN_MAPS)
+    maps = sample_template(places, BRAIN_MAPS)
     assert maps["wm"][0, 0] > 0.8
     assert maps["phi"][0, 1] < 1
     assert maps["mask"][0, 2] == 0
@@ -80,7 +79,7 @@ def test_damaged_maps_and_maps_of_older_code_are_derived_anew(tmp_path, monkeypa
     if damage == "older code":
         copy.rename(copy.with_name("icbm152-0123456789ab-2mm.safetensors"))
     derived = []
-    monkeypatch.setattr(template_maps, "_derive", lambda *arguments, **options: derived.append(arguments))
+    monkeypatch.setattr(template, "_derive", lambda *arguments, **options: derived.append(arguments))
     assert template_file(2) == copy
     assert len(derived) == (damage != "none")
 
@@ -88,7 +87,7 @@ def test_damaged_maps_and_maps_of_older_code_are_derived_anew(tmp_path, monkeypa
 def test_the_name_of_the_maps_follows_the_code(monkeypatch):
     name = template_file(2).name
     monkeypatch.setattr(storage, "_code", lambda *_: "another")
-    monkeypatch.setattr(template_maps, "_derive", lambda *arguments, **options: None)
+    monkeypatch.setattr(template, "_derive", lambda *arguments, **options: None)
     assert template_file(2).name != name
 
 

@@ -6,8 +6,8 @@ import torch
 from synthcohort import Cohort, TissueMaps
 from synthcohort.glioma import variation
 from synthcohort.glioma.growth import NON_ENHANCING
-from synthcohort.glioma.signals import signal_of
 from synthcohort.randomization import Randomization, randomize
+from synthcohort.signals import SIGNALS
 from synthcohort.tissue_maps import BRAIN
 
 SPACING = 4.0
@@ -78,7 +78,7 @@ def test_the_parts_look_as_they_are_told(bank):
         inside = where > 0.97
         assert inside.any(), part
         for contrast, image in images.items():
-            _, low, high = signal_of(part, contrast)
+            _, low, high = SIGNALS[part][contrast]
             assert low - 0.05 < float(image[inside].min()) and float(image[inside].max()) < high + 0.05
         gained[part] = (images["t1gd"] - images["t1"])[inside]
     assert float(gained["enhancing"].min()) > 0.05 and float(gained["enhancing"].mean()) > 0.5

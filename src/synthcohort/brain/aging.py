@@ -31,9 +31,11 @@ TIV_RATIO_MEN_WOMEN = 1.14
 TIV_MEAN_ML = 1500.0
 
 # Constants solved by scripts/calibrate_cohort.py
-VENTRICLE_KNOTS = (-2.4, -1.69, -0.81, 0.24, 1.15, 2.11, 3.24, 4.79, 6.03)  # mm of push
-SULCUS_KNOTS = (0.0744, 0.0788, 0.0888, 0.103, 0.1208, 0.1403, 0.1611, 0.1818, 0.2037)
-LESION_KNOTS = (-0.95, -0.74, -0.56, -0.27, 0.05, 0.33, 0.65, 0.93, 1.2)
+KNOTS = {
+    "ventricle": (-2.4, -1.69, -0.81, 0.24, 1.15, 2.11, 3.24, 4.79, 6.03),  # mm of push
+    "sulcus": (0.0744, 0.0788, 0.0888, 0.103, 0.1208, 0.1403, 0.1611, 0.1818, 0.2037),
+    "lesion": (-0.95, -0.74, -0.56, -0.27, 0.05, 0.33, 0.65, 0.93, 1.2),
+}
 HEAD_SCALE = 0.929  # MNI space is about 26 % too large in volume
 
 # Cortical regions: how fast their sulci open, against the average of the cortex.
@@ -46,26 +48,17 @@ def whole_brain_fraction(age: float) -> float:
     return 0.8472 + 5.04e-4 * age - 2.28e-5 * age**2
 
 
-def _curve(age: float, knots: tuple[float, ...]) -> float:
+def _curve(age: float, name: str) -> float:
     """Linear between the knots, and on beyond the last ones."""
+    knots = KNOTS[name]
     slope = (knots[-1] - knots[-2]) / 10
     return float(np.interp(age, KNOT_AGES, knots)) + max(0.0, age - KNOT_AGES[-1]) * slope
 
 
-def ventricle_push(age: float) -> float:
-    """Millimeters by which the ventricles grow at a biological age in years."""
-    return _curve(age, VENTRICLE_KNOTS)
-
-
-def lesion_load(age: float) -> float:
-    """Median load of white-matter hyperintensities, on the logit scale of `brain.tissues`."""
-    return _curve(age, LESION_KNOTS)
-
-
 def sulcus_shift(age: float, region: str) -> float:
     """Shift of the fluid threshold in the sulci of one region (fraction of fluid, no unit)."""
-    young = _curve(20.0, SULCUS_KNOTS)
-    return young + SULCUS_RATE[region] * (_curve(age, SULCUS_KNOTS) - young)
+    young = _curve(20.0, "sulcus")
+    return young + SULCUS_RATE[region] * (_curve(age, "sulcus") - young)
 
 
 def horn_radius(age: float) -> float:
@@ -82,6 +75,9 @@ def _since_20(age: float, per_year: float, more_beyond_60: float = 0.0) -> float
     return per_year * (age - 20) + more_beyond_60 * max(0.0, age - 60)
 
 
+# Functions of the age in years
+ventricle_push = partial(_curve, name="ventricle")  # mm by which the ventricles grow
+lesion_load = partial(_curve, name="lesion")  # median of hyperintense white matter, on the logit scale of `tissues`
 callosum_loss = partial(_since_20, per_year=0.018, more_beyond_60=0.016)  # mm, from the under side of the callosum
 caudate_loss = partial(_since_20, per_year=0.028)  # mm, from caudate and thalamus at the ventricles
 iron = partial(_since_20, per_year=0.0030)  # relative darkening of the basal ganglia on T2, FLAIR; a third brightens T1

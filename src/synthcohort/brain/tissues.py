@@ -5,6 +5,9 @@ sulcus (a level set); aging moves the threshold, so sulci open where people real
 own: the zero set of a smooth random field is a folded sheet, and where it cuts the cortex it is a sulcus lined with
 gray matter.
 
+Vessels, sinuses, choroid plexus and dura take up gadolinium in everyone. Without them a network learns that whatever is
+bright on T1Gd is tumor, and fails on the first real patient.
+
 The constants were set by eye, beside T1 images of young and old people, before scripts/calibrate_cohort.py solved for
 those of `aging`; lengths are in mm, the others are fractions or have no unit.
 """
@@ -36,19 +39,20 @@ WHITE_CUT, WHITE_EDGE = 0.5, 0.13  # fraction of white at which white matter beg
 MYELIN_SHIFT = 0.9  # by how much of a person's myelination the cut moves
 DEEP_MIX = 0.75  # how much of the average's soft mixture of gray and white stays deep inside
 VENTRICLE_RIM, RIM_WIDTH = 0.8, 1.6  # gray that the average has at the ventricles only because fluid mixes in there
+VEIN_WIDTH = 0.2  # of cortical veins, in sd of two fields: a soft tube in the sulci, along which both vanish
+DURA = 0.45  # how much of a voxel at the edge of the brain is dura, where it is seen
 
 
-def _fields(people: People, purpose: str, points: Tensor, spacing: float) -> partial[Tensor]:
+def _fields(people: People, purpose: str, volume: Tensor, spacing: float) -> partial[Tensor]:
     """Smooth fields drawn one after the other from the streams of one purpose: call with a scale in mm."""
-    return partial(smooth_field, people.streams(f"field/{purpose}"), points.shape[1:4], spacing, device=people.device)
+    return partial(smooth_field, people.streams(f"field/{purpose}"), volume.shape[1:], spacing, device=people.device)
 
 
 @lru_cache(maxsize=4)
 def region_weights(device: str) -> Tensor:
-    """Weights (voxels, regions) on a coarse grid in template space, in the order of REGIONS.
+    """Weights (voxels, regions) on a coarse grid in template space, in the order of REGIONS; by eye, enough for lobes.
 
-    Cortical regions add up to one everywhere, deep ones are blobs of height one. Boundaries are a few planes and
-    ellipsoids in MNI mm, placed by eye beside the template: enough to let each lobe age on its own.
+    Cortical regions add up to one everywhere, deep ones are blobs. Boundaries are planes and ellipsoids in MNI mm.
     """
     axes = [torch.arange(n) * REGION_STEP + low for n, low in zip(REGION_SHAPE, LOW, strict=True)]
     x, y, z = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3).unbind(-1)
@@ -90,24 +94,19 @@ def _regional(people: People, points: Tensor) -> Tensor:
 
 
 def brain_tissues(maps: dict[str, Tensor], points: Tensor, people: People, spacing: float) -> TissueMaps:
-    """The tissues of BRAIN, which add up to the soft mask, `residual` and `mask`; maps are (N, X, Y, Z).
-
-    `maps` are the template's brain maps at `points` (N, X, Y, Z, 3; MNI mm); `spacing` is in mm.
-    """
+    """The tissues of BRAIN, which add up to the mask, from the template's maps at `points` (N, X, Y, Z, 3), MNI mm."""
     gm, wm, mask, phi, depth = (maps[name] for name in ("gm", "wm", "mask", "phi", "depth"))
     shift, loss, myelination = _regional(people, points).unbind(-1)
-
     # Ventricles, with what caudate and callosum lost to them, and the temporal horn.
     phi = phi - loss
     radius = people.column(person.aging.horn for person in people.persons)
     horn = soft_step(radius - maps["horn"], 0.6) * soft_step(depth - 6, 1.0)
     ventricle = torch.maximum(soft_step(0.1 - phi, 0.8), horn) * mask
     brain = (mask - ventricle).clamp(min=0)
-
     # Sulci of the average brain, and the person's own.
-    field = _fields(people, "cortex", points, spacing)
+    field = _fields(people, "cortex", mask, spacing)
     wide, local = field(22.0, 2), field(9.0)[:, 0]
-    field = _fields(people, "folding", points, spacing)
+    field = _fields(people, "folding", mask, spacing)
     sheet, reach = field(OWN_SCALE)[:, 0], OWN_DEPTH + OWN_DEPTH_SD * field(26.0)[:, 0]
     cerebrum = soft_step(points[..., 2] + 22 - 0.25 * (points[..., 1] + 40), 4.0)
     own = people.settings.folding * cerebrum * soft_step(reach - depth, 1.2) * soft_step(phi - 7, 1.5)
@@ -118,7 +117,6 @@ def brain_tissues(maps: dict[str, Tensor], points: Tensor, people: People, spaci
     cistern = maps["csf"] * (1 - ribbon) * soft_step(phi - 3, 0.8)
     csf = torch.maximum(sulcus, cistern) * (1 - ventricle)
     solid = brain * (1 - csf)
-
     # Gray and white: sharp in the ribbon, the soft mixture of the average deep inside.
     average = wm / (wm + gm + 1e-3)
     lining = OWN_LINING * own * torch.exp(-((sheet / (LINING_WIDTH * OWN_WIDTH)) ** 2))
@@ -131,9 +129,8 @@ def brain_tissues(maps: dict[str, Tensor], points: Tensor, people: People, spaci
     cortex = gray - deep
     rim = VENTRICLE_RIM * torch.exp(-((phi.clamp(min=0) / RIM_WIDTH) ** 2)) * (1 - deep)
     white, cortex = white + cortex * rim, cortex * (1 - rim)
-
     # White matter that is hyperintense: caps at the ventricles, then deep foci.
-    field = _fields(people, "lesion", points, spacing)
+    field = _fields(people, "lesion", mask, spacing)
     patch, focus = field(14.0)[:, 0], field(7.0)[:, 0]
     caps, far = torch.exp(-phi.clamp(min=0) / 5.5), 0.6 * torch.exp(-(((phi - 16) / 12) ** 2))
     load = people.column(person.aging.lesion for person in people.persons)
@@ -141,3 +138,18 @@ def brain_tissues(maps: dict[str, Tensor], points: Tensor, people: People, spaci
     lesion = soft_step(score, 0.28) * soft_step(depth - 9, 2.0) * soft_step(phi - 0.5, 0.5) * white
     tissues = {"ventricle": ventricle, "csf": csf * brain, "cortex": cortex, "deep": deep}
     return TissueMaps(tissues | {"white": white - lesion, "lesion": lesion}, mask, maps["residual"] * solid)
+
+
+def enhancing_structures(maps: dict[str, Tensor], tissues: TissueMaps, people: People, spacing: float) -> Tensor:
+    """Soft map (N, X, Y, Z), 0 to about 1, of what is bright on T1Gd and dark (flow) on T2."""
+    mask = tissues.mask
+    field = _fields(people, "vessel", mask, spacing)
+    pair, patch = field(15.0, 2), field(30.0)[:, 0]
+    veins = torch.exp(-(pair**2).sum(1) / VEIN_WIDTH**2) * tissues["csf"]
+    # The sinuses run in the dura, outside the fluid of the average brain: allow them at the edge.
+    edge = (4 * mask * (1 - mask)).clamp(0, 1)
+    room = (tissues["csf"] + tissues["ventricle"] + edge).clamp(0, 1)
+    dura = DURA * edge * soft_step(patch - 0.3, 0.5)
+    strength = people.stack("vessel").to(mask.device).view(-1, 3, 1, 1, 1)
+    vessels = torch.maximum(strength[:, 0] * maps["vessel"] * room, strength[:, 1] * veins)
+    return torch.maximum(vessels, strength[:, 2] * dura)

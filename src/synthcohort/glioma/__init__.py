@@ -1,1 +1,1 @@
-"""Gliomas: how they grow, what signals they give, how they vary, what becomes of the patient."""
+"""Gliomas: how they grow, and what becomes of the patient."""

@@ -59,7 +59,6 @@ def clinical(person: Person) -> Clinic:
     reach = u[1] + 0.25 * (tumor.foci > 1) + 0.15 * deep + 0.004 * (person.age - 60)
     resection = "gross total" if reach < 0.5 else "subtotal" if reach < 0.92 else "biopsy"
     percent = {"gross total": 100.0, "subtotal": float(round(55 + 43 * u[2])), "biopsy": math.nan}
-
     amounts = {
         "age_decade": decades,
         "unmethylated": unmethylated,

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from ..fields import chance, noise_field, normal, per_person, uniform
 from ..warping import pose_matrix
-from .settings import Randomization
+from .contrasts import Randomization
 
 ELASTIC_WIDTH = 45.0  # mm, of the features of the smooth displacement
 BIAS_WIDTH = 110.0  # mm
@@ -20,10 +20,7 @@ DEFACING_MARGIN = (4.0, 20.0)  # mm between the brain and the plane at which the
 def pose(
     volumes: tuple[Tensor, ...], tumor: Tensor | None, spacing: float, settings: Randomization, generator: Generator
 ) -> list[Tensor]:
-    """Volumes (N, C, X, Y, Z), all turned, stretched and bent in the same way; what comes in is 0.
-
-    `tumor` (N, X, Y, Z) is what `settings.swell` magnifies or shrinks, None where there is none.
-    """
+    """Volumes (N, C, X, Y, Z), turned, stretched and bent alike, `tumor` (N, X, Y, Z) swollen; what comes in is 0."""
     count, shape, device = len(volumes[0]), tuple(volumes[0].shape[2:]), generator.device
     if not (settings.rotation or settings.scaling or settings.elastic or settings.swell):
         return list(volumes)
@@ -36,7 +33,7 @@ def pose(
     points = torch.einsum("nij,xyzj->nxyzi", matrix, points)
     if settings.elastic:
         amount = settings.elastic / spacing
-        moved = [amount * noise_field(generator, count, shape, ELASTIC_WIDTH, spacing) for _ in range(3)]
+        moved = [amount * noise_field(generator, volumes[0][:, 0], ELASTIC_WIDTH, spacing) for _ in range(3)]
         points = points + torch.stack(moved, -1)
     if settings.swell and tumor is not None:
         amounts = settings.swell * (1.6 * uniform(generator, count) - 0.6)  # more often larger
@@ -64,7 +61,7 @@ def _swollen(points: Tensor, tumor: Tensor, half: Tensor, amounts: Tensor) -> Te
 def scan(image: Tensor, spacing: float, settings: Randomization, generator: Generator) -> Tensor:
     """Bias field, thick slices, blur, Rician noise: an image (N, X, Y, Z) as a scanner shows it."""
     count, shape = len(image), tuple(image.shape[1:])
-    field = noise_field(generator, count, shape, BIAS_WIDTH, spacing)
+    field = noise_field(generator, image, BIAS_WIDTH, spacing)
     image = image * torch.exp(settings.bias * uniform(generator, count, 1, 1, 1) * field)
     thick = chance(generator, settings.thick, count).tolist()
     axes = torch.randint(3, (count,), generator=generator, device=generator.device).tolist()
@@ -87,9 +84,8 @@ def field_of_view(mask: Tensor, seen: Tensor, spacing: float, settings: Randomiz
     """1 inside the field of view, (N, X, Y, Z): cropped below, above, in front; face or head cut off."""
     count, shape = len(mask), tuple(mask.shape[1:])
     _, y, z = torch.meshgrid(*[torch.arange(n, device=mask.device) / n for n in shape], indexing="ij")
-    cut = chance(generator, settings.cut, count).float().view(-1, 1)
-    cut = cut * uniform(generator, count, 3) * mask.new_tensor(MOST_CUT)
-    cut[:, 1:] *= uniform(generator, count, 2) < ALSO_CUT
+    cut = chance(generator, settings.cut, count, 1) * uniform(generator, count, 3) * mask.new_tensor(MOST_CUT)
+    cut[:, 1:] *= chance(generator, ALSO_CUT, count, 2)
     below, above, front = (per_person(values) for values in cut.unbind(1))
     seen = (seen > 0.5).float() * (z >= below) * (z < 1 - above) * (y < 1 - front)
     # A plane in front of and below the brain that does not touch it, as defacing tools leave.
@@ -98,5 +94,5 @@ def field_of_view(mask: Tensor, seen: Tensor, spacing: float, settings: Randomiz
     end = per_person(height.masked_fill(mask < 0.5, -1e4).flatten(1).amax(1))
     nearest, farthest = DEFACING_MARGIN
     face = height > end + nearest + (farthest - nearest) * uniform(generator, count, 1, 1, 1)
-    seen = seen * ~(face & per_person(chance(generator, settings.defaced, count)))
-    return torch.where(per_person(chance(generator, settings.stripped, count)), seen * (mask > 0.3), seen)
+    seen = seen * ~(face & chance(generator, settings.defaced, count, 1, 1, 1))
+    return torch.where(chance(generator, settings.stripped, count, 1, 1, 1), seen * (mask > 0.3), seen)

@@ -1,12 +1,15 @@
-"""Which signal each tissue gives, and the image that they make together."""
+"""How much may vary; which signal each tissue gives; the image, with structures that the generator does not know."""
+
+from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Generator, Tensor
 
-from ..fields import chance, noise_field, normal, per_person, uniform
-from ..scanner.signals import RESIDUAL_GAIN, VESSEL_GAIN, means
+from ..fields import chance, noise_field, normal, per_person, soft_step, uniform
+from ..scanner import RESIDUAL_GAIN, VESSEL_GAIN
+from ..signals import MEANS
 from ..tissue_maps import BRAIN, CONTRASTS, GLIOMA, OUTSIDE, TISSUES, TissueMaps, textured
-from .settings import Randomization
 
 SOLID = slice(BRAIN.index("cortex"), len(BRAIN))  # similar on most contrasts
 GRAY_AND_WHITE = slice(BRAIN.index("cortex"), BRAIN.index("white") + 1)
@@ -16,14 +19,40 @@ MIXED = 0.4  # fraction of real contrasts that lie between two: proton density l
 Signals = tuple[Tensor, Tensor, Tensor]
 
 
+@dataclass(frozen=True)
+class Randomization:
+    """How much may vary. Fractions are those of people; widths are in mm; the rest has no unit. 0 switches off."""
+
+    invented: float = 0.5  # fraction with a contrast that no scanner has
+    jitter: float = 0.15  # relative standard deviation of the tissue signals of real contrasts
+    flat: float = 0.0  # largest loss of the contrast between gray and white matter, 0 to 1
+    tumors: bool = False  # whether the parts of a tumor change places and looks
+    texture: float = 0.35  # unevenness of what lies outside the brain
+    blobs: float = 0.5  # fraction with structures that the generator does not know
+    thin: float = 0.3  # fraction with bone too thin in places to be seen between brain and muscle
+    rotation: float = 10.0  # standard deviation about each axis, degrees
+    scaling: float = 0.05  # standard deviation of the size along each axis, relative
+    swell: float = 0.0  # largest change of a tumor's size at its center, 0 to 0.5: 0.5 doubles it
+    elastic: float = 2.5  # standard deviation of a smooth displacement, mm
+    bias: float = 0.35  # standard deviation of the logarithm of the receive field
+    thick: float = 0.5  # fraction with thick slices, along any axis
+    slice_mm: float = 7.0  # the thickest
+    blurred: float = 0.3  # fraction with a blur over three voxels
+    noise: float = 0.06  # standard deviation in each channel, against white matter on T1
+    gamma: float = 0.25  # standard deviation of the logarithm of the exponent
+    cut: float = 0.5  # fraction with a smaller field of view
+    defaced: float = 0.1  # fraction with the face cut off
+    stripped: float = 0.04  # fraction with nothing but the brain
+
+
 def draw_signals(contrast: str | None, count: int, settings: Randomization, generator: Generator) -> Signals:
     """Signals of N people on a contrast, or with None on any, also one that no scanner has."""
     device = generator.device
-    known = torch.stack([means(name) for name in CONTRASTS]).to(device)
+    known = torch.stack(list(MEANS.values())).to(device)
     gains = torch.tensor([(RESIDUAL_GAIN[name], VESSEL_GAIN[name]) for name in CONTRASTS], device=device)
     if contrast is None:
         first, second = (torch.randint(len(CONTRASTS), (count,), generator=generator, device=device) for _ in range(2))
-        mix = uniform(generator, count, 1) * chance(generator, MIXED, count)[:, None]
+        mix = uniform(generator, count, 1) * chance(generator, MIXED, count, 1)
         signals, gain = (values[first] * (1 - mix) + values[second] * mix for values in (known, gains))
     else:
         signals, gain = (values[CONTRASTS.index(contrast)].expand(count, -1) for values in (known, gains))
@@ -33,7 +62,7 @@ def draw_signals(contrast: str | None, count: int, settings: Randomization, gene
         alike = 0.35 * normal(generator, count, len(BRAIN) - SOLID.start) * uniform(generator, count, 1)
         free[:, SOLID] = free[:, [TISSUES.index("white")]] + alike
         free[:, TISSUES.index("air")] = 0.08 * uniform(generator, count)
-        invented = chance(generator, settings.invented, count)[:, None]
+        invented = chance(generator, settings.invented, count, 1)
         signals = torch.where(invented, free, signals)
         gain = torch.where(invented, gain * normal(generator, *gain.shape), gain)
     residual, vessel = gain.unbind(1)
@@ -50,15 +79,12 @@ def paint(
 ) -> Tensor:
     """The image (N, X, Y, Z). `tumor` (N, X, Y, Z) is one that is painted already, None if there is none."""
     mask = tissues.mask
-    count, shape = len(mask), tuple(mask.shape[1:])
-
-    def field(width: float) -> Tensor:
-        return noise_field(generator, count, shape, width, spacing)
-
+    each = (len(mask), 1, 1, 1)  # one number per person
+    field = partial(noise_field, generator, mask, spacing=spacing)
     levels, residual, vessel = signals
     image = textured(tissues.residual, per_person(residual)) * mask
     if tissues.vessel is not None:
-        image = image + per_person(vessel * (0.4 + uniform(generator, count))) * tissues.vessel
+        image = image + per_person(vessel) * (0.4 + uniform(generator, *each)) * tissues.vessel
     if tumor is not None:
         image = image + tumor
     for name in tissues.names:
@@ -67,9 +93,29 @@ def paint(
     if "core" in tissues:  # a tumor is never even
         inside = tissues["core"] + 0.7 * tissues["enhancing"] + 0.4 * tissues["edema"]
         uneven = field(14.0) + 0.7 * field(6.0)
-        image = image * (1 + 0.25 * uniform(generator, count, 1, 1, 1) * uneven * inside)
-    image = image + 0.04 * uniform(generator, count, 1, 1, 1) * field(20.0) * mask
+        image = image * (1 + 0.25 * uniform(generator, *each) * uneven * inside)
+    image = image + 0.04 * uniform(generator, *each) * field(20.0) * mask
     if OUTSIDE[0] in tissues:
         uneven = field(14.0) + 0.7 * field(32.0)
-        image = image * (1 + texture * uniform(generator, count, 1, 1, 1) * uneven * (1 - mask))
+        image = image * (1 + texture * uniform(generator, *each) * uneven * (1 - mask))
     return image.clamp(min=0)
+
+
+def draw_blobs(tissues: TissueMaps, spacing: float, settings: Randomization, generator: Generator) -> list[Tensor]:
+    """Soft shapes outside the brain (vessels, glands, teeth) and, more rarely, inside (lesions), (N, X, Y, Z)."""
+    if OUTSIDE[0] not in tissues or not settings.blobs:
+        return []
+    mask = tissues.mask
+    head = (mask + sum((tissues[name] for name in OUTSIDE), torch.zeros_like(mask))).clamp(0, 1)
+    outside = soft_step(noise_field(generator, mask, 22.0, spacing) - 1.1, 0.12) * (head - mask).clamp(min=0)
+    inside = soft_step(noise_field(generator, mask, 40.0, spacing) - 1.9, 0.15) * mask
+    blobs = ((outside, settings.blobs), (inside, 0.6 * settings.blobs))
+    return [blob * chance(generator, fraction, len(mask), 1, 1, 1) for blob, fraction in blobs]
+
+
+def thin_bone(tissues: TissueMaps, spacing: float, settings: Randomization, generator: Generator) -> TissueMaps:
+    """In places muscle takes the room of the bone: at 3 mm a thin skull is hardly to be seen."""
+    bone = tissues["bone"]
+    some = chance(generator, settings.thin, len(bone), 1, 1, 1)
+    thin = some * soft_step(noise_field(generator, bone, 25.0, spacing) - 0.6, 0.2)
+    return tissues.updated({"bone": bone * (1 - 0.8 * thin), "muscle": tissues["muscle"] + bone * 0.8 * thin})

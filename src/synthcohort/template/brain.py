@@ -1,20 +1,29 @@
 """The brain maps of the template, derived from the MNI ICBM152 2009a T1, gray and white matter.
 
-Everything here is NumPy on a lattice of 1 mm and runs once; `maps` keeps the result. The average of 152 people has
-fractional sulci, 0.5 where half of them have one: `brain.tissues` turns them into sharp sulci of one person.
+Everything here is NumPy on a lattice of 1 mm and runs once; the result is kept on disk. Shapes are symmetric. The
+average of 152 people has fractional sulci, 0.5 where half of them have one: `brain.tissues` turns them into sharp sulci
+of one person.
 
 Source: Fonov et al., NeuroImage 54:313 (2011) and NeuroImage 47:S102 (2009), symmetric version.
 """
 
 import importlib.util
+from collections.abc import Sequence
 from functools import reduce
+from itertools import pairwise
 from pathlib import Path
 
+import nibabel
 import numpy as np
+from nibabel.processing import resample_from_to
 from scipy import ndimage
 
-from .lattice import HIGH, LOW, SHAPE, Points, coordinates, distance_to_curve, largest, signed_distance, tube
-
+LOW = (-110, -142, -108)  # mm, first voxel of the lattice, right-anterior-superior axes
+HIGH = (110, 118, 112)  # mm, one past the last voxel
+SHAPE = tuple(high - low for low, high in zip(LOW, HIGH, strict=True))
+REACH = 20  # mm; farther than this from a curve does not matter
+Point = tuple[float, float, float]
+Points = Sequence[Point]
 PUSH_DECAY = 22.0  # mm over which the push of a growing ventricle fades
 FISSURE_SHIFT = 1.6  # mm by which the medial walls are moved together, see narrow_fissure
 
@@ -36,11 +45,58 @@ ENHANCING: dict[str, tuple[Points, float, float]] = {
 }  # fmt: skip
 
 
+def coordinates() -> tuple[np.ndarray, ...]:
+    """World coordinates in mm of every voxel center, as three broadcastable arrays."""
+    axes = [np.arange(low, high, dtype=np.float32) for low, high in zip(LOW, HIGH, strict=True)]
+    return tuple(np.meshgrid(*axes, indexing="ij", sparse=True))
+
+
+def largest(mask: np.ndarray, count: int = 1) -> np.ndarray:
+    """The `count` largest connected components of a mask."""
+    labels, found = ndimage.label(mask)
+    sizes = ndimage.sum(mask, labels, range(1, found + 1))
+    return np.isin(labels, 1 + np.argsort(sizes)[::-1][:count])
+
+
+def signed_distance(mask: np.ndarray) -> np.ndarray:
+    """Distance in mm to the surface of a mask, negative inside."""
+    outside, inside = ndimage.distance_transform_edt(~mask), ndimage.distance_transform_edt(mask)
+    return np.where(mask, 0.5 - inside, outside - 0.5).astype(np.float32)
+
+
+def soft_step(x: np.ndarray, edge: float = 1.0) -> np.ndarray:
+    """0 far below zero, 1 far above, with a transition of about `edge` in the unit of `x`."""
+    return 1 / (1 + np.exp(-np.clip(x / edge, -30, 30)))
+
+
+def ellipsoid(center: Point, radii: Point, steepness: float, edge: float = 1.0) -> np.ndarray:
+    """A soft ellipsoid (0 to 1) and its mirror image; the more steepness per edge, the sharper."""
+    x, y, z = coordinates()
+    squares = [((a - c) / r) ** 2 for a, c, r in zip((abs(x), y, z), center, radii, strict=True)]
+    return soft_step((1 - np.sqrt(sum(squares))) * steepness, edge)
+
+
+def tube(points: Points, radius: float, edge: float) -> np.ndarray:
+    """A soft tube (0 to 1) of `radius` mm round a polyline and its mirror image."""
+    return soft_step(radius - distance_to_curve(points), edge)
+
+
+def distance_to_curve(points: Points) -> np.ndarray:
+    """Distance in mm of every voxel to a polyline or its mirror image, at most REACH."""
+    line = np.concatenate([np.linspace(a, b, 40) for a, b in pairwise(np.array(points, float))])
+    line = np.round(np.concatenate([line, line * [-1, 1, 1]]) - LOW).astype(int)
+    first = np.maximum(line.min(0) - REACH, 0)
+    last = np.minimum(line.max(0) + REACH + 1, SHAPE)
+    off_line = np.ones(last - first, bool)  # only the box round the line is worth the work
+    off_line[tuple((line - first).T)] = False
+    distance = np.full(SHAPE, REACH, np.float32)
+    box = tuple(slice(a, b) for a, b in zip(first, last, strict=True))
+    distance[box] = np.minimum(ndimage.distance_transform_edt(off_line), REACH)
+    return distance
+
+
 def load_icbm() -> list[np.ndarray]:
     """T1, gray and white matter on our lattice, 0 to 1, from the installed nilearn; FileNotFoundError without it."""
-    import nibabel
-    from nibabel.processing import resample_from_to
-
     found = importlib.util.find_spec("nilearn")
     places = (found and found.submodule_search_locations) or ["."]
     lattice = (SHAPE, nibabel.affines.from_matvec(np.eye(3), LOW))
@@ -84,10 +140,7 @@ def fissure_weight(csf: np.ndarray, phi: np.ndarray) -> np.ndarray:
 
 
 def narrow_fissure(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
-    """Move the medial walls of the hemispheres together, along x, where the fissure is: `weight` (Y, Z).
-
-    In the average of 152 people it is wide, in one person a slit. Nothing moves at the midline and beyond 2 cm from it.
-    """
+    """Medial walls moved together along x where `weight` (Y, Z) says: the fissure is a slit in one person, not wide."""
     x, _, _ = coordinates()
     shift = FISSURE_SHIFT * np.tanh(x / 1.5) * np.exp(-((x / 9) ** 2)) * weight
     index = np.arange(SHAPE[0], dtype=np.float32)[:, None, None] + shift
@@ -124,7 +177,6 @@ def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
     ventricle = ventricles(t1, mask, depth)
     phi = ndimage.gaussian_filter(np.clip(signed_distance(ventricle), -12, 60), 1.0)
     push = push_field(ventricle, depth)
-
     weight = fissure_weight(np.clip(mask - gm - wm, 0, 1), phi)
     t1, gm, wm = (narrow_fissure(values, weight) for values in (t1, gm, wm))
     total = np.maximum(gm + wm, 1)
@@ -142,7 +194,6 @@ def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
     residual = np.zeros(SHAPE, np.float32)
     residual[mask] = t1[mask] - classes @ means
     residual = ndimage.gaussian_filter(residual * np.clip(depth / 6, 0, 1), 0.6)
-
     # The medial walls are surface too: from here on depth counts from the fissure as well.
     solid = mask.copy()
     solid[-LOW[0] - 1 : -LOW[0] + 1] &= weight < 0.5

@@ -9,7 +9,7 @@ from functools import reduce
 import numpy as np
 from scipy import ndimage
 
-from .lattice import coordinates, ellipsoid, signed_distance, soft_step, tube
+from .brain import coordinates, ellipsoid, signed_distance, soft_step, tube
 
 # Center and radii in mm: nasal cavity, maxillary sinuses, sphenoid sinus, frontal sinuses, pharynx, mastoids.
 AIR = [

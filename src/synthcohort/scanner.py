@@ -1,21 +1,75 @@
-"""Signals, texture, bias field, resolution, noise: from tissue maps to an image.
+"""What a scanner makes of the tissues: signals, texture, bias field, resolution, noise.
 
-Magnitude images have Rician noise: the modulus of a complex signal with normal noise in both channels (Gudbjartsson and
-Patz, Magn Reson Med 34:910, 1995). Textures are by eye, beside scans of 1 mm.
+Signals vary from person to person round the means of `signals`. Textures are by eye, beside scans of 1 mm. Magnitude
+images have Rician noise: the modulus of a complex signal with normal noise in both channels (Gudbjartsson and Patz,
+Magn Reson Med 34:910, 1995).
 """
+
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from ..fields import normal, per_person, smooth_field, uniform
-from ..people import People
-from ..tissue_maps import FLUID_OUTSIDE, TISSUES, TissueMaps
-from .signals import RESIDUAL_GAIN, VESSEL_GAIN, draw_signals
-from .sites import SITES
+from .fields import normal, per_person, smooth_field, stream, uniform
+from .people import People, Person
+from .signals import MEANS
+from .tissue_maps import FLUID_OUTSIDE, GLIOMA, OUTSIDE, TISSUES, TissueMaps
 
+PERSON_SD = 0.035  # relative, of every tissue from person to person
+GROUP_SD = 0.08  # relative, of tumors and of what lies outside the brain, besides
+CONTRAST_WEIGHT = 0.8  # of a person's contrast loss, taken from white matter on T1
+NECROSIS = (0.7, 1.4)  # a core on FLAIR, against its mean: as dark as fluid in one person, gray in the next
+IRON_ON_T1 = 3  # T1 gains a third of what iron takes from T2 and FLAIR
+RESIDUAL_GAIN = {"t1": 0.81, "t1gd": 0.81, "t2": -0.71, "flair": -0.33}  # of the real T1 texture
+VESSEL_GAIN = {"t1": 0.03, "t1gd": 1.35, "t2": -0.55, "flair": -0.08}
 COARSE, FINE = 16.0, 7.0  # mm, scales of the texture
 BIAS_SCALE = 90.0  # mm, of the receive field
 NOISE_LEAST, NOISE_SPAN = 0.8, 0.6  # of a site's noise, 0.8 to 1.4 times from person to person
+
+
+@dataclass(frozen=True)
+class Site:
+    """One scanner. The values span what clinical scanners at 1.5 and 3 T show; by eye."""
+
+    name: str
+    bias: float  # standard deviation of the logarithm of the receive field
+    blur: float  # mm, full width of the in-plane point spread
+    slice_mm: float  # thickness of the slices (along z)
+    noise: float  # standard deviation in each channel, against white matter on T1
+    contrast: float = 0.06  # relative standard deviation of its tissue signals
+
+
+SITES = (
+    Site("harbor", bias=0.08, blur=1.0, slice_mm=1.0, noise=0.012),
+    Site("hill", bias=0.12, blur=1.2, slice_mm=1.2, noise=0.020),
+    Site("river", bias=0.16, blur=1.2, slice_mm=4.0, noise=0.026),
+    Site("coast", bias=0.10, blur=2.0, slice_mm=2.0, noise=0.016),
+    Site("forest", bias=0.20, blur=1.0, slice_mm=6.0, noise=0.022),
+)
+
+
+def site_gain(site: int, contrast: str) -> Tensor:
+    """Factors (tissues,) on the tissue signals of one site, always the same, in the order of TISSUES."""
+    return 1 + SITES[site].contrast * normal(stream(0, "site", site, contrast), len(TISSUES))
+
+
+def draw_signals(person: Person, contrast: str) -> Tensor:
+    """Signals (tissues,) of one person at one site on one contrast, in the order of TISSUES."""
+    generator = person.stream(f"signal/{contrast}")
+    factor = 1 + PERSON_SD * normal(generator, len(TISSUES))
+    signal = MEANS[contrast] * site_gain(person.site, contrast) * factor
+    deep, white, cortex, core = (TISSUES.index(name) for name in ("deep", "white", "cortex", "core"))
+    signal[core : core + len(GLIOMA)] *= 1 + GROUP_SD * normal(generator, len(GLIOMA))
+    if contrast == "flair":
+        low, high = NECROSIS
+        signal[core] *= low + (high - low) * float(uniform(generator, 1))
+    signal[-len(OUTSIDE) :] *= 1 + GROUP_SD * normal(generator, len(OUTSIDE))
+    if contrast in ("t1", "t1gd"):
+        signal[white] -= CONTRAST_WEIGHT * person.aging.contrast_loss * (signal[white] - signal[cortex])
+        signal[deep] *= 1 + person.aging.iron / IRON_ON_T1
+    else:
+        signal[deep] *= 1 - person.aging.iron
+    return signal
 
 
 def blur_weight(width: float, spacing: float) -> float:
