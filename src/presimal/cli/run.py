@@ -75,7 +75,9 @@ def execute(file: Path, save: bool = False) -> Outcome:
     bar = tqdm(total=sum(cell.cell_type == "code" for cell in notebook.cells), desc=file.stem, unit="cell", leave=False)
     client: Any = NotebookClient(notebook, timeout=CELL_SECONDS, coalesce_streams=True)
     client.extra_arguments = ["--IPKernelApp.log_level=ERROR"]
-    client.on_notebook_start = lambda notebook: Thread(target=_watch, args=(client, outcome), daemon=True).start()
+    client.on_notebook_start = lambda notebook: Thread(
+        target=_watch, args=(client.km.provisioner.pid, outcome), daemon=True
+    ).start()
     client.on_cell_executed = lambda cell, cell_index, execute_reply: bar.update()
     # nbclient's stand-in for output widgets now and then misses a reply until the time-out (nbclient issue 312).
     client.widget_registry = {}  # what widgets show is not kept: do without it
@@ -100,10 +102,10 @@ def execute(file: Path, save: bool = False) -> Outcome:
     return outcome
 
 
-def _watch(client: Any, outcome: Outcome) -> None:
-    """Keep the largest resident memory of the kernel in `outcome`, sampled five times a second until it ends."""
+def _watch(pid: int, outcome: Outcome) -> None:
+    """Keep the largest resident memory of a process in `outcome`, sampled five times a second until it ends."""
     with contextlib.suppress(psutil.NoSuchProcess):
-        process = psutil.Process(client.km.provisioner.pid)
+        process = psutil.Process(pid)
         while process.is_running():
             outcome.peak_mb = max(outcome.peak_mb, process.memory_info().rss / 2**20)
             time.sleep(0.2)

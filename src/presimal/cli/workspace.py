@@ -38,7 +38,7 @@ def refresh(originals: Path, copies: Path) -> dict[str, list[str]]:
 
 
 def _digest(content: bytes) -> str:
-    """Of cells and outputs only: JupyterLab rewrites the metadata of a notebook that is merely opened."""
+    """A digest of cells and outputs only: JupyterLab rewrites the metadata of a notebook that is merely opened."""
     try:
         cells = nbformat.reads(content.decode(), as_version=4).cells
         content = json.dumps([(cell.cell_type, cell.source, cell.get("outputs")) for cell in cells]).encode()

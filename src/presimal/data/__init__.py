@@ -27,6 +27,7 @@ from synthcohort import files
 from synthcohort.storage import DataError
 
 REAL = {"brain_age": ("ixi", "ixi-tiny"), "tumors": ("msd",), "heads": ("ixi-tiny",)}
+Shape = tuple[int, int, int]
 REGIONS = {1: "edema", 2: "non-enhancing", 3: "enhancing"}
 
 
@@ -81,8 +82,8 @@ def _open(
 
 
 def load(
-    table: pd.DataFrame, column: str = "image", spacing: float | None = None,
-    shape: tuple[int, int, int] | None = None, progress: bool = True,
+    table: pd.DataFrame, column: str = "image", spacing: float | None = None, shape: Shape | None = None,
+    progress: bool = True,
 ) -> Tensor:  # fmt: skip
     """The volumes of a table as one tensor (N, C, X, Y, Z): images float32, the column "label" uint8.
 
@@ -112,9 +113,7 @@ def load(
     return torch.stack(volumes)
 
 
-def _on_grid(
-    channels: np.ndarray, affine: np.ndarray, spacing: float, shape: tuple[int, int, int], is_label: bool
-) -> np.ndarray:
+def _on_grid(channels: np.ndarray, affine: np.ndarray, spacing: float, shape: Shape, is_label: bool) -> np.ndarray:
     """Channels (C, X, Y, Z) on a grid about their center; unchanged where they lie on such a grid already."""
     if channels.shape[1:] == tuple(shape) and np.allclose(affine[:3, :3], spacing * np.eye(3)):
         return channels
@@ -122,5 +121,4 @@ def _on_grid(
     grid = Grid(shape, spacing, tuple(center.tolist()))
     if is_label:
         return np.stack([resample(labels, affine, grid.affine, shape, order=0) for labels in channels])
-    volumes = torch.from_numpy(channels.astype(np.float32))
-    return torch.stack([to_grid(volume, affine, grid) for volume in volumes]).numpy()
+    return np.stack([to_grid(torch.from_numpy(v.astype(np.float32)), affine, grid).numpy() for v in channels])

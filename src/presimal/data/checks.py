@@ -123,16 +123,14 @@ def read_image(file: Path | str, channels: int = 1) -> tuple[np.ndarray, np.ndar
         values = values[..., 0]
     shape, spacing, several = f"has shape {values.shape}", voxel_sizes(affine), channels > 1
     refuse_if(not several and values.ndim != 3, file, f"{shape}, not one volume", "store one volume per file")
-    lacking, remedy = (
-        f"not (X, Y, Z, {channels}): a modality is missing",
-        "stack all modalities in one file, in their order",
-    )
-    refuse_if(several and values.shape[3:] != (channels,), file, f"{shape}, {lacking}", remedy)
+    lacking = f"{shape}, not (X, Y, Z, {channels}): a modality is missing"
+    remedy = "stack all modalities in one file, in their order"
+    refuse_if(several and values.shape[3:] != (channels,), file, lacking, remedy)
     refuse_if(min(values.shape[:3]) < 8, file, f"{shape}, a slice and no volume", "store the whole volume")
     refuse_if(values.dtype.kind not in "iuf", file, f"holds values of type {values.dtype}", "store real numbers")
-    finite, constant = np.isfinite(values).all(), list(np.flatnonzero(np.ptp(values, axis=(0, 1, 2)) == 0))
+    finite, which = np.isfinite(values).all(), "modality {}" if several else "the volume"
     refuse_if(not finite, file, "holds NaN or infinite voxels", "repair the export, or leave the case out")
-    which = "modality {}" if several else "the volume"
+    constant = list(np.flatnonzero(np.ptp(values, axis=(0, 1, 2)) == 0))
     refuse_if(constant, file, f"{which} has one value everywhere", "export it again or leave it out")
     flat = not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9
     refuse_if(flat, file, "has an affine that cannot be inverted", "set the orientation in its header")

@@ -17,7 +17,7 @@ from presimal.resampling import stem
 COLUMNS = {"t1_path": "image", "labels": "label", "gender": "sex", "age_at_scan": "age"}
 IXI_NAME = re.compile(r"(IXI\d+)-(\w+)-\d+")  # subject and hospital
 MODALITIES = ["flair", "t1w", "t1gd", "t2w"]
-REGIONS = {1: r"o?edema", 2: r"non", 3: r"^(?!non).*enhanc"}  # of the labels in dataset.json
+WORDINGS = {1: r"o?edema", 2: r"non", 3: r"^(?!non).*enhanc"}  # of the labels in dataset.json
 FIRST = ("subject_id", "image", "label", "age", "sex", "site", "split")  # columns, in their order
 TASK = "Task01_BrainTumour"  # the folder of that name may be given, or the one that holds it
 LANDMARKS = {"brain_age": ["dataset.csv"], "tumors": ["dataset.json", f"{TASK}/dataset.json"], "heads": ["image"]}
@@ -51,7 +51,7 @@ def read_tumors(folder: Path) -> pd.DataFrame:
         refuse(source, "does not list modality, labels and training cases", f"write it as that of {TASK}")
     reordered, given = modalities != MODALITIES, f"has modalities {modalities}"
     refuse_if(reordered, source, given, "stack FLAIR, T1w, T1gd, T2w in this order")
-    other = set(labels) != {0, *REGIONS} or not all(re.search(name, labels[k]) for k, name in REGIONS.items())
+    other = set(labels) != {0, *WORDINGS} or not all(re.search(name, labels[k]) for k, name in WORDINGS.items())
     remedy = "map them to 0 background, 1 edema, 2 non-enhancing, 3 enhancing"
     refuse_if(other, source, f"names labels {labels}", remedy)
     table = pd.DataFrame(cases, columns=["image", "label"])
