@@ -19,13 +19,13 @@ def test_the_list_says_what_is_there_and_what_could_be(home, capsys, monkeypatch
     said = capsys.readouterr().out
     assert str(home) in said and "PRESIMAL_DATA" in said
     for folder in ("brain_age", "Task01_BrainTumour", "heads"):
-        assert f"cohort-8mm-seed0/{folder}" in said
+        assert f"cohort-8mm-seed0-{files.generator_version()}/{folder} " in said
     assert said.count("6 people\n") == 3 and "continued when you ask" in said
     for name in downloads.DOWNLOADS:
         assert f"presimal data {name} " in said
     monkeypatch.setattr(files, "generator_version", lambda: "newer")
     main(["data"])
-    assert capsys.readouterr().out.count("of an older version") == 3
+    assert capsys.readouterr().out.count("6 people, of an older version: it can be deleted\n") == 3
     (home / "msd.unfinished").rmdir()
 
 
@@ -40,7 +40,7 @@ def test_it_makes_the_sets_asked_for(data_home, capsys):
     assert main(["data", "cohort", *options]) == 0
     said = capsys.readouterr()
     assert said.out.count("    2 people") == 2 and "2/2 [" in said.err and "<" in said.err  # time left
-    made = data_home / "cohort-16mm-seed3"
+    made = data_home / f"cohort-16mm-seed3-{files.generator_version()}"
     assert {folder.name for folder in made.iterdir() if folder.is_dir()} == {"brain_age", "heads"}
 
 
@@ -66,7 +66,7 @@ def test_it_downloads_when_told_so(data_home, capsys, monkeypatch):
 
 
 def test_it_checks_a_folder(home, capsys, tmp_path):
-    folder = str(home / "cohort-8mm-seed0" / "Task01_BrainTumour")
+    folder = str(files.set_folder("tumors", 8.0))
     assert main(["data", folder]) == 0
     assert capsys.readouterr().out == "tumors     6 scans of 6 subjects: 4 train, 1 valid, 1 test\n"
     assert main(["data", folder, "--set", "heads"]) == 2

@@ -73,7 +73,7 @@ def test_another_seed_of_the_split(home):
 
 def test_the_cohort_as_a_folder_of_ones_own(home):
     for name, opened in (("brain_age", data.brain_age), ("tumors", data.tumors), ("heads", data.heads)):
-        folder = files.where(name, 8.0)
+        folder = files.set_folder(name, 8.0)
         assert opened(folder, progress=False).equals(opened(**SIZE))
     assert len(data.tumors(folder.parent, progress=False)) == 6  # the folder that holds Task01
 

@@ -128,7 +128,7 @@ def msd(task):
         "modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"},
         "labels": {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"},
         "training": cases,
-        **{key: "" for key in ("name", "description", "reference", "license", "tensorImageSize")},
+        **{key: "" for key in ("name", "description", "reference", "licence", "tensorImageSize")},
         **{"numTraining": 5, "numTest": 0},
     }
     contents = {f"{task}/dataset.json": json.dumps(listed).encode(), f"{task}/._dataset.json": b"of a Macintosh"}

@@ -367,5 +367,5 @@ def test_a_check_that_cannot_be_remembered_is_no_error(scans, monkeypatch):
     def refused(path, content):
         raise PermissionError
 
-    monkeypatch.setattr(checks, "write", refused)
+    monkeypatch.setattr(checks, "write_atomically", refused)
     assert len(data.heads(scans("heads"), progress=False)) == 6

@@ -1,6 +1,6 @@
 """Helpers of the workshop *Medical AI and deep learning for precision imaging*.
 
-Read the modules from top to bottom of this list; each imports only from those above it:
+From top to bottom; each module imports only from those above it, and from the package `synthcohort`:
 
     compute      where a computation runs: device, precision, seeds
     resampling   from one voxel grid to another: a scan onto the grid of a network, and back
@@ -13,8 +13,6 @@ Read the modules from top to bottom of this list; each imports only from those a
     figures      the style of all figures, and how they are shown
     exercises    checks that answer "not tried yet", "correct", or the first thing that is off
     cli/         the command `presimal`
-
-The people, and files that are there completely or not at all, come from the package `synthcohort`.
 """
 
 import warnings

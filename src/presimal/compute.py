@@ -8,19 +8,16 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 import torch
 
-DEVICE_VARIABLE = "PRESIMAL_DEVICE"
 KINDS = ("cuda", "mps", "cpu")
 
 
 def device(prefer: str | torch.device | None = None) -> torch.device:
     """The device to compute on: the argument, else the variable `PRESIMAL_DEVICE`, else the best of this machine.
-
     Raises ValueError if the device asked for is not one of KINDS or is not on this machine.
     """
     best = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    if best is None or best.type not in KINDS:
-        best = torch.device("cpu")
-    name = str(prefer or os.environ.get(DEVICE_VARIABLE) or "").strip().lower()
+    best = best if best and best.type in KINDS else torch.device("cpu")
+    name = str(prefer or os.environ.get("PRESIMAL_DEVICE") or "").strip().lower()
     if not name:
         return best
     if not re.fullmatch(rf"({'|'.join(KINDS)})(:\d+)?", name):
@@ -28,10 +25,8 @@ def device(prefer: str | torch.device | None = None) -> torch.device:
     wanted = torch.device(name)
     there = {"cpu": 1, best.type: 1 if best.type == "cpu" else torch.accelerator.device_count()}
     if (wanted.index or 0) >= there.get(wanted.type, 0):
-        raise ValueError(
-            f"This machine has no {name!r} that torch can use: choose 'cpu' "
-            f"or unset {DEVICE_VARIABLE} to take the best there is."
-        )
+        remedy = "choose 'cpu' or unset PRESIMAL_DEVICE to take the best there is"
+        raise ValueError(f"This machine has no {name!r} that torch can use: {remedy}.")
     return wanted
 
 
@@ -44,17 +39,13 @@ def seed_everything(seed: int) -> torch.Generator:
 
 
 def autocast(device: torch.device) -> AbstractContextManager:
-    """A context in which matrix products and convolutions run in bfloat16 where that is fast, else unchanged.
-
-    Fast: NVIDIA cards from Ampere on, processors with bfloat16 instructions. bfloat16 keeps the range of float32
-    with 8 bits of precision, so no loss scaling is needed. Leave it out for networks with batch normalization on
-    a CPU: gradients became NaN there.
+    """A context in which matrix products and convolutions run in bfloat16 where that is fast (NVIDIA cards from Ampere
+    on, processors with its instructions), else unchanged. bfloat16 has the range of float32, so no loss scaling is
+    needed. Leave it out for networks with batch normalization on a CPU: gradients became NaN there.
     """
-    if device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False):
-        return torch.autocast("cuda", torch.bfloat16)
-    if device.type == "cpu" and _cpu_has_bfloat16():
-        return torch.autocast("cpu", torch.bfloat16)
-    return nullcontext()
+    fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
+    fast = fast or (device.type == "cpu" and _cpu_has_bfloat16())
+    return torch.autocast(device.type, torch.bfloat16) if fast else nullcontext()
 
 
 def _cpu_has_bfloat16() -> bool:

@@ -42,11 +42,9 @@ def _parser() -> argparse.ArgumentParser:
     add = command("lab", "open_lab", "open JupyterLab on your own copy of the notebooks")
     add("--original", action="store_true", help="open the originals instead of your copies in my_work/")
     add("options", nargs="*", metavar="-- OPTION", help="more options for JupyterLab, after --")
-
     add = command("run", "run", "execute notebooks from top to bottom and print a table")
     add("notebooks", nargs="*", metavar="NOTEBOOK", help="a number such as 01, a name or a file; default: all")
     add("--save", action="store_true", help="for authors: store the new outputs in the notebooks")
-
     add = command("data", "data", "list data sets, generate or download one, or check a folder of scans")
     add("source", nargs="?", metavar="SOURCE", help="cohort, ixi, ixi-tiny, msd or a folder; default: list them")
     which = ("brain_age", "tumors", "heads")
@@ -55,13 +53,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--spacing", type=float, default=4.0, metavar="MM", help="voxel size of the cohort; default: 4 mm")
     add("--seed", type=int, default=0, metavar="SEED", help="another seed makes other people; default: 0")
     add("--yes", action="store_true", help="download without asking")
-
     command("check", "check", "tell in one screen whether this machine is ready")
-
     add = command("strip", "strip_all", "the brain out of MRI scans of heads: its mask, and the scan without skull")
     add("scans", nargs="+", metavar="SCAN", help="NIfTI files, or folders of them")
     add("-o", "--out", metavar="OUT", help="folder, or for one scan the file of the brain; default: beside the scan")
-
     add = command("segment", "segment_one", "the regions of a glioma, from four contrasts without skull")
     add("scans", nargs="+", metavar="SCAN", help="FLAIR, T1, T1Gd, T2 in this order, or one 4-D file")
     add("-o", "--out", metavar="OUT", required=True, help="file for the labels, .nii.gz")

@@ -5,22 +5,21 @@ import shutil
 import sys
 import tomllib
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
+from typing import NamedTuple
 
 import psutil
 from packaging.requirements import Requirement
 
 from presimal.cli import paths
 
-# Measured on the notebooks: a kernel takes up to 1.3 GB, the browser and JupyterLab about 1 GB.
-MEMORY_GB = 3.0
+MEMORY_GB = 3.0  # measured on the notebooks: a kernel takes up to 1.3 GB, the browser and JupyterLab about 1 GB
 DISK_GB = 2.0  # the generated cohort, caches, and room to work
 TESTED_PYTHON = ((3, 11), (3, 13))
+SHOWN = ("torch", "monai", "fastai", "fastMONAI", "nilearn", "jupyterlab")
 
 
-@dataclass
-class Finding:
+class Finding(NamedTuple):
     """One line of the report. `remedy` is empty where all is well; `fatal` if the workshop cannot run."""
 
     what: str
@@ -32,12 +31,11 @@ class Finding:
 def check() -> int:
     """Print the report; returns 0 if this machine is ready, else 1."""
     ready = True
-    for finding in (*python(), *packages(), *device(), *room(), *notebooks()):
-        ready &= not finding.fatal
-        state = "no" if finding.fatal else "note" if finding.remedy else "ok"
-        print(f"{state:5} {finding.what:10} {finding.found}")
-        if finding.remedy:
-            print(f"{'':5} {'':10} -> {finding.remedy}")
+    for what, found, remedy, fatal in (*python(), *packages(), *device(), *room(), *notebooks()):
+        ready &= not fatal
+        print(f"{'no' if fatal else 'note' if remedy else 'ok':5} {what:10} {found}")
+        if remedy:
+            print(f"{'':5} {'':10} -> {remedy}")
     start = "'presimal lab'" if _version("jupyterlab") else "the first notebook"
     print(f"\nReady: start with {start}." if ready else "\nNot ready: follow the arrows above, then check again.")
     return int(not ready)
@@ -50,7 +48,7 @@ def python(version: tuple[int, ...] = sys.version_info[:3]) -> Iterator[Finding]
         remedy = "install Python 3.11 or newer and make a new environment"
     elif version[:2] > newest:
         remedy = f"newer than tested ({newest[0]}.{newest[1]}): if an install fails, use that one"
-    yield Finding("Python", ".".join(map(str, version)), remedy, fatal=version[:2] < oldest)
+    yield Finding("Python", ".".join(map(str, version)), remedy, version[:2] < oldest)
 
 
 def packages() -> Iterator[Finding]:
@@ -58,18 +56,17 @@ def packages() -> Iterator[Finding]:
     lines = metadata.requires("presimal") or []
     if paths.REPOSITORY:  # what it asks for now, not when it was installed
         project = tomllib.loads((paths.REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        extras = [line for extra in project["optional-dependencies"].values() for line in extra]
-        lines = [*project["dependencies"], *(f"{line}; extra == 'any'" for line in extras)]
+        lines = list(project["dependencies"])
+        for extra in project["optional-dependencies"].values():
+            lines += [f"{line}; extra == 'any'" for line in extra]
     for wanted in map(Requirement, lines):
-        needed = wanted.marker is None or wanted.marker.evaluate({"extra": ""})
-        version, remedy = _version(wanted.name), f'-m pip install --upgrade "{wanted.name}{wanted.specifier}"'
+        needed, version = wanted.marker is None or wanted.marker.evaluate({"extra": ""}), _version(wanted.name)
+        remedy = f'run: {sys.executable} -m pip install --upgrade "{wanted.name}{wanted.specifier}"'
         if version is None and needed:
-            yield Finding("packages", f"missing: {wanted.name}", f"run: {sys.executable} {remedy}", fatal=True)
+            yield Finding("packages", f"missing: {wanted.name}", remedy, fatal=True)
         elif version is not None and not wanted.specifier.contains(version, prereleases=True):
-            found = f"{wanted.name} {version}, but it must be {wanted.specifier}"
-            yield Finding("packages", found, f"run: {sys.executable} {remedy}", fatal=needed)
-    shown = ("torch", "monai", "fastai", "fastMONAI", "nilearn", "jupyterlab")
-    yield Finding("packages", ", ".join(f"{name} {_version(name)}" for name in shown if _version(name)))
+            yield Finding("packages", f"{wanted.name} {version}, but it must be {wanted.specifier}", remedy, needed)
+    yield Finding("packages", ", ".join(f"{name} {_version(name)}" for name in SHOWN if _version(name)))
 
 
 def _version(name: str) -> str | None:
@@ -93,28 +90,29 @@ def device() -> Iterator[Finding]:
     else:
         yield Finding("device", compute.banner(found).removeprefix("Device: "))
         if found.type == "cpu":
+            one_core = ", about twice that on your one core" * (psutil.cpu_count(logical=False) == 1)
             slow = "training in notebooks 05 to 07, one to two minutes a cell on two cores"
-            one_core = psutil.cpu_count(logical=False) == 1
-            yield Finding("slow here", slow + ", about twice that on your one core" * one_core)
+            yield Finding("slow here", slow + one_core)
 
 
 def room(memory_gb: float | None = None, disk_gb: float | None = None) -> Iterator[Finding]:
     """Is enough memory free for a kernel, JupyterLab and a browser, and enough disk for generated data?"""
     memory = psutil.virtual_memory().available / 2**30 if memory_gb is None else memory_gb
     disk = shutil.disk_usage(paths.home()).free / 2**30 if disk_gb is None else disk_gb
-    remedy = f"close other programs: {MEMORY_GB:.0f} GB should be free" if memory < MEMORY_GB else ""
-    yield Finding("memory", f"{memory:.1f} GB free", remedy, fatal=bool(remedy))
-    remedy = f"free some: {DISK_GB:.0f} GB are needed" if disk < DISK_GB else ""
-    yield Finding("disk", f"{disk:.1f} GB free", remedy, fatal=bool(remedy))
+    for what, free, least, remedy in (
+        ("memory", memory, MEMORY_GB, f"close other programs: {MEMORY_GB:.0f} GB should be free"),
+        ("disk", disk, DISK_GB, f"free some: {DISK_GB:.0f} GB are needed"),
+    ):
+        yield Finding(what, f"{free:.1f} GB free", remedy * (free < least), free < least)
 
 
 def notebooks() -> Iterator[Finding]:
     """Are the notebooks there, and can a copy of them be written?"""
-    count = len(list(paths.originals().glob("*.ipynb")))
+    count, home = len(list(paths.originals().glob("*.ipynb"))), paths.home()
+    remedy = f"{'move the repository' if paths.REPOSITORY else 'go'} to a folder of your own"
     if not count:
         yield Finding("notebooks", "none", paths.problem(), fatal=True)
-    elif os.access(paths.home(), os.W_OK):
+    elif os.access(home, os.W_OK):
         yield Finding("notebooks", f"{count}, and your copies can be written")
     else:
-        remedy = f"{'move the repository' if paths.REPOSITORY else 'go'} to a folder of your own"
-        yield Finding("notebooks", f"{paths.home()} is read-only", remedy, fatal=True)
+        yield Finding("notebooks", f"{home} is read-only", remedy, fatal=True)

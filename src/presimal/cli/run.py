@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import re
 import tempfile
 import time
 from collections.abc import Sequence
@@ -21,7 +22,6 @@ from presimal.cli import paths
 from synthcohort.storage import DataError, write_atomically
 
 CELL_SECONDS = 600  # as in the tests
-TAKE_AWAY = "take-away:"
 
 
 @dataclass
@@ -36,10 +36,8 @@ class Outcome:
 
 
 def run(notebooks: Sequence[str | Path] = (), save: bool = False) -> int:
-    """Execute each notebook from top to bottom in a fresh kernel and print a table.
-
-    Kernels use one thread, so that results do not depend on the number of cores. The files stay as they
-    are unless `save` is set. Returns 0 if all ran to the end, else 1.
+    """Execute each notebook from top to bottom in a fresh kernel, with one thread so that results do not depend on the
+    number of cores, and print a table; with `save`, store the outputs. Returns 0 if all ran to the end, else 1.
     """
     files = find_notebooks(notebooks)
     if save and any(file.is_relative_to(paths.PACKAGE) for file in files):
@@ -51,9 +49,8 @@ def run(notebooks: Sequence[str | Path] = (), save: bool = False) -> int:
 
 
 def find_notebooks(wanted: Sequence[str | Path]) -> list[Path]:
-    """The notebooks meant by numbers (`01`, `1`), names or files, in the order given; all if none is given.
-
-    Raises DataError for a name that fits none, or more than one.
+    """The notebooks meant by numbers (`01`, `1`), names or files, in this order; all if none is given. Raises DataError
+    for a name that fits none, or more than one.
     """
     if problem := paths.problem():
         raise DataError(problem)
@@ -71,22 +68,19 @@ def find_notebooks(wanted: Sequence[str | Path]) -> list[Path]:
 
 
 def execute(file: Path, save: bool = False) -> Outcome:
-    """Execute one notebook; a failure becomes the `problem` of the outcome.
-
-    It works in its own folder, as in JupyterLab; one that lies in an installed package, in a temporary folder.
+    """Execute one notebook in its own folder, or a temporary one if it lies in an installed package; a failure becomes
+    the `problem` of the outcome.
     """
     notebook, outcome, started = nbformat.read(file, as_version=4), Outcome(file.stem), time.perf_counter()
-    cells = sum(cell.cell_type == "code" for cell in notebook.cells)
-    bar = tqdm(total=cells, desc=file.stem, unit="cell", leave=False)
+    bar = tqdm(total=sum(cell.cell_type == "code" for cell in notebook.cells), desc=file.stem, unit="cell", leave=False)
     client: Any = NotebookClient(notebook, timeout=CELL_SECONDS, coalesce_streams=True)
     client.extra_arguments = ["--IPKernelApp.log_level=ERROR"]
     client.on_notebook_start = lambda notebook: Thread(
         target=_watch, args=(client.km.provisioner.pid, outcome), daemon=True
     ).start()
     client.on_cell_executed = lambda cell, cell_index, execute_reply: bar.update()
-    # nbclient's stand-in for output widgets sends on the socket from which it awaits replies, and so now and
-    # then misses one until the time-out (nbclient issue 312). What widgets show is not kept: do without it.
-    client.widget_registry = {}
+    # nbclient's stand-in for output widgets now and then misses a reply until the time-out (nbclient issue 312).
+    client.widget_registry = {}  # what widgets show is not kept: do without it
     with bar, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as scratch:
         client.resources = {"metadata": {"path": scratch if file.is_relative_to(paths.PACKAGE) else str(file.parent)}}
         try:
@@ -101,7 +95,10 @@ def execute(file: Path, save: bool = False) -> Outcome:
             outcome.problem = f"there is no Jupyter kernel {error.name!r} here: install ipykernel"
     if save and not outcome.problem:
         store(notebook, file)
-    outcome.seconds, outcome.take_away = time.perf_counter() - started, _take_away(notebook)
+    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
+    printed = "".join(output.text for output in outputs if output.output_type == "stream")
+    outcome.take_away = ["", *re.findall(r"^take-away:(.*)$", printed, re.MULTILINE)][-1].strip()
+    outcome.seconds = time.perf_counter() - started
     return outcome
 
 
@@ -112,13 +109,6 @@ def _watch(pid: int, outcome: Outcome) -> None:
         while process.is_running():
             outcome.peak_mb = max(outcome.peak_mb, process.memory_info().rss / 2**20)
             time.sleep(0.2)
-
-
-def _take_away(notebook: nbformat.NotebookNode) -> str:
-    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
-    printed = "".join(output.text for output in outputs if output.output_type == "stream")
-    lines = [line for line in printed.splitlines() if line.startswith(TAKE_AWAY)]
-    return lines[-1].removeprefix(TAKE_AWAY).strip() if lines else ""
 
 
 def store(notebook: nbformat.NotebookNode, file: Path) -> None:
@@ -136,7 +126,7 @@ def store(notebook: nbformat.NotebookNode, file: Path) -> None:
 
 def table(outcomes: Sequence[Outcome]) -> str:
     """The outcomes as text, one line each, and their sum."""
-    width = max([len(outcome.name) for outcome in outcomes] + [8])
+    width = max(8, *(len(outcome.name) for outcome in outcomes))
     rows = [f"{'notebook':{width}}  seconds  peak MB  result  take-away"]
     for one in outcomes:
         result, said = ("fail", one.problem) if one.problem else ("pass", one.take_away)

@@ -5,11 +5,8 @@ from presimal.inference.tumor_segmentation import WEIGHTS, segment
 
 
 def segment_one(scans: list[str], out: str, weights: str = WEIGHTS) -> int:
-    """Segment one patient, write the labels to `out`, print the volumes; returns 0.
-
-    `weights` is the name of weights that the workshop ships, or a .safetensors file of your own.
-
-    Raises DataError for what the user can mend.
+    """Segment one patient, write the labels to `out`, print the volumes; returns 0. `weights`: the name of weights that
+    the workshop ships, or a .safetensors file of your own. Raises DataError for what the user can mend.
     """
     model, _ = networks.load(weights)
     found = segment(scans, out, model)

@@ -14,25 +14,24 @@ OURS = ("_brain.nii.gz", "_mask.nii.gz")
 
 
 def strip_all(scans: list[str], out: str | None) -> int:
-    """Strip every scan; returns 0 if all went well, else 1. One that fails does not stop the others.
-
-    Raises DataError if there is nothing to strip, or `out` cannot take what comes.
+    """Strip every scan, whatever happens to others; returns 0 if all went well, else 1. Raises DataError if a folder
+    holds no scan, or `out` cannot take what comes.
     """
     files = [file for scan in scans for file in _files(Path(scan), out)]
-    if out is not None and str(out).endswith(ENDINGS) and len(files) > 1:
+    if out and out.endswith(ENDINGS) and len(files) > 1:
         raise DataError(f"-o {out} names one file for {len(files)} scans: give a folder.")
     model, _ = networks.load(WEIGHTS)
-    failed = 0
+    failed = False
     with tqdm(files, unit="scan", leave=False, disable=len(files) < 2) as bar:
         for file in bar:
             try:
                 brain, brain_file, mask_file = strip(file, out, model)
-                line = f"{file}: {brain.volume_ml:.0f} ml, agreement {brain.agreement:.3f}  {brain_file}  {mask_file}"
-                bar.write(line, file=sys.stdout)
+                found = f"{brain.volume_ml:.0f} ml, agreement {brain.agreement:.3f}"
+                bar.write(f"{file}: {found}  {brain_file}  {mask_file}", file=sys.stdout)
             except (DataError, OSError) as problem:
-                failed += 1
+                failed = True
                 bar.write(f"presimal: {problem}", file=sys.stderr)
-    return int(failed > 0)
+    return int(failed)
 
 
 def _files(scan: Path, out: str | None) -> list[Path]:
@@ -40,7 +39,6 @@ def _files(scan: Path, out: str | None) -> list[Path]:
     if not scan.is_dir():
         return [scan]
     found = [file for file in sorted(scan.iterdir()) if file.name.endswith(ENDINGS) and not file.name.endswith(OURS)]
-    waiting = [file for file in found if not any(output.exists() for output in output_files(file, out))]
     if not found:
         raise DataError(f"{scan} holds no .nii or .nii.gz file.")
-    return waiting
+    return [file for file in found if not any(output.exists() for output in output_files(file, out))]

@@ -14,9 +14,8 @@ LEDGER = ".copied.json"  # which version of each notebook was copied: {file name
 def refresh(originals: Path, copies: Path) -> dict[str, list[str]]:
     """Bring the copies up to date with the original notebooks; returns the names "added", "updated" and "kept".
 
-    A missing copy is made. A copy as it was made follows its original. A copy that the student has changed
-    in any way stays as it is, and is named as kept if its original changed too. Nothing is ever deleted.
-    Raises OSError if the folder cannot be written.
+    A missing copy is made; one as it was made follows its original; one that the student has changed in any way stays,
+    and is named as kept if its original changed too. Nothing is ever deleted. OSError if it cannot write.
     """
     done: dict[str, list[str]] = {"added": [], "updated": [], "kept": []}
     try:
@@ -39,13 +38,10 @@ def refresh(originals: Path, copies: Path) -> dict[str, list[str]]:
 
 
 def _digest(content: bytes) -> str:
-    """What a student would call the same notebook: its cells and their outputs.
-
-    JupyterLab rewrites the metadata of a notebook that is merely opened; that is no change.
-    """
+    """A digest of cells and outputs only: JupyterLab rewrites the metadata of a notebook that is merely opened."""
     try:
         cells = nbformat.reads(content.decode(), as_version=4).cells
         content = json.dumps([(cell.cell_type, cell.source, cell.get("outputs")) for cell in cells]).encode()
     except (ValueError, AttributeError, nbformat.ValidationError):
-        pass  # not a notebook any more: compare it byte by byte
+        pass  # not a notebook any more: it is compared byte by byte
     return hashlib.sha256(content).hexdigest()

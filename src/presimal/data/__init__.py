@@ -5,8 +5,7 @@
     table = brain_age("my/scans")     # your own, in the same layout
 
 Every function returns a DataFrame with one row per scan: `subject_id`, `image` and `label` (absolute paths), `age`
-(years), `sex` ("M", "F") and `site` where the set says them, and `split`: "train", "valid" or "test". `load` turns
-its rows into one tensor. Behind the door: splits, checks, layouts, downloads.
+(years), `sex` ("M", "F") and `site` where the set says them, and `split`: "train", "valid" or "test".
 """
 
 from collections.abc import Callable
@@ -20,68 +19,57 @@ from torch import Tensor
 from tqdm import tqdm
 
 from presimal.data import downloads
-from presimal.data.checks import check_volumes, read, refuse
-from presimal.data.layouts import read_brain_age, read_heads, read_tumors
+from presimal.data.checks import check_there, check_volumes, read, refuse
+from presimal.data.layouts import FIRST, read_brain_age, read_heads, read_tumors
 from presimal.data.splits import split
 from presimal.resampling import Grid, resample, to_grid
 from synthcohort import files
 from synthcohort.storage import DataError
 
 REAL = {"brain_age": ("ixi", "ixi-tiny"), "tumors": ("msd",), "heads": ("ixi-tiny",)}
+Shape = tuple[int, int, int]
 REGIONS = {1: "edema", 2: "non-enhancing", 3: "enhancing"}
 
 
 def brain_age(source: str | Path = "cohort", **options) -> pd.DataFrame:
     """T1 images and ages: "cohort", "ixi", "ixi-tiny", or a folder laid out as IXI.
 
-    Options: `subjects`, how many (default: 900 of the cohort, all of a real set); `spacing`, voxel size of the
-    cohort in mm (4.0); `seed` of the cohort (0); `split_seed` (0); `yes`, download without asking (False);
-    `progress`, show it (True).
-
-    Raises DataError, whose message is one sentence with the remedy, for data that cannot be made, got or trusted;
-    TypeError for an unknown option.
+    Options: `subjects`, how many (default: 900 of the cohort, all of a real set); `spacing`, voxel size of the cohort
+    in mm (4.0); its `seed` (0); `split_seed` (0); `yes`, download without asking (False); `progress`, show it (True).
+    Raises DataError, one sentence with the remedy, for data that cannot be made, got or trusted; TypeError for an
+    unknown option.
     """
     return _open("brain_age", source, read_brain_age, **options)
 
 
 def tumors(source: str | Path = "cohort", **options) -> pd.DataFrame:
-    """Four modalities and regions of gliomas: "cohort", "msd", or a folder laid out as MSD Task01.
+    """Four modalities and regions of gliomas: "cohort" (300 subjects), "msd", or a folder laid out as MSD Task01.
 
-    A file of `image` is (X, Y, Z, 4): FLAIR, T1w, T1gd, T2w. Its `label` is (X, Y, Z) with 0 and the keys of
-    REGIONS. The cohort (300 subjects) has the columns of its clinical table too. Options and errors as `brain_age`.
+    A file of `image` is (X, Y, Z, 4): FLAIR, T1w, T1gd, T2w. Its `label` is (X, Y, Z) with 0 and the keys of REGIONS.
+    Clinical columns follow, where there are any. Options and errors as `brain_age`.
     """
     return _open("tumors", source, read_tumors, channels=4, labels=(0, *REGIONS), **options)
 
 
 def heads(source: str | Path = "cohort", **options) -> pd.DataFrame:
-    """Whole heads and brain masks (0, 1): "cohort" (200 subjects), "ixi-tiny", or a folder laid out as IXITiny.
-
-    Options and errors as `brain_age`.
+    """Whole heads and brain masks (0, 1): "cohort" (200 subjects), "ixi-tiny", or a folder laid out as IXITiny; options
+    and errors as `brain_age`.
     """
     return _open("heads", source, read_heads, labels=(0, 1), **options)
 
 
 def _open(
-    name: str,
-    source: str | Path,
-    reader: Callable[[Path], pd.DataFrame],
-    *,
-    channels: int = 1,
-    labels: tuple[int, ...] = (),
-    subjects: int | None = None,
-    spacing: float = 4.0,
-    seed: int = 0,
-    split_seed: int = 0,
-    yes: bool = False,
-    progress: bool = True,
-) -> pd.DataFrame:
+    name: str, source: str | Path, reader: Callable[[Path], pd.DataFrame], *, channels: int = 1,
+    labels: tuple[int, ...] = (), subjects: int | None = None, spacing: float = 4.0, seed: int = 0,
+    split_seed: int = 0, yes: bool = False, progress: bool = True,
+) -> pd.DataFrame:  # fmt: skip
     if source == "cohort":
         table = reader(files.ensure(name, subjects, spacing, seed, progress))
         subjects = subjects or files.SETS[name].subjects  # a larger cohort may lie there
     elif source in REAL[name]:
         table = reader(downloads.get(str(source), yes))
-    elif Path(source).expanduser().is_dir() and source not in downloads.DOWNLOADS:
-        table = reader(Path(source).expanduser())
+    elif (folder := Path(source).expanduser()).is_dir() and source not in downloads.DOWNLOADS:
+        table = reader(folder)
         check_volumes(table, channels, labels, progress)
     else:
         known = ", ".join(map(repr, ("cohort", *REAL[name])))
@@ -89,34 +77,26 @@ def _open(
     if subjects is not None:
         table = table[table.subject_id.isin(table.subject_id.unique()[:subjects])]
     if "split" not in table:
-        place = table.columns.isin(["subject_id", "image", "label", "age", "sex", "site"]).sum()
-        table.insert(int(place), "split", split(table, split_seed))
+        table.insert(int(table.columns.isin(FIRST).sum()), "split", split(table, split_seed))
     return table.reset_index(drop=True)
 
 
 def load(
-    table: pd.DataFrame,
-    column: str = "image",
-    spacing: float | None = None,
-    shape: tuple[int, int, int] | None = None,
+    table: pd.DataFrame, column: str = "image", spacing: float | None = None, shape: Shape | None = None,
     progress: bool = True,
-) -> Tensor:
+) -> Tensor:  # fmt: skip
     """The volumes of a table as one tensor (N, C, X, Y, Z): images float32, the column "label" uint8.
 
-    Intensities are as stored (1000 for the cohort's unit of signal). With `spacing` (mm) and `shape` they are brought
-    to one grid about their own center, axes right-anterior-superior, which real sets need before they fit one tensor:
-    images by averaging and linear interpolation, labels by the nearest voxel.
-
-    Raises DataError if a file cannot be read, shapes differ or there is none; ValueError if only one of spacing and
-    shape is given.
+    Intensities are as stored (1000 for the cohort's unit of signal). With both `spacing` (mm) and `shape`, which real
+    sets need, they are brought to one grid about their own center, axes right-anterior-superior: images by averaging
+    and linear interpolation, labels by the nearest voxel. DataError if a file cannot be read, shapes differ or there
+    is none; ValueError if only one of spacing and shape is given.
     """
     if (spacing is None) != (shape is None):
         raise ValueError("Give spacing and shape together, or neither.")
     if table.empty:
         raise DataError("The table has no row to load: choose other people.")
-    for path in map(Path, table[column]):
-        if not path.is_file():
-            refuse(path, "is listed but not there", "restore the file or drop its row")
+    check_there(table[column])
     is_label = column == "label"
     # The bar appears after ten seconds: what is written at once would be stored in a notebook.
     bar = tqdm(table[column], desc="loading", unit="file", disable=not progress, leave=False, delay=10)
@@ -133,9 +113,7 @@ def load(
     return torch.stack(volumes)
 
 
-def _on_grid(
-    channels: np.ndarray, affine: np.ndarray, spacing: float, shape: tuple[int, int, int], is_label: bool
-) -> np.ndarray:
+def _on_grid(channels: np.ndarray, affine: np.ndarray, spacing: float, shape: Shape, is_label: bool) -> np.ndarray:
     """Channels (C, X, Y, Z) on a grid about their center; unchanged where they lie on such a grid already."""
     if channels.shape[1:] == tuple(shape) and np.allclose(affine[:3, :3], spacing * np.eye(3)):
         return channels
@@ -143,5 +121,4 @@ def _on_grid(
     grid = Grid(shape, spacing, tuple(center.tolist()))
     if is_label:
         return np.stack([resample(labels, affine, grid.affine, shape, order=0) for labels in channels])
-    volumes = torch.from_numpy(channels.astype(np.float32))
-    return torch.stack([to_grid(volume, affine, grid) for volume in volumes]).numpy()
+    return np.stack([to_grid(torch.from_numpy(v.astype(np.float32)), affine, grid).numpy() for v in channels])

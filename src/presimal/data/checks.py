@@ -1,13 +1,13 @@
 """Data that would spoil a training without a word are refused, with one sentence each.
 
-`check_table` looks at the rows: who, how old, which file. `check_volumes` reads every file once and remembers in
-data_folder()/checked/ that they were good, until a file changes.
+`check_table` looks at the rows: who, how old, which file. `check_volumes` reads every file, once until one changes.
 """
 
 import hashlib
 import itertools
 import json
 import zlib
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 from typing import NoReturn
@@ -31,63 +31,51 @@ def refuse(file: Path | str, problem: str, remedy: str) -> NoReturn:
     raise DataError(f"{file}: {problem}; {remedy}.")
 
 
-def check_table(table: pd.DataFrame, source: Path, repeated: bool = False) -> None:
-    """Is a table of subjects sound? Columns as `presimal.data` returns them.
+def refuse_if(found: object, file: Path | str, problem: str, remedy: str) -> None:
+    """Refuse a file for what has been found, if anything; the first entry of a list takes the place of {}."""
+    if found:
+        refuse(file, problem.format(found[0]) if isinstance(found, list) else problem, remedy)
 
-    `repeated`: a subject may have several scans. Raises DataError at the first thing that is not.
+
+def check_table(table: pd.DataFrame, source: Path, repeated: bool = False, ages: bool = False) -> pd.DataFrame:
+    """The table with ages as numbers; raises DataError unless it is sound. Columns as `presimal.data` returns them.
+
+    `repeated`: a subject may have several scans. `ages`: a missing age is refused too.
     """
-    if table.empty:
-        refuse(source, "lists no subject", "add at least one")
-    blank = table.subject_id.isna() | (table.subject_id.astype(str).str.strip() == "")
-    if blank.any():
-        refuse(source, f"row {blank.argmax() + 1} has no subject_id", "fill it in")
-    for image in table.image[table.image.duplicated()]:
-        refuse(source, f"lists {image} twice", "keep one of the rows")
-    for subject in () if repeated else table.subject_id[table.subject_id.duplicated()]:
-        refuse(source, f"lists subject {subject} twice", "keep one, or give each its own id")
+    ids, several = table.subject_id, table.groupby("subject_id").nunique() > 1
+    blank = np.flatnonzero(ids.isna() | (ids.astype(str).str.strip() == ""))
+    refuse_if(table.empty, source, "lists no subject", "add at least one")
+    refuse_if(list(blank + 1), source, "row {} has no subject_id", "fill it in")
+    refuse_if(list(table.image[table.image.duplicated()]), source, "lists {} twice", "keep one of the rows")
+    twice = [] if repeated else list(ids[ids.duplicated()])
+    refuse_if(twice, source, "lists subject {} twice", "keep one, or give each its own id")
     if "sex" in table:
         odd = table[~table.sex.isin(["M", "F"]) & table.sex.notna()]
-        for subject, sex in zip(odd.subject_id, odd.sex, strict=True):
-            refuse(source, f"sex {sex!r} of {subject} is neither M nor F", "write M, F or nothing")
-        for subject in _in_several(table, "sex"):
-            refuse(source, f"{subject} is both M and F", "give two people two ids")
+        wrong = [f"{sex!r} of {subject}" for sex, subject in zip(odd.sex, odd.subject_id, strict=True)]
+        refuse_if(wrong, source, "sex {} is neither M nor F", "write M, F or nothing")
+        refuse_if(list(several.index[several.sex]), source, "{} is both M and F", "give two people two ids")
     if "split" in table:
-        for name in table.split[~table.split.isin(SPLITS)]:
-            refuse(source, f"split {name!r} is not one of {', '.join(SPLITS)}", "rename it")
-        for subject in _in_several(table, "split"):
-            refuse(source, f"subject {subject} is in two splits", "keep a subject in one of them")
-        for name in [name for name in SPLITS if name not in set(table.split)]:
-            refuse(source, f"no subject is in {name}", "fill it, or leave the column split out")
-
-
-def _in_several(table: pd.DataFrame, column: str) -> list[str]:
-    """The subjects with more than one value in a column."""
-    count = table.groupby("subject_id")[column].nunique()
-    return list(count.index[count > 1])
-
-
-def check_ages(table: pd.DataFrame, source: Path, needed: bool = True) -> pd.DataFrame:
-    """The table with ages as numbers. Raises DataError unless all are in 0 to 120 years.
-
-    `needed`: a missing age is refused too.
-    """
-    ages = pd.to_numeric(table.age, errors="coerce")
-    for subject, given, age in zip(table.subject_id, table.age, ages, strict=True):
-        if not 0 <= age <= 120 and (needed or pd.notna(given)):  # NaN is not in the range either
-            refuse(source, f"age {given} of {subject} is not in 0 to 120 years", "correct it or drop the row")
-    return table.assign(age=ages)
+        odd, both = table.split[~table.split.isin(SPLITS)], list(several.index[several.split])
+        empty = [name for name in SPLITS if name not in set(table.split)]
+        refuse_if(list(odd), source, f"split {{!r}} is not one of {', '.join(SPLITS)}", "rename it")
+        refuse_if(both, source, "subject {} is in two splits", "keep a subject in one of them")
+        refuse_if(empty, source, "no subject is in {}", "fill it, or leave the column split out")
+    if "age" in table:
+        years = pd.to_numeric(table.age, errors="coerce")
+        odd = table[~years.between(0, 120) & (ages | table.age.notna())]
+        wrong = [f"{age} of {subject}" for age, subject in zip(odd.age, odd.subject_id, strict=True)]
+        refuse_if(wrong, source, "age {} is not in 0 to 120 years", "correct it or drop the row")
+        table = table.assign(age=years)
+    return table
 
 
 def check_volumes(table: pd.DataFrame, channels: int = 1, labels: tuple[int, ...] = (), progress: bool = True) -> None:
-    """Read every image, and label where there are any, and refuse the first that is not sound.
+    """Read every image, and label where there are any; raises DataError for the first that is not sound.
 
-    `channels` is the number of modalities in a file, `labels` the values that a label may have. Raises DataError.
+    `channels` is the number of modalities in a file, `labels` the values that a label may have.
     """
     columns = [table[column] for column in (("image", "label") if labels else ("image",))]
-    files = [Path(file) for column in columns for file in column]
-    for file in files:
-        if not file.is_file():
-            refuse(file, "is listed but not there", "restore the file or drop its row")
+    files = check_there(itertools.chain(*columns))
     stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     key = hashlib.sha256(json.dumps([VERSION, channels, labels, stamps]).encode()).hexdigest()
     passed = data_folder() / "checked" / key
@@ -98,20 +86,24 @@ def check_volumes(table: pd.DataFrame, channels: int = 1, labels: tuple[int, ...
     for image_file, *label_file in tqdm(cases, "checking", unit="case", disable=not progress, leave=False, delay=10):
         image, affine = read_image(image_file, channels)
         digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()
-        if digest in owners:
-            refuse(image_file, f"holds the same voxels as {owners[digest]}", "remove one of the two")
-        owners[digest] = image_file
+        owner = owners.setdefault(digest, image_file)
+        refuse_if(owner != image_file, image_file, f"holds the same voxels as {owner}", "remove one of the two")
         for file in label_file:
             _check_label(file, image_file, image.shape[:3], affine, labels)
     with suppress(OSError):  # not remembered: it will be checked again
         write_atomically(passed, b"")
 
 
-def read(file: Path | str) -> tuple[np.ndarray, np.ndarray]:
-    """Values as they are stored (scaled if the header says so) and the affine, voxel to RAS mm.
+def check_there(paths: Iterable[str]) -> list[Path]:
+    """The files with these paths; raises DataError if one is not there."""
+    files = list(map(Path, paths))
+    for file in files:
+        refuse_if(not file.is_file(), file, "is listed but not there", "restore the file or drop its row")
+    return files
 
-    Raises DataError if the file is no image that nibabel reads, or ends too early.
-    """
+
+def read(file: Path | str) -> tuple[np.ndarray, np.ndarray]:
+    """Values as stored (scaled if the header says so) and affine, voxel to RAS mm; DataError if it cannot be read."""
     try:
         image = nib.load(file)
         values = np.asanyarray(image.dataobj)
@@ -127,41 +119,35 @@ def read_image(file: Path | str, channels: int = 1) -> tuple[np.ndarray, np.ndar
     constant, no geometry.
     """
     values, affine = read(file)
-    if channels == 1 and values.ndim == 4 and values.shape[3] == 1:
+    if channels == 1 and values.shape[3:] == (1,):
         values = values[..., 0]
-    if channels == 1 and values.ndim != 3:
-        refuse(file, f"has shape {values.shape}, not one volume", "store one volume per file")
-    if channels > 1 and (values.ndim != 4 or values.shape[3] != channels):
-        lacking = f"has shape {values.shape}, not (X, Y, Z, {channels}): a modality is missing"
-        refuse(file, lacking, "stack all modalities in one file, in their order")
-    if min(values.shape[:3]) < 8:
-        refuse(file, f"has shape {values.shape}, a slice and no volume", "store the whole volume")
-    if values.dtype.kind not in "iuf":
-        refuse(file, f"holds values of type {values.dtype}", "store real numbers")
-    if not np.isfinite(values).all():
-        refuse(file, "holds NaN or infinite voxels", "repair the export, or leave the case out")
-    for channel in np.flatnonzero(np.atleast_1d(np.ptp(values, axis=(0, 1, 2)) == 0)):
-        which = f"modality {channel}" if channels > 1 else "the volume"
-        refuse(file, f"{which} has one value everywhere", "export it again or leave it out")
-    if not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9:
-        refuse(file, "has an affine that cannot be inverted", "set the orientation in its header")
-    spacing = voxel_sizes(affine)
-    if spacing.min() < VOXEL_MM[0] or spacing.max() > VOXEL_MM[1]:
-        shown = " x ".join(f"{length:.3g}" for length in spacing)
-        refuse(file, f"has voxels of {shown} mm", "correct the unit in its header to millimeters")
+    shape, spacing, several = f"has shape {values.shape}", voxel_sizes(affine), channels > 1
+    refuse_if(not several and values.ndim != 3, file, f"{shape}, not one volume", "store one volume per file")
+    lacking = f"{shape}, not (X, Y, Z, {channels}): a modality is missing"
+    remedy = "stack all modalities in one file, in their order"
+    refuse_if(several and values.shape[3:] != (channels,), file, lacking, remedy)
+    refuse_if(min(values.shape[:3]) < 8, file, f"{shape}, a slice and no volume", "store the whole volume")
+    refuse_if(values.dtype.kind not in "iuf", file, f"holds values of type {values.dtype}", "store real numbers")
+    finite, which = np.isfinite(values).all(), "modality {}" if several else "the volume"
+    refuse_if(not finite, file, "holds NaN or infinite voxels", "repair the export, or leave the case out")
+    constant = list(np.flatnonzero(np.ptp(values, axis=(0, 1, 2)) == 0))
+    refuse_if(constant, file, f"{which} has one value everywhere", "export it again or leave it out")
+    flat = not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9
+    refuse_if(flat, file, "has an affine that cannot be inverted", "set the orientation in its header")
+    odd, shown = spacing.clip(*VOXEL_MM) != spacing, " x ".join(f"{length:.3g}" for length in spacing)
+    refuse_if(odd.any(), file, f"has voxels of {shown} mm", "correct the unit in its header to millimeters")
     return values, affine
 
 
 def _check_label(file: str, image: str, shape: tuple, affine: np.ndarray, labels: tuple) -> None:
     values, placed = read(file)
-    if values.shape != shape:
-        refuse(file, f"has shape {values.shape}, its image {shape}", f"resample it onto {image}")
-    corners = np.array(list(itertools.product(*[(0, length - 1) for length in shape])))
+    refuse_if(values.shape != shape, file, f"has shape {values.shape}, its image {shape}", f"resample it onto {image}")
+    corners = list(itertools.product(*[(0, length - 1) for length in shape]))
     moved = np.abs(apply_affine(placed, corners) - apply_affine(affine, corners)).max()
-    if not moved < 0.1 * voxel_sizes(affine).min():  # NaN is not below it either
-        remedy = f"copy the affine of {image} if the voxels match"
-        refuse(file, "lies elsewhere than its image (affine)", remedy)
-    for odd in sorted(set(np.unique(values).tolist()) - set(labels)):
-        refuse(file, f"has a label {odd:g}, not {labels[0]} to {labels[-1]}", "map its labels to these")
-    if len(labels) == 2 and values.min() == values.max():
-        refuse(file, "marks no border: all in or all out", "draw the mask, or leave the case out")
+    elsewhere = not moved < 0.1 * voxel_sizes(affine).min()  # NaN is not below it either
+    remedy = f"copy the affine of {image} if the voxels match"
+    refuse_if(elsewhere, file, "lies elsewhere than its image (affine)", remedy)
+    odd = sorted(set(np.unique(values).tolist()) - set(labels))
+    refuse_if(odd, file, f"has a label {{:g}}, not {labels[0]} to {labels[-1]}", "map its labels to these")
+    single = len(labels) == 2 and values.min() == values.max()
+    refuse_if(single, file, "marks no border: all in or all out", "draw the mask, or leave the case out")

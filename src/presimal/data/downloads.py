@@ -1,23 +1,22 @@
 """The real data sets: what each costs to get, and getting it only when told so.
 
-The libraries know where the sets are, what their checksums are and how to unpack them (torchio, fastMONAI, monai.apps).
-Done here is what they do not do: say license and size and ask first; go on with a download of gigabytes where it
-broke off (by gdown); and prepare a set in `NAME.unfinished` beside its place, so that what has its name is complete.
+Libraries know the addresses, the checksums and how to unpack (torchio, fastMONAI, monai.apps). Done here is the rest:
+say license and size and ask first; go on where a download broke off (by gdown); and prepare a set in `NAME.unfinished`
+beside its place, so that what has its name is complete.
 """
 
 import shutil
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 
 from synthcohort.storage import DataError, data_folder, in_one_sentence, lock
 
 
-@dataclass(frozen=True)
-class Download:
+class Download(NamedTuple):
     """A real data set. `prepare` fills a folder and returns the part of it that becomes the set."""
 
     what: str
@@ -29,19 +28,16 @@ class Download:
 
 
 def get(name: str, yes: bool = False) -> Path:
-    """The folder of a real set, downloaded now if it is not there yet.
+    """The folder of a real set; if it is not there yet, it is announced, and downloaded if the user agrees, or `yes`.
 
-    First license, size, free disk and destination are printed. It goes on if `yes` is set or the user agrees at the
-    prompt. Raises DataError if not, and if the network, the checksum or the disk stand in the way; what has arrived
-    by then is kept and continued the next time.
+    Raises DataError if not, and if the network, the checksum or the disk stand in the way; what has arrived by then
+    is kept and continued the next time.
     """
-    folder = data_folder() / name
+    wanted, folder, unfinished = DOWNLOADS[name], data_folder() / name, data_folder() / f"{name}.unfinished"
     if folder.is_dir():
         return folder
-    wanted = DOWNLOADS[name]
-    unfinished = folder.with_name(f"{name}.unfinished")
     try:
-        data_folder().mkdir(parents=True, exist_ok=True)
+        folder.parent.mkdir(parents=True, exist_ok=True)
         _announce(wanted, folder)
         _agree(name, yes)
         with lock(folder):
@@ -67,10 +63,8 @@ def _announce(wanted: Download, folder: Path) -> None:
         flush=True,
     )
     if free < wanted.disk_gb:
-        raise DataError(
-            f"The disk of {folder} has {free:.1f} GB free, and {wanted.disk_gb:g} GB are needed: "
-            "free some space, or set PRESIMAL_DATA to a folder on another disk."
-        )
+        lacking = f"The disk of {folder} has {free:.1f} GB free, and {wanted.disk_gb:g} GB are needed"
+        raise DataError(f"{lacking}: free some space, or set PRESIMAL_DATA to a folder on another disk.")
 
 
 def _agree(name: str, yes: bool) -> None:
@@ -83,8 +77,7 @@ def _agree(name: str, yes: bool) -> None:
 def fetch(url: str, file: Path, md5: str = "") -> Path:
     """Download a file with progress, from where an earlier attempt broke off.
 
-    Raises DataError if the server cannot be reached, breaks off, or sends something else than the checksum says;
-    OSError if the disk is full.
+    Raises DataError if the server cannot be reached, breaks off or sends other than `md5` says; OSError of the disk.
     """
     import gdown
     import pooch
@@ -96,11 +89,10 @@ def fetch(url: str, file: Path, md5: str = "") -> Path:
     except (OSError, gdown.exceptions.DownloadError) as problem:  # those of requests are OSErrors
         if getattr(problem, "errno", None) and not isinstance(problem, ConnectionError):
             raise  # the disk
+        said = "cannot be reached or broke off: check the network and start again; what has arrived is kept"
         if (response := getattr(problem, "response", None)) is not None:
-            raise DataError(f"{url} answered {response.status_code}: start again later.") from None
-        raise DataError(
-            f"{url} cannot be reached or broke off: check the network and start again; what has arrived is kept."
-        ) from None
+            said = f"answered {response.status_code}: start again later"
+        raise DataError(f"{url} {said}.") from None
     if md5 and pooch.file_hash(str(file), alg="md5") != md5:
         file.unlink()
         raise DataError(f"What {url} sent does not have its published checksum: start again later.")
@@ -111,8 +103,8 @@ def _ixi(folder: Path) -> Path:
     from fastMONAI.external_data import download_ixi_data
     from torchio.datasets import IXI
 
-    url, md5 = IXI.base_url.format(modality="T1"), IXI.md5_dict["T1"]
-    _unpack(fetch(url, folder / "IXI-T1.tar", md5), folder / "IXI", "T1_images")
+    archive = fetch(IXI.base_url.format(modality="T1"), folder / "IXI-T1.tar", IXI.md5_dict["T1"])
+    _unpack(archive, folder / "IXI", "T1_images")
     return _with_table(folder / "IXI", download_ixi_data)
 
 
@@ -152,8 +144,7 @@ def _with_table(folder: Path, make_table: Callable) -> Path:
     table = pd.read_csv(folder / "dataset.csv")
     for column, inside in (("t1_path", None), ("labels", "label")):
         if column in table:  # paths from before the move: keep what follows the folder
-            parts = [Path(path).parts for path in table[column]]
-            table[column] = [f"{inside or part[-2]}/{part[-1]}" for part in parts]
+            table[column] = [f"{inside or Path(path).parent.name}/{Path(path).name}" for path in table[column]]
     table.to_csv(folder / "dataset.csv", index=False)
     return folder
 

@@ -13,9 +13,8 @@ def split(table: pd.DataFrame, seed: int = 0) -> pd.Series:
     """The split ("train", "valid" or "test") of every row of a table with a column `subject_id`.
 
     All scans of one subject go together. Subjects are sorted by site and age, where the table has these columns, and
-    cut into blocks of 20; in each, the smallest digests of seed and id decide. Hence every split has the ages and
-    sites of the whole, and nothing depends on a random generator or on the order of the rows. About 70, 15 and 15 %
-    of the subjects; fewer than three all train.
+    cut into blocks; in each, the smallest digests of seed and id decide. Hence every split (70, 15, 15 %) has the ages
+    and sites of the whole, whatever the order of the rows; fewer than three subjects all train.
     """
     first = table.drop_duplicates("subject_id")
     ages = first["age"].fillna(-1.0) if "age" in first else [0.0] * len(first)
@@ -24,13 +23,9 @@ def split(table: pd.DataFrame, seed: int = 0) -> pd.Series:
     ordered = [subject for _, _, subject in sorted(rows)]
     chosen: dict[str, str] = {}
     for start in range(0, len(ordered), BLOCK):
-        block = sorted(ordered[start : start + BLOCK], key=lambda subject: _digest(seed, subject))
+        block = ordered[start : start + BLOCK]
+        block.sort(key=lambda subject: hashlib.sha256(f"{seed}:{subject}".encode()).digest())
         count = max(1, round(FRACTION * len(block))) if len(block) >= 3 else 0
-        names = ["valid"] * count + ["test"] * count
-        names += ["train"] * (len(block) - len(names))
-        chosen.update(zip(block, names, strict=True))
+        names = ["valid"] * count + ["test"] * count + ["train"] * (len(block) - 2 * count)
+        chosen |= zip(block, names, strict=True)
     return table.subject_id.astype(str).map(chosen).rename("split")
-
-
-def _digest(seed: int, subject: str) -> str:
-    return hashlib.sha256(f"{seed}:{subject}".encode()).hexdigest()
