@@ -20,9 +20,9 @@ from synthcohort.grid import Grid
 def resample(
     values: np.ndarray, affine: ArrayLike, target_affine: ArrayLike, target_shape: tuple[int, ...], order: int = 1
 ) -> np.ndarray:
-    """A volume (X, Y, Z) at the voxels of another grid, in its own data type; 0 outside.
+    """A volume (X, Y, Z) at the voxels of another grid, in its own data type; 0 outside. Affines take voxels to RAS mm.
 
-    Affines take voxels to RAS mm. `order` is 1 for linear interpolation, 0 for the nearest voxel (labels).
+    `order` is 1 for linear interpolation, 0 for the nearest voxel (labels).
     """
     matrix = np.linalg.inv(np.asarray(affine)) @ np.asarray(target_affine)
     if order != 1:
@@ -59,8 +59,8 @@ def from_grid(values: Tensor, grid: Grid, affine: np.ndarray, shape: tuple[int, 
     start = np.clip(np.floor(reached.min(0)), 0, shape).astype(int)
     stop = np.clip(np.ceil(reached.max(0)) + 1, start, shape).astype(int)
     if (stop > start).all():
-        window_affine = affine @ from_matvec(np.eye(3), start)
-        window = resample(values.float().numpy(), grid.affine, window_affine, tuple((stop - start).tolist()))
+        place = affine @ from_matvec(np.eye(3), start)
+        window = resample(values.float().numpy(), grid.affine, place, tuple((stop - start).tolist()))
         result[tuple(map(slice, start.tolist(), stop.tolist()))] = torch.from_numpy(window)
     return result
 

@@ -1,4 +1,4 @@
-"""One's own scans as files: one volume in, a mask with the same geometry out."""
+"""One's own scans as files, connected pieces of their masks, and what a network says of a scan and its mirror image."""
 
 import gzip
 from pathlib import Path
@@ -7,13 +7,18 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import torch
-from torch import Tensor
+from scipy import ndimage
+from torch import Tensor, nn
 
+from presimal import compute, networks
 from presimal.data.checks import read_image
 from synthcohort.storage import write_atomically
 
+File = Path | str
+Device = torch.device | str | None
 
-def read_scan(file: Path | str) -> tuple[Tensor, np.ndarray]:
+
+def read_scan(file: File) -> tuple[Tensor, np.ndarray]:
     """Voxels (X, Y, Z) float32, scaled as the header says, and the affine, voxel to RAS mm.
 
     Raises DataError for what is no such image: unreadable, not one volume, NaN, constant, no geometry.
@@ -22,11 +27,10 @@ def read_scan(file: Path | str) -> tuple[Tensor, np.ndarray]:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)), affine
 
 
-def write_like(file: Path | str, values: np.ndarray, like: Path | str, scaling: bool = False) -> Path:
-    """Write a NIfTI with the geometry of another file, in one move. Returns its path.
+def write_like(file: File, values: np.ndarray, like: File, scaling: bool = False) -> Path:
+    """Write a NIfTI of the type of `values`, in one move, with the geometry of another file. Returns its path.
 
-    Shape and affine (qform, sform, codes, units) are those of `like`, or of one volume of it where it has
-    several; the data type is that of `values`.
+    Shape and affine (qform, sform, codes, units) are those of `like`, or of one volume of it where it has several.
     With `scaling`, `values` are numbers as `like` stores them, and its slope and intercept are kept.
     """
     source: Any = nib.load(like)
@@ -43,3 +47,37 @@ def write_like(file: Path | str, values: np.ndarray, like: Path | str, scaling: 
         content = gzip.compress(content, compresslevel=4, mtime=0)
     write_atomically(Path(file), content)
     return Path(file)
+
+
+def pieces(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pieces of a mask (X, Y, Z), connected by faces, numbered from 1, and the voxels of each number (0 for number 0)."""
+    numbered, _ = ndimage.label(mask)
+    voxels = np.bincount(numbered.ravel())
+    voxels[0] = 0
+    return numbered, voxels
+
+
+def largest_piece(mask: np.ndarray) -> np.ndarray:
+    """The largest connected piece of a mask; an empty mask stays empty."""
+    numbered, voxels = pieces(mask)
+    return mask & (numbered == voxels.argmax())
+
+
+def without_holes(mask: np.ndarray) -> np.ndarray:
+    """A mask with what its outside cannot reach filled in."""
+    return ~largest_piece(~np.pad(mask, 1))[1:-1, 1:-1, 1:-1]
+
+
+def ready(model: nn.Module | None, weights: str, device: Device) -> tuple[nn.Module, torch.device]:
+    """A network, or the shipped one, in evaluation mode on the device to compute on."""
+    place = compute.device(device)
+    return (networks.load(weights)[0] if model is None else model).to(place).eval(), place
+
+
+@torch.no_grad()
+def both_sides(model: nn.Module, x: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Probabilities (R, X, Y, Z), on the CPU, for x (1, C, X, Y, Z), and for its mirror image, mirrored back."""
+    x = x.to(device)
+    with compute.autocast(device):
+        straight, mirrored = (model(one).float().sigmoid()[0].cpu() for one in (x, x.flip(2)))
+    return straight, mirrored.flip(1)
