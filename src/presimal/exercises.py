@@ -21,10 +21,7 @@ from typing import Any
 import numpy as np
 import torch
 
-NOT_TRIED, CORRECT = "not tried yet", "correct"
-
-Claim = Callable[[Any], str | None]
-"""A claim looks at an answer and returns None if it is right, else a hint in one sentence."""
+Claim = Callable[[Any], str | None]  # looks at an answer and returns None if it is right, else a hint in one sentence
 
 
 def check(name: str, *claims: Claim) -> None:
@@ -33,13 +30,13 @@ def check(name: str, *claims: Claim) -> None:
     Claims are tried in order and the first that fails gives the hint. Whatever the answer does, nothing is raised.
     """
     answers = sys._getframe(1).f_globals
-    undefined = f"{NOT_TRIED} (run the cell above that defines it)"
+    undefined = "not tried yet (run the cell above that defines it)"
     print(f"{name}: {_state(answers[name], claims) if name in answers else undefined}")
 
 
 def _state(answer: object, claims: Iterable[Claim]) -> str:
     if blank(answer):
-        return NOT_TRIED
+        return "not tried yet"
     for claim in claims:
         try:
             hint = claim(answer)
@@ -47,7 +44,7 @@ def _state(answer: object, claims: Iterable[Claim]) -> str:
             hint = f"Your answer stops with {type(problem).__name__}: {problem}."
         if hint:
             return f"not yet. {hint}"
-    return CORRECT
+    return "correct"
 
 
 def blank(answer: object) -> bool:
@@ -92,10 +89,8 @@ class given:
 
 
 def equals(expected, mistakes: dict[str, object] | None = None, tolerance: float = 1e-6) -> Claim:
-    """The claim that an answer equals `expected`: a number, text, array or tensor.
-
-    Numbers agree within `tolerance`, absolute and relative. `mistakes` maps a hint to what a typical mistake gives.
-    """
+    """The claim that an answer equals `expected`: text, or a number, array or tensor within an absolute and relative
+    tolerance. `mistakes` maps a hint to what a typical mistake gives."""
 
     def claim(value) -> str | None:
         if _same(value, expected, tolerance):

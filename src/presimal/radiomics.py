@@ -24,9 +24,8 @@ DIRECTIONS = [step for step in itertools.product((-1, 0, 1), repeat=3) if step >
 def features(image: np.ndarray, mask: np.ndarray, spacing, levels: int = 16) -> dict[str, float]:
     """All features of one region: those of `shape`, `intensity` and `texture` in one dictionary.
 
-    image, mask (X, Y, Z); spacing in mm, one number or three. Texture uses `levels` bins of equal width between the
-    lowest and the highest intensity in the region (IBSI: fixed bin number). Raises DataError if shapes differ, a
-    spacing is not positive, or the region holds NaN.
+    image, mask (X, Y, Z); spacing in mm, one number or three; texture in `levels` bins over the range of the region
+    (IBSI: fixed bin number). Raises DataError if shapes differ, a spacing is not positive, or the region holds NaN.
     """
     image, mask = np.asarray(image, dtype=float), np.asarray(mask).astype(bool)
     if image.shape != mask.shape:

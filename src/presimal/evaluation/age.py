@@ -24,10 +24,7 @@ class AgeBias:
         return cls(*map(float, np.polyfit(np.asarray(age, float), np.asarray(predicted, float), 1)))
 
     def residual_gap(self, age: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        """The gap (years) minus what age alone predicts of it (Beheshti et al., NeuroImage Clin 24:102063, 2019).
-
-        It needs the true age of the person, and so it is no prediction of age.
-        """
+        """The gap (years) minus what the true age predicts of it (Beheshti et al., NeuroImage Clin 24:102063, 2019)."""
         return np.asarray(predicted, float) - (self.slope * np.asarray(age, float) + self.intercept)
 
     def rescaled(self, predicted: np.ndarray) -> np.ndarray:

@@ -43,15 +43,14 @@ class Agreement(NamedTuple):
 
 
 def limits_of_agreement(measured: np.ndarray, reference: np.ndarray) -> Agreement:
-    """Bland and Altman, Lancet 327:307, 1986: mean of measured - reference, and ± 1.96 standard deviations.
+    """Mean of measured - reference ± 1.96 standard deviations (Bland and Altman, Lancet 327:307, 1986).
 
     Raises ValueError for fewer than two pairs, or arrays of different length.
     """
     measured, reference = np.asarray(measured, float), np.asarray(reference, float)
     if measured.shape != reference.shape or measured.size < 2:
         raise ValueError(f"Two or more pairs are needed: the shapes are {measured.shape} and {reference.shape}.")
-    difference = measured - reference
-    bias, half = float(difference.mean()), float(1.96 * difference.std(ddof=1))
+    bias, half = float((measured - reference).mean()), float(1.96 * (measured - reference).std(ddof=1))
     return Agreement(bias, bias - half, bias + half)
 
 

@@ -7,14 +7,13 @@ import numpy as np
 
 
 class Interval(NamedTuple):
-    """A score with the interval that holds it at the stated level."""
+    """A score with the interval that holds it at the stated level; `f"{interval:.2f}"` is "0.81 [0.76, 0.85]"."""
 
     value: float
     low: float
     high: float
 
     def __format__(self, spec: str) -> str:
-        """`f"{interval:.2f}"` is "0.81 [0.76, 0.85]"."""
         value, low, high = (format(number, spec) for number in self)
         return f"{value} [{low}, {high}]"
 

@@ -53,10 +53,9 @@ def dead_by(time: np.ndarray, died: np.ndarray, horizon: float, level: float = 0
 def calibration(
     predicted: np.ndarray, time: np.ndarray, died: np.ndarray, horizon: float, groups: int = 5
 ) -> list[tuple[float, Interval]]:
-    """Mean predicted and observed probability to die by `horizon`, in groups of similar prediction.
+    """Mean predicted and observed (Kaplan-Meier) probability to die by `horizon`, in groups of similar prediction.
 
-    Groups are equally large, from the lowest prediction to the highest; observed is by Kaplan-Meier, as some people are
-    censored before. Raises ValueError if there are more groups than people.
+    Groups are equally large, from the lowest prediction up. Raises ValueError if there are more of them than people.
     """
     predicted, time, died = _checked(predicted, time, died, probabilities=True)
     if not 1 <= groups <= len(predicted):
@@ -75,7 +74,7 @@ def net_benefit(
     are treated and do not: at t one is indifferent. Treating nobody gives 0; predict 1 for all to treat everybody.
     """
     predicted, time, died = _checked(predicted, time, died, probabilities=True)
-    thresholds = np.atleast_1d(np.asarray(thresholds, dtype=float))
+    thresholds = np.atleast_1d(thresholds).astype(float)
     if not ((thresholds >= 0) & (thresholds < 1)).all():
         raise ValueError("A threshold is a probability below 1.")
     result = np.zeros(len(thresholds))

@@ -19,10 +19,7 @@ Device = torch.device | str | None
 
 
 def read_scan(file: File) -> tuple[Tensor, np.ndarray]:
-    """Voxels (X, Y, Z) float32, scaled as the header says, and the affine, voxel to RAS mm.
-
-    Raises DataError for what is no such image: unreadable, not one volume, NaN, constant, no geometry.
-    """
+    """Voxels (X, Y, Z) float32, scaled as the header says, and the affine, voxel to RAS mm; errors as `read_image`."""
     values, affine = read_image(file)
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)), affine
 
@@ -43,14 +40,13 @@ def write_like(file: File, values: np.ndarray, like: File, scaling: bool = False
     stored_as = (source.dataobj.slope, source.dataobj.inter) if scaling and is_nifti else (1, 0)
     image.header.set_slope_inter(*stored_as)  # nibabel writes the values as they are
     content = image.to_bytes()
-    if str(file).endswith(".gz"):
-        content = gzip.compress(content, compresslevel=4, mtime=0)
-    write_atomically(Path(file), content)
+    zipped = str(file).endswith(".gz")
+    write_atomically(Path(file), gzip.compress(content, compresslevel=4, mtime=0) if zipped else content)
     return Path(file)
 
 
 def pieces(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Pieces of a mask (X, Y, Z), connected by faces, numbered from 1, and the voxels of each number (0 for number 0)."""
+    """Pieces of a mask (X, Y, Z), connected by faces, numbered from 1, and the voxels of each number (none for 0)."""
     numbered, _ = ndimage.label(mask)
     voxels = np.bincount(numbered.ravel())
     voxels[0] = 0
@@ -77,7 +73,6 @@ def ready(model: nn.Module | None, weights: str, device: Device) -> tuple[nn.Mod
 @torch.no_grad()
 def both_sides(model: nn.Module, x: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
     """Probabilities (R, X, Y, Z), on the CPU, for x (1, C, X, Y, Z), and for its mirror image, mirrored back."""
-    x = x.to(device)
     with compute.autocast(device):
-        straight, mirrored = (model(one).float().sigmoid()[0].cpu() for one in (x, x.flip(2)))
+        straight, mirrored = (model(one.to(device)).float().sigmoid()[0].cpu() for one in (x, x.flip(2)))
     return straight, mirrored.flip(1)

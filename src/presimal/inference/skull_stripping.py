@@ -1,9 +1,9 @@
 """Skull stripping of one's own scans: any contrast, orientation and voxel size, whole or cropped head.
 
-    brain, brain_file, mask_file = strip("head.nii.gz")     # head_brain.nii.gz and head_mask.nii.gz beside it
-
 The network was trained on generated heads only (notebook 07, scripts/train_skull_stripping.py). The mask holds the
 brain with its ventricles and sulci, down to the foramen magnum. Not for clinical use.
+
+    brain, brain_file, mask_file = strip("head.nii.gz")     # head_brain.nii.gz and head_mask.nii.gz beside it
 """
 
 from dataclasses import dataclass
@@ -47,7 +47,7 @@ NOTHING = "There is no brain in it that the network could find: is it a scan of 
 
 @dataclass(frozen=True)
 class BrainMask:
-    """The brain in a scan, and how sure the network is: agreement needs no truth, and falls where the network is lost."""
+    """The brain in a scan, and how sure the network is: `agreement` needs no truth, and falls where it is lost."""
 
     mask: np.ndarray  # (X, Y, Z) bool, on the grid of the scan
     volume_ml: float
@@ -89,9 +89,9 @@ def find_brain(volume: Tensor, affine: np.ndarray, model: nn.Module | None = Non
         before, center = center, apply_affine(grid.affine, (voxels.min(0) + voxels.max(0)) / 2)
         if np.abs(center - before).max() < MOVED:
             break
-    near = ndimage.binary_dilation(inside, iterations=2)
     filled = np.where(ndimage.binary_fill_holes(inside), np.maximum(probability, inside), probability)
-    on_scan = from_grid(torch.from_numpy((filled * near).astype(np.float32)), grid, affine, volume.shape)
+    near = (filled * ndimage.binary_dilation(inside, iterations=2)).astype(np.float32)
+    on_scan = from_grid(torch.from_numpy(near), grid, affine, volume.shape)
     mask = without_holes(largest_piece(on_scan.numpy() > 0.5))
     agreement = dice((straight > 0.5)[None], (mirrored > 0.5)[None]).item()
     brain = BrainMask(mask, float(mask.sum() * abs(np.linalg.det(affine[:3, :3])) / 1000), agreement)
@@ -120,15 +120,13 @@ def _check(brain: BrainMask, volume: Tensor, detail: float) -> None:
 def strip(
     scan: File, out: File | None = None, model: nn.Module | None = None, device: Device = None
 ) -> tuple[BrainMask, Path, Path]:
-    """Strip one NIfTI file: writes the brain and its mask, returns (BrainMask, brain file, mask file).
+    """Write the brain of a NIfTI file, in its own data type, and the mask; returns BrainMask and both `output_files`.
 
-    They have the geometry of the scan, the brain its data type too; where they go says `output_files`. Raises
-    DataError, in one sentence, if the scan is not one volume of a head, or a file is there already.
+    Raises DataError, in one sentence, if the scan is not one volume of a head, or a file is there already.
     """
     brain_file, mask_file = output_files(scan, out)
-    for file in (brain_file, mask_file):
-        if file.exists():
-            refuse(file, "is there already, and nothing is overwritten", "move it, or choose another place with -o")
+    for file in filter(Path.exists, (brain_file, mask_file)):
+        refuse(file, "is there already, and nothing is overwritten", "move it, or choose another place with -o")
     volume, affine = read_scan(scan)
     try:
         brain = find_brain(volume, affine, model, device)

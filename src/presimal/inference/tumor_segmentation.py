@@ -3,9 +3,8 @@
     found = segment(["flair.nii.gz", "t1.nii.gz", "t1gd.nii.gz", "t2.nii.gz"], "labels.nii.gz")
     found.volumes_ml                       # whole tumor, tumor core, enhancing tumor
 
-The scans must lie on one grid with the skull removed, as those of BraTS, the Medical Segmentation Decathlon and
-UPENN-GBM do. The network was trained on generated people only (notebook 06, scripts/train_tumor_segmentation.py). Not
-for clinical use.
+The scans lie on one grid, skull removed, as in BraTS, the Medical Segmentation Decathlon and UPENN-GBM. The network was
+trained on generated people only (notebook 06, scripts/train_tumor_segmentation.py). Not for clinical use.
 """
 
 from collections.abc import Sequence
@@ -47,13 +46,9 @@ class Segmentation:
 
 
 def normalize(images: Tensor, brain: Tensor) -> Tensor:
-    """Images (N, C, X, Y, Z) with zero mean and unit standard deviation in the brain (N, 1, X, Y, Z), 0 outside.
-
-    Measured twice, the second time without what lies more than three standard deviations out, so that a few bright
-    vessels do not set the scale.
-    """
+    """Images (N, C, X, Y, Z) with zero mean and unit standard deviation in the brain (N, 1, X, Y, Z), 0 outside."""
     weight = brain = brain.to(images.dtype)
-    for _ in range(2):
+    for _ in range(2):  # the second time without what lies beyond three deviations, as a few bright vessels do
         count = weight.sum((2, 3, 4), keepdim=True).clamp(min=1)
         mean = (images * weight).sum((2, 3, 4), keepdim=True) / count
         sd = (((images - mean) ** 2 * weight).sum((2, 3, 4), keepdim=True) / count).sqrt()
@@ -72,8 +67,7 @@ def segment(
     files = [Path(scan) for scan in ([scans] if isinstance(scans, (str, Path)) else scans)]
     if out is not None and Path(out).exists():
         refuse(out, "is there already, and nothing is overwritten", "move it, or choose another place")
-    images, affine = _read_contrasts(files)
-    found = find_tumor(images, affine, model, device, name=str(files[0]))
+    found = find_tumor(*_read_contrasts(files), model, device, name=str(files[0]))
     if out is not None:
         write_like(out, found.labels, files[0])
     return found
@@ -87,16 +81,18 @@ def find_tumor(
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     images, brain = _brain_of(images, voxel_ml, name)
     _check_order(images, brain, name)
-    grid = _grid_around(brain, affine)
+    voxels = brain.nonzero().numpy()
+    corners = apply_affine(affine, list(product(*zip(voxels.min(0), voxels.max(0), strict=True))))
+    low, high = corners.min(0) - MARGIN_MM, corners.max(0) + MARGIN_MM
+    grid = Grid(tuple(np.ceil((high - low) / SPACING).astype(int).tolist()), SPACING, tuple((low + high) / 2))
     inside = to_grid(brain.float(), affine, grid)[None, None] > 0.5
     x = normalize(torch.stack([to_grid(image, affine, grid) for image in images])[None], inside)
-    straight, mirrored = both_sides(model, x, device)
-    on_grid = (straight + mirrored) / 2 * inside[0]
+    on_grid = sum(both_sides(model, x, device)) / 2 * inside[0]
     on_grid[2] *= x[0, 2] - x[0, 1] > LEAST_GAIN  # no uptake of gadolinium, no enhancement, whatever the network says
     probabilities = torch.stack([from_grid(region, grid, affine, brain.shape) for region in on_grid]) * brain
     labels = _labels(probabilities.numpy(), voxel_ml)
-    volumes = [float((labels >= least).sum() * voxel_ml) for least in (1, 2, 3)]
-    return Segmentation(labels, probabilities.numpy(), dict(zip(REGIONS, volumes, strict=True)))
+    volumes = {region: float((labels > k).sum() * voxel_ml) for k, region in enumerate(REGIONS)}
+    return Segmentation(labels, probabilities.numpy(), volumes)
 
 
 def _labels(probabilities: np.ndarray, voxel_ml: float) -> np.ndarray:
@@ -106,15 +102,6 @@ def _labels(probabilities: np.ndarray, voxel_ml: float) -> np.ndarray:
     ml = voxels * voxel_ml
     whole &= (ml >= min(LEAST_PIECE_ML, ml.max()))[numbered]  # a tumor that is smaller in all stays
     return whole * (np.uint8(1) + (core | enhancing) + enhancing)
-
-
-def _grid_around(brain: Tensor, affine: np.ndarray) -> Grid:
-    """The smallest grid around the brain and a margin."""
-    voxels = brain.nonzero().numpy()
-    corners = apply_affine(affine, list(product(*zip(voxels.min(0), voxels.max(0), strict=True))))
-    low, high = corners.min(0) - MARGIN_MM, corners.max(0) + MARGIN_MM
-    right, anterior, superior = np.ceil((high - low) / SPACING).astype(int).tolist()
-    return Grid((right, anterior, superior), SPACING, tuple((low + high) / 2))
 
 
 def _brain_of(images: Tensor, voxel_ml: float, name: str) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,7 @@
 """Brain age: a small convolutional network that keeps where it looks, and the scale of its input.
 
-The plain chain of convolution, batch normalization and pooling follows Peng et al. (SFCN, Med Image Anal 68:101871,
-2021). Two things are ours: the first layer halves the resolution, which makes a step many times cheaper on a CPU, and
-the head keeps 2 x 3 x 2 places instead of one global mean: brains come registered, and regions age at different rates.
+The chain follows Peng et al. (SFCN, Med Image Anal 68:101871, 2021), but the first layer halves the resolution, many
+times cheaper on a CPU, and the head keeps 2 x 3 x 2 places: brains come registered, and regions age at different rates.
 """
 
 import math

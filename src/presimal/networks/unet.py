@@ -1,7 +1,6 @@
-"""A U-Net that a laptop can train: the finest level works at half resolution.
+"""A U-Net (Ronneberger et al., MICCAI 2015) that a laptop can train: the finest level works at half resolution.
 
-U-Net: Ronneberger et al., MICCAI 2015. Sub-voxel convolution (pixel shuffle): Shi et al., CVPR 2016.
-Deep supervision: Dou et al., Med Image Anal 41:40, 2017.
+Sub-voxel convolution: Shi et al., CVPR 2016. Deep supervision: Dou et al., Med Image Anal 41:40, 2017.
 """
 
 import torch
@@ -10,7 +9,7 @@ from torch import Tensor, nn
 
 
 def pixelunshuffle(x: Tensor) -> Tensor:
-    """2 x 2 x 2 voxels of (N, C, X, Y, Z) become one with eight times the channels, as MONAI orders them."""
+    """2 x 2 x 2 voxels of (N, C, X, Y, Z) become one with eight times the channels, in the order of MONAI."""
     x = x.unflatten(4, (-1, 2)).unflatten(3, (-1, 2)).unflatten(2, (-1, 2))
     return x.permute(0, 1, 3, 5, 7, 2, 4, 6).flatten(1, 4)
 
@@ -41,9 +40,9 @@ class UNet(nn.Module):
         self, channels: int, regions: int, widths: tuple[int, ...] = (24, 48, 96), skips: bool = True, sharp: int = 0
     ):
         super().__init__()
+        self.skips, self.sharp = skips, sharp
         self.arguments = {"channels": channels, "regions": regions, "widths": list(widths), "skips": skips}
         self.arguments |= {"sharp": sharp} if sharp else {}
-        self.skips, self.sharp = skips, sharp
         inputs = (8 * channels, *widths[:-1])
         self.down = nn.ModuleList(
             nn.Sequential(_block(before, width, stride=1 if level == 0 else 2), _block(width, width))
@@ -66,11 +65,9 @@ class UNet(nn.Module):
         for down in self.down:
             x = down(x)
             levels.append(x)
-        levels.pop()
         coarse: list[Tensor] = []
-        for up, merge, head in zip(self.up, self.merge, self.coarse_heads, strict=True):
-            x, level = up(x), levels.pop()
-            x = merge(torch.cat([x, level], 1) if self.skips else x)
+        for up, merge, head, level in zip(self.up, self.merge, self.coarse_heads, levels[-2::-1], strict=True):
+            x = merge(torch.cat([up(x), level], 1) if self.skips else up(x))
             if self.training:
                 coarse.insert(0, head(x))
         logits = pixelshuffle(self.head(x))

@@ -1,7 +1,7 @@
 """Weights that come with the workshop: small safetensors files that say what they are.
 
-Each file in assets/weights holds the parameters of one network and, in its header, the class and the arguments that
-rebuild it and how it was trained. Nothing is unpickled.
+Each holds the parameters of one network and, in its header, the class and the arguments that rebuild it and how it was
+trained. Nothing is unpickled.
 """
 
 import json
@@ -23,10 +23,7 @@ FOLDERS = (Path(__file__).parents[3] / "assets" / "weights", Path(__file__).pare
 
 
 def save(model: nn.Module, file: Path | str, **metadata) -> None:
-    """Write a network, its parameters as float16, with its class, `model.arguments` and how it was trained.
-
-    `metadata` are what JSON can hold: data, seconds, scores.
-    """
+    """Write a network, in float16, with its class, `model.arguments` and metadata (JSON) on how it was trained."""
     header = {"network": type(model).__name__, "arguments": model.arguments, **metadata}
     tensors = {key: v.detach().cpu().contiguous() for key, v in model.state_dict().items()}
     tensors = {key: v.half() if v.is_floating_point() else v for key, v in tensors.items()}
