@@ -10,7 +10,7 @@ import torch
 from longer_training import begin_with, options, region_loss, tissue_maps, train_longer
 
 from presimal import compute, networks
-from presimal.evaluation.segmentation import dice
+from presimal.evaluation import dice
 from presimal.inference.skull_stripping import SPACING, normalize
 from synthcohort.randomization import randomize
 

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from longer_training import begin_with, options, region_loss, tissue_maps, train_longer
 
 from presimal import compute, networks
-from presimal.evaluation.segmentation import dice
+from presimal.evaluation import dice
 from presimal.inference.tumor_segmentation import CONTRASTS, SPACING, normalize
 from synthcohort.fields import noise_field
 from synthcohort.randomization import Randomization, randomize

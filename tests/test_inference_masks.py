@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from presimal.inference.masks import largest_piece, pieces, without_holes
+from presimal.inference.scans import largest_piece, pieces, without_holes
 
 
 def boxes(*slices) -> np.ndarray:

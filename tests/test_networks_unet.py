@@ -9,14 +9,14 @@ from presimal.networks.unet import UNet, pixelshuffle, pixelunshuffle
 
 def test_the_rearrangement_into_channels_is_undone():
     x = torch.randn(2, 3, 4, 6, 8)
-    assert pixelunshuffle(x, 3, 2).shape == (2, 24, 2, 3, 4)
-    assert torch.equal(pixelshuffle(pixelunshuffle(x, 3, 2), 3, 2), x)
+    assert pixelunshuffle(x).shape == (2, 24, 2, 3, 4)
+    assert torch.equal(pixelshuffle(pixelunshuffle(x)), x)
 
 
 def test_the_order_of_channels_is_the_one_that_the_shipped_weights_have_learned():
     """In the first two axes it is what torch does to images; the third axis splits into even and odd."""
     x = torch.randn(1, 2, 4, 6, 2)
-    deep = pixelunshuffle(x, 3, 2).view(1, 2, 2, 2, 2, 2, 3)  # channel, parity of x, y, z, then x, y
+    deep = pixelunshuffle(x).view(1, 2, 2, 2, 2, 2, 3)  # channel, parity of x, y, z, then x, y
     for parity in (0, 1):
         flat = pixel_unshuffle(x[..., parity], 2).view(1, 2, 2, 2, 2, 3)
         assert torch.equal(deep[:, :, :, :, parity], flat)

@@ -1,20 +1,14 @@
-"""Checks for exercises: they answer "not tried yet", "correct", or the first thing that is off.
+"""Checks for exercises: they answer "not tried yet", "correct", or the first thing that is off, and never raise.
 
-An exercise is three cells. The attempt leaves a blank, `...`:
+An exercise is three cells: the attempt leaves a blank, `...`; the check says what is expected and which mistakes are
+typical; the solution fills in only what was left blank.
 
-    def mean_squared_error(y, y_hat):
-        ...
-
-The check names it, and says what is expected and which mistakes are typical:
+    def mean_squared_error(y, y_hat): ...
 
     check("mean_squared_error",
           given([1., 2.], [1., 4.]).returns(2.0, mistakes={"You added up: divide by the number of points.": 4.0}))
 
-The solution fills in only what was left blank:
-
     if blank(mean_squared_error): ...
-
-A check never raises, so a notebook runs from top to bottom whatever has been tried.
 """
 
 import copy
@@ -27,28 +21,22 @@ from typing import Any
 import numpy as np
 import torch
 
-NOT_TRIED, CORRECT = "not tried yet", "correct"
-
-Claim = Callable[[Any], str | None]
-"""A claim looks at an answer and returns None if it is right, else a hint in one sentence."""
+Claim = Callable[[Any], str | None]  # looks at an answer and returns None if it is right, else a hint in one sentence
 
 
 def check(name: str, *claims: Claim) -> None:
-    """Print the state of the exercise whose answer is the variable or function called `name`.
+    """Print the state of the exercise whose answer is the variable or function called `name` where this is called.
 
-    The answer is looked up where `check` is called. Claims are tried in order and the first that fails gives the
-    hint. Whatever the answer is or does, nothing is raised.
+    Claims are tried in order and the first that fails gives the hint. Whatever the answer does, nothing is raised.
     """
     answers = sys._getframe(1).f_globals
-    if name not in answers:
-        print(f"{name}: {NOT_TRIED} (run the cell above that defines it)")
-        return
-    print(f"{name}: {_state(answers[name], claims)}")
+    undefined = "not tried yet (run the cell above that defines it)"
+    print(f"{name}: {_state(answers[name], claims) if name in answers else undefined}")
 
 
 def _state(answer: object, claims: Iterable[Claim]) -> str:
     if blank(answer):
-        return NOT_TRIED
+        return "not tried yet"
     for claim in claims:
         try:
             hint = claim(answer)
@@ -56,7 +44,7 @@ def _state(answer: object, claims: Iterable[Claim]) -> str:
             hint = f"Your answer stops with {type(problem).__name__}: {problem}."
         if hint:
             return f"not yet. {hint}"
-    return CORRECT
+    return "correct"
 
 
 def blank(answer: object) -> bool:
@@ -65,22 +53,17 @@ def blank(answer: object) -> bool:
         return True
     if not inspect.isfunction(answer):
         return False
-    steps = [step for step in dis.get_instructions(answer) if step.opname not in _NO_WORK]
-    only_returns_nothing = all(
-        step.opname.startswith("RETURN") or (step.opname == "LOAD_CONST" and step.argval in (None, ...))
-        for step in steps
-    )
-    return only_returns_nothing or any(
-        _loads_blank(now) and (now.opname.startswith("RETURN") or after.opname.startswith(("STORE_FAST", "RETURN")))
-        for now, after in zip(steps, [*steps[1:], steps[-1]], strict=True)
+    steps = [(step.opname, step.argval) for step in dis.get_instructions(answer) if step.opname not in _NO_WORK]
+    if all(name.startswith("RETURN") or (name == "LOAD_CONST" and value in (None, ...)) for name, value in steps):
+        return True
+    return any(
+        value is ... and (name == "RETURN_CONST" or (name in _LOAD and after.startswith(("STORE_FAST", "RETURN"))))
+        for (name, value), (after, _) in zip(steps, [*steps[1:], steps[-1]], strict=True)
     )
 
 
 _NO_WORK = {"RESUME", "NOP", "COPY_FREE_VARS", "MAKE_CELL", "CACHE", "NOT_TAKEN"}
-
-
-def _loads_blank(step: dis.Instruction) -> bool:
-    return step.opname in ("LOAD_CONST", "LOAD_COMMON_CONSTANT", "RETURN_CONST") and step.argval is ...
+_LOAD = {"LOAD_CONST", "LOAD_COMMON_CONSTANT"}
 
 
 class given:
@@ -90,10 +73,7 @@ class given:
         self.arguments = arguments
 
     def returns(self, expected, mistakes: dict[str, object] | None = None, tolerance: float = 1e-6) -> Claim:
-        """The claim that the function returns `expected` for these arguments.
-
-        `mistakes` maps a hint to the value that a typical mistake returns.
-        """
+        """The claim that the function returns `expected` for these arguments; the rest as in `equals`."""
         about_value = equals(expected, mistakes, tolerance)
 
         def claim(function: Callable) -> str | None:
@@ -109,10 +89,8 @@ class given:
 
 
 def equals(expected, mistakes: dict[str, object] | None = None, tolerance: float = 1e-6) -> Claim:
-    """The claim that an answer equals `expected`: a number, text, array or tensor.
-
-    Numbers agree within `tolerance`, absolute and relative. `mistakes` maps a hint to what a typical mistake gives.
-    """
+    """The claim that an answer equals `expected`: text, or a number, array or tensor within an absolute and relative
+    tolerance. `mistakes` maps a hint to what a typical mistake gives."""
 
     def claim(value) -> str | None:
         if _same(value, expected, tolerance):
@@ -120,9 +98,10 @@ def equals(expected, mistakes: dict[str, object] | None = None, tolerance: float
         for hint, wrong in (mistakes or {}).items():
             if _same(value, wrong, tolerance):
                 return hint
-        if _shape(value) != _shape(expected):
-            return f"The shape should be {_shape(expected)}, yours is {_shape(value)}."
-        if _numbers(value).dtype.kind == "f" and not np.isfinite(_numbers(value)).all():
+        yours, right = _numbers(value), _numbers(expected)
+        if yours.shape != right.shape:
+            return f"The shape should be {right.shape}, yours is {yours.shape}."
+        if yours.dtype.kind == "f" and not np.isfinite(yours).all():
             return "Your answer is not a finite number: look for a division by zero or a step that is too large."
         return f"{_short(value)} is not right yet: compare with the text above, term by term."
 
@@ -135,24 +114,19 @@ def holds(condition: Callable[[object], bool], hint: str) -> Claim:
 
 
 def _numbers(value) -> np.ndarray:
-    if isinstance(value, torch.Tensor):
-        value = value.detach().cpu()
-    return np.asarray(value)
-
-
-def _shape(value) -> tuple[int, ...]:
-    return _numbers(value).shape
+    return np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
 
 
 def _same(value, expected, tolerance: float) -> bool:
     a, b = _numbers(value), _numbers(expected)
     if a.shape != b.shape:
         return False
-    if a.dtype.kind in "biufc" and b.dtype.kind in "biufc":
+    if {a.dtype.kind, b.dtype.kind} <= set("biufc"):
         return bool(np.allclose(a.astype(complex), b.astype(complex), rtol=tolerance, atol=tolerance))
     return bool(np.all(a == b))
 
 
 def _short(value, limit: int = 60) -> str:
-    text = " ".join(np.array2string(_numbers(value), precision=4).split()) if _shape(value) else repr(value)
+    numbers = _numbers(value)
+    text = " ".join(np.array2string(numbers, precision=4).split()) if numbers.shape else repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

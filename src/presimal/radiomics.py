@@ -1,8 +1,8 @@
 """Numbers that describe a region of an image: how large, what shape, how bright, how mixed.
 
-Names and definitions are those of the Image Biomarker Standardisation Initiative (Zwanenburg et al., Radiology
-295:328, 2020; reference manual arXiv 1612.07003), and the tests compare with the values that it agreed on for its
-digital phantom. An empty region has volume 0, and NaN for what a region without voxels does not have.
+Names and definitions are those of the Image Biomarker Standardisation Initiative (Zwanenburg et al., Radiology 295:328,
+2020; reference manual arXiv 1612.07003), and the tests compare with the values that it agreed on for its digital
+phantom. An empty region has volume 0, and NaN for what a region without voxels does not have.
 """
 
 import itertools
@@ -10,35 +10,22 @@ import math
 
 import numpy as np
 from scipy.ndimage import find_objects, label
-from scipy.spatial import ConvexHull, QhullError
+from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
+from scipy.special import entr
 from skimage.measure import marching_cubes, mesh_surface_area
 
 from synthcohort.storage import DataError
 
 # One of each pair of opposite neighbors among the 26 of a voxel.
 DIRECTIONS = [step for step in itertools.product((-1, 0, 1), repeat=3) if step > (0, 0, 0)]
-SHAPE = tuple(
-    "volume mesh_volume surface_area surface_to_volume sphericity max_diameter major_axis minor_axis least_axis "
-    "elongation flatness".split()
-)
-INTENSITY = tuple(
-    "mean variance skewness kurtosis median p10 p90 minimum maximum interquartile_range mean_absolute_deviation energy "
-    "root_mean_square".split()
-)
-TEXTURE = tuple(
-    "entropy uniformity joint_maximum joint_average joint_variance joint_entropy angular_second_moment contrast "
-    "dissimilarity inverse_difference inverse_difference_moment correlation cluster_shade".split()
-)
 
 
 def features(image: np.ndarray, mask: np.ndarray, spacing, levels: int = 16) -> dict[str, float]:
     """All features of one region: those of `shape`, `intensity` and `texture` in one dictionary.
 
-    image, mask (X, Y, Z); spacing in mm, one number or three. Texture uses `levels` bins of equal width
-    between the lowest and the highest intensity in the region (IBSI: fixed bin number).
-
-    Raises DataError if shapes differ, a spacing is not positive, or the region holds NaN.
+    image, mask (X, Y, Z); spacing in mm, one number or three; texture in `levels` bins over the range of the region
+    (IBSI: fixed bin number). Raises DataError if shapes differ, a spacing is not positive, or the region holds NaN.
     """
     image, mask = np.asarray(image, dtype=float), np.asarray(mask).astype(bool)
     if image.shape != mask.shape:
@@ -52,35 +39,26 @@ def features(image: np.ndarray, mask: np.ndarray, spacing, levels: int = 16) -> 
 
 
 def shape(mask: np.ndarray, spacing) -> dict[str, float]:
-    """Size and form of a region (X, Y, Z); lengths in mm, areas in mm², volumes in ml.
+    """Size and form of a region (X, Y, Z); lengths in mm, areas in mm², volumes in ml: of voxels, and inside the mesh.
 
-    `volume` counts voxels, `mesh_volume` is what the surface encloses. Axis lengths are those of the
-    ellipsoid with the same second moments; elongation and flatness are their ratios to the longest.
+    Axes are those of the ellipsoid with the same second moments; elongation and flatness their ratios to the longest.
     `sphericity` is 1 for a ball and less for everything else, up to the roughness of the voxels.
     """
     mask, spacing = _cropped(np.asarray(mask).astype(bool)), _spacing(spacing)
-    result = dict.fromkeys(SHAPE, math.nan) | {"volume": float(mask.sum() * spacing.prod() / 1000)}
     if not mask.any():
-        return result
+        return dict.fromkeys(SHAPE, math.nan) | {"volume": 0.0}
     points, faces, _, _ = marching_cubes(np.pad(mask, 1).astype(np.float32), 0.5, spacing=tuple(spacing))
-    corners = points[faces].astype(float)
-    volume = abs(np.einsum("ij,ij->i", corners[:, 0], np.cross(corners[:, 1], corners[:, 2])).sum()) / 6
+    volume = abs(np.linalg.det(points[faces].astype(float)).sum()) / 6
     area = float(mesh_surface_area(points, faces))
     voxels = np.argwhere(mask) * spacing
     variances = np.linalg.eigvalsh(np.cov(voxels.T)) if len(voxels) > 1 else np.zeros(3)
     least, minor, major = 4 * np.sqrt(variances.clip(min=0))
-    return result | {
-        "mesh_volume": volume / 1000,
-        "surface_area": area,
-        "surface_to_volume": area / volume,
-        "sphericity": (36 * math.pi * volume**2) ** (1 / 3) / area,
-        "max_diameter": _diameter(points),
-        "major_axis": major,
-        "minor_axis": minor,
-        "least_axis": least,
-        "elongation": minor / major if major else math.nan,
-        "flatness": least / major if major else math.nan,
-    }
+    found = {"volume": float(mask.sum() * spacing.prod() / 1000), "mesh_volume": volume / 1000, "surface_area": area}
+    found |= {"surface_to_volume": area / volume, "sphericity": (36 * math.pi * volume**2) ** (1 / 3) / area}
+    found |= {"max_diameter": float(pdist(points[ConvexHull(points).vertices]).max())}  # two points of the hull
+    found |= {"major_axis": major, "minor_axis": minor, "least_axis": least}
+    longest = major or math.nan
+    return found | {"elongation": minor / longest, "flatness": least / longest}
 
 
 def intensity(values: np.ndarray) -> dict[str, float]:
@@ -91,23 +69,12 @@ def intensity(values: np.ndarray) -> dict[str, float]:
     p10, p25, median, p75, p90 = np.percentile(x, (10, 25, 50, 75, 90))
     offset = x - x.mean()
     variance = float((offset**2).mean())
-    # A constant region has no third and fourth moment in units of its standard deviation: 0, as in IBSI.
-    scale = variance if variance > 1e-12 * max(1.0, float((x**2).mean())) else math.inf
-    return {
-        "mean": x.mean(),
-        "variance": variance,
-        "skewness": (offset**3).mean() / scale**1.5,
-        "kurtosis": (offset**4).mean() / scale**2 - (3 if math.isfinite(scale) else 0),
-        "median": median,
-        "p10": p10,
-        "p90": p90,
-        "minimum": x.min(),
-        "maximum": x.max(),
-        "interquartile_range": p75 - p25,
-        "mean_absolute_deviation": np.abs(offset).mean(),
-        "energy": (x**2).sum(),
-        "root_mean_square": math.sqrt((x**2).mean()),
-    }
+    found = {"mean": x.mean(), "variance": variance, "skewness": 0.0, "kurtosis": 0.0}
+    if variance > 1e-12 * max(1.0, float((x**2).mean())):  # else constant, with 0, as in IBSI
+        found |= {"skewness": (offset**3).mean() / variance**1.5, "kurtosis": (offset**4).mean() / variance**2 - 3}
+    found |= {"median": median, "p10": p10, "p90": p90, "minimum": x.min(), "maximum": x.max()}
+    found |= {"interquartile_range": p75 - p25, "mean_absolute_deviation": np.abs(offset).mean()}
+    return found | {"energy": (x**2).sum(), "root_mean_square": math.sqrt((x**2).mean())}
 
 
 def discretize(values: np.ndarray, levels: int) -> np.ndarray:
@@ -122,10 +89,10 @@ def discretize(values: np.ndarray, levels: int) -> np.ndarray:
 
 
 def cooccurrence(gray: np.ndarray) -> np.ndarray:
-    """How often two levels are neighbors: (levels, levels), symmetric, summing to 1.
+    """How often two levels are neighbors: (levels, levels), symmetric, summing to 1; all 0 without any neighbors.
 
-    `gray` (X, Y, Z) holds levels from 1 on, and 0 outside the region. Neighbors at distance one in all
-    13 directions are counted into one matrix (IBSI: 3D, merged). All zero without any neighbors.
+    `gray` (X, Y, Z) holds levels from 1 on, and 0 outside the region. Neighbors at distance one in all 13 directions
+    are counted into one matrix (IBSI: 3D, merged).
     """
     levels = int(gray.max())
     counts = np.zeros((levels, levels))
@@ -140,43 +107,30 @@ def cooccurrence(gray: np.ndarray) -> np.ndarray:
 
 
 def texture(gray: np.ndarray) -> dict[str, float]:
-    """How gray levels mix: from their histogram, and from how often they are neighbors.
-
-    `gray` as for `cooccurrence`. Entropies are in bits.
-    """
+    """How gray levels (as in `cooccurrence`) mix: their histogram, how often they are neighbors; entropies in bits."""
     gray = _cropped(gray)
     if not (gray > 0).any():
         return dict.fromkeys(TEXTURE, math.nan)
     p = np.bincount(gray[gray > 0]) / (gray > 0).sum()
-    result = dict.fromkeys(TEXTURE, math.nan) | {"entropy": _bits(p), "uniformity": (p**2).sum()}
+    found = {"entropy": entr(p).sum() / math.log(2), "uniformity": (p**2).sum()}
     p = cooccurrence(gray)
     if not p.any():  # a single voxel has no neighbor
-        return result
+        return dict.fromkeys(TEXTURE, math.nan) | found
     level = np.arange(1, len(p) + 1)
     apart = np.abs(level[:, None] - level)
     average = float((level * p.sum(1)).sum())
     variance = float(((level - average) ** 2 * p.sum(1)).sum())
     covariance = float(((level[:, None] - average) * (level - average) * p).sum())
-    return result | {
-        "joint_maximum": p.max(),
-        "joint_average": average,
-        "joint_variance": variance,
-        "joint_entropy": _bits(p),
-        "angular_second_moment": (p**2).sum(),
-        "contrast": (apart**2 * p).sum(),
-        "dissimilarity": (apart * p).sum(),
-        "inverse_difference": (p / (1 + apart)).sum(),
-        "inverse_difference_moment": (p / (1 + apart**2)).sum(),
-        "correlation": covariance / variance if variance > 0 else 1.0,
-        "cluster_shade": ((level[:, None] + level - 2 * average) ** 3 * p).sum(),
-    }
+    found |= {"joint_maximum": p.max(), "joint_average": average, "joint_variance": variance}
+    found |= {"joint_entropy": entr(p).sum() / math.log(2), "angular_second_moment": (p**2).sum()}
+    found |= {"contrast": (apart**2 * p).sum(), "dissimilarity": (apart * p).sum()}
+    found |= {"inverse_difference": (p / (1 + apart)).sum(), "inverse_difference_moment": (p / (1 + apart**2)).sum()}
+    found |= {"correlation": covariance / variance if variance > 0 else 1.0}
+    return found | {"cluster_shade": ((level[:, None] + level - 2 * average) ** 3 * p).sum()}
 
 
 def count_foci(mask: np.ndarray, spacing, least_ml: float = 0.5) -> int:
-    """The separate parts of a region (X, Y, Z), smaller ones than `least_ml` left out.
-
-    Voxels belong together if they touch in a face, an edge or a corner.
-    """
+    """The separate parts of a region (X, Y, Z) of `least_ml` or more; a face, an edge or a corner connects voxels."""
     parts, _ = label(np.asarray(mask).astype(bool), np.ones((3, 3, 3)))
     voxels = np.bincount(parts.ravel())[1:]
     return int((voxels * _spacing(spacing).prod() / 1000 >= least_ml).sum())
@@ -197,15 +151,5 @@ def _cropped(values: np.ndarray) -> np.ndarray:
     return values[found[0] if found else (slice(0, 1),) * 3]
 
 
-def _diameter(points: np.ndarray) -> float:
-    """The largest distance between two points, which lie on their convex hull."""
-    try:
-        points = points[ConvexHull(points).vertices]
-    except QhullError:
-        pass  # flat: few points, take them all
-    return float(pdist(points).max())
-
-
-def _bits(p: np.ndarray) -> float:
-    p = p[p > 0]
-    return float(-(p * np.log2(p)).sum()) + 0.0
+_CUBE = np.arange(1, 9).reshape(2, 2, 2)  # a region that has all features gives their names
+SHAPE, INTENSITY, TEXTURE = tuple(shape(_CUBE, 1.0)), tuple(intensity(_CUBE)), tuple(texture(_CUBE))

@@ -20,9 +20,9 @@ from synthcohort.grid import Grid
 def resample(
     values: np.ndarray, affine: ArrayLike, target_affine: ArrayLike, target_shape: tuple[int, ...], order: int = 1
 ) -> np.ndarray:
-    """A volume (X, Y, Z) at the voxels of another grid, in its own data type; 0 outside.
+    """A volume (X, Y, Z) at the voxels of another grid, in its own type, 0 outside; affines take voxels to RAS mm.
 
-    Affines take voxels to RAS mm. `order` is 1 for linear interpolation, 0 for the nearest voxel (labels).
+    `order` is 1 for linear interpolation, 0 for the nearest voxel (labels).
     """
     matrix = np.linalg.inv(np.asarray(affine)) @ np.asarray(target_affine)
     if order != 1:
@@ -46,21 +46,19 @@ def to_grid(volume: Tensor, affine: np.ndarray, grid: Grid) -> Tensor:
 
 
 def from_grid(values: Tensor, grid: Grid, affine: np.ndarray, shape: tuple[int, ...]) -> Tensor:
-    """Values (X, Y, Z) on a grid, interpolated linearly at the voxels of a scan, float32; 0 outside.
-
-    Only the window of the scan that values other than 0 can reach is computed: a brain is small in its scan.
-    """
+    """Values (X, Y, Z) on a grid, interpolated linearly at the voxels of a scan, float32; 0 outside."""
     result = torch.zeros(shape)
     nonzero = values.nonzero().numpy()
     if not len(nonzero):
         return result
+    # Only the window of the scan that they can reach is computed: a brain is small in its scan.
     corners = np.array(list(product(*zip(nonzero.min(0) - 1, nonzero.max(0) + 1, strict=True))))
     reached = apply_affine(np.linalg.inv(affine) @ grid.affine.numpy(), corners)
     start = np.clip(np.floor(reached.min(0)), 0, shape).astype(int)
     stop = np.clip(np.ceil(reached.max(0)) + 1, start, shape).astype(int)
     if (stop > start).all():
-        window_affine = affine @ from_matvec(np.eye(3), start)
-        window = resample(values.float().numpy(), grid.affine, window_affine, tuple((stop - start).tolist()))
+        place = affine @ from_matvec(np.eye(3), start)
+        window = resample(values.float().numpy(), grid.affine, place, tuple((stop - start).tolist()))
         result[tuple(map(slice, start.tolist(), stop.tolist()))] = torch.from_numpy(window)
     return result
 

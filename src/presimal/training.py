@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from IPython.display import Pretty, display
+from IPython.display import DisplayHandle, Pretty, display
 from torch import Tensor, nn
 
 from synthcohort.storage import write_atomically
@@ -51,43 +51,53 @@ def fit(
 ) -> History:
     """Train `model` in place, keep the parameters with the lowest finite validation loss, return the history.
 
-    `train` and `valid` give batches `(x, y)`, tensors whose first axis counts examples. `loss` and `metric` take
-    `(model(x), y)` and give one number, the mean over the batch. With `patience`, training stops after that many
-    epochs without a lower validation loss; one that is not finite is not lower. With `checkpoint`, the state is
-    saved to that file after each epoch, and a later call with the same arguments continues from there, to the same
-    result as without the interruption as long as shuffling draws from torch's global generator.
-
-    Raises ValueError if there is nothing to train on, the training loss is not finite or the validation loss never,
-    or the checkpoint is damaged or belongs to another model.
+    `train` and `valid` give batches `(x, y)`, examples along the first axis; `loss` and `metric`, of `(model(x), y)`,
+    give means over the batch. With `patience`, training stops after that many epochs without a lower validation loss.
+    With `checkpoint`, the state is saved to that file after each epoch, and a later call with the same arguments goes
+    on from there to the same result, if shuffling draws from torch's global generator. Raises ValueError if there is no
+    batch, the training loss is not finite or the validation loss never, or the checkpoint is damaged or of no use here.
     """
-    # Step 1: the parameters have been initialized when the model was made.
-    model.to(device)
-    state = _State(best=copy.deepcopy(model.state_dict()))
+    model.to(device)  # Step 1, to initialize the parameters, was done when the model was made.
+    best, history = copy.deepcopy(model.state_dict()), History()
     if checkpoint and Path(checkpoint).exists():
-        state = _State.load(checkpoint, model, optimizer)
-    history, report = state.history, _Progress(epochs, progress)
-
+        best, history = _resume(checkpoint, model, optimizer)
+    line = display("training …", display_id=True) if progress else None
+    scores = {"loss": loss} | ({"metric": metric} if metric else {})
     # Step 7: over and over, one epoch being one pass through all the training data, until a criterion holds.
     while not (reason := _reason_to_stop(history, epochs, patience)):
         started = time.perf_counter()
         history.train_loss.append(_one_epoch(model, train, loss, optimizer, device))
-        validation = evaluate(model, valid, {"loss": loss} | ({"metric": metric} if metric else {}), device)
+        validation = evaluate(model, valid, scores, device)
         history.valid_loss.append(validation["loss"])
         history.metric.append(validation.get("metric", math.nan))
         history.seconds.append(time.perf_counter() - started)
-
         if history.best_epoch == len(history.valid_loss) - 1:
-            state.best = copy.deepcopy(model.state_dict())
+            best = copy.deepcopy(model.state_dict())
         if checkpoint:
-            state.save(checkpoint, model, optimizer)
-        report(history)
-
+            states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "best": best}
+            content = io.BytesIO()
+            torch.save(states | {"history": vars(history), "random": torch.get_rng_state()}, content)
+            write_atomically(Path(checkpoint), content.getvalue())  # the old state stays whole until the new one is
+        _report(line, history, epochs)
     if history.best_epoch < 0:
         raise ValueError("The validation loss was never finite: look for NaN in the data, or lower the learning rate.")
     history.stopped = reason
-    report(history)
-    model.load_state_dict(state.best)
+    _report(line, history, epochs)
+    model.load_state_dict(best)
     return history
+
+
+def _resume(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], History]:
+    """The best parameters and the history of an interrupted training, and all else as it was then."""
+    try:
+        state = torch.load(path, weights_only=True, map_location="cpu")
+        model.load_state_dict(state["model"])
+        optimizer.load_state_dict(state["optimizer"])
+    except Exception as problem:
+        wrong = f"The checkpoint {path} is damaged or belongs to another model: delete it to start again."
+        raise ValueError(wrong) from problem
+    torch.set_rng_state(state["random"])
+    return state["best"], History(**state["history"])
 
 
 def _reason_to_stop(history: History, epochs: int, patience: int | None) -> str:
@@ -103,7 +113,8 @@ def _one_epoch(
     model: nn.Module, train: Batches, loss: Score, optimizer: torch.optim.Optimizer, device: torch.device | str
 ) -> float:
     model.train()
-    total, examples = 0.0, 0
+    total: Tensor | float = 0.0
+    examples = 0
     for x, y in train:
         x, y = x.to(device), y.to(device)
         y_hat = model(x)  # Step 2: a batch of inputs, and predictions with the current parameters.
@@ -115,9 +126,9 @@ def _one_epoch(
         examples += len(x)
     if not examples:
         raise ValueError("There is nothing to train on: `train` gave no batch.")
-    if not math.isfinite(total := float(total)):
+    if not math.isfinite(total):
         raise ValueError("The training loss is not finite: lower the learning rate, or look for NaN in the data.")
-    return total / examples
+    return float(total) / examples
 
 
 @torch.no_grad()
@@ -126,7 +137,8 @@ def evaluate(
 ) -> dict[str, float]:
     """The mean of each score over all examples, with the model in evaluation mode. ValueError if there is no batch."""
     model.eval()
-    totals, examples = dict.fromkeys(scores, 0.0), 0
+    totals: dict[str, Tensor | float] = dict.fromkeys(scores, 0.0)
+    examples = 0
     for x, y in batches:
         x, y = x.to(device), y.to(device)
         y_hat = model(x)
@@ -138,46 +150,13 @@ def evaluate(
     return {name: float(total) / examples for name, total in totals.items()}
 
 
-@dataclass
-class _State:
-    """All that an interrupted training needs to go on as if nothing had happened."""
-
-    best: dict[str, Tensor]
-    history: History = field(default_factory=History)
-
-    def save(self, path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> None:
-        content = io.BytesIO()
-        states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "best": self.best}
-        torch.save(states | {"history": vars(self.history), "random": torch.get_rng_state()}, content)
-        write_atomically(Path(path), content.getvalue())  # in one move: the old state stays whole until the new one is
-
-    @classmethod
-    def load(cls, path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> "_State":
-        try:
-            state = torch.load(path, weights_only=True, map_location="cpu")
-            model.load_state_dict(state["model"])
-            optimizer.load_state_dict(state["optimizer"])
-        except Exception as problem:
-            raise ValueError(
-                f"The checkpoint {path} is damaged or belongs to another model: delete it to start again."
-            ) from problem
-        torch.set_rng_state(state["random"])
-        return cls(state["best"], History(**state["history"]))
-
-
-class _Progress:
+def _report(line: DisplayHandle | None, history: History, epochs: int) -> None:
     """One line that changes after every epoch; what stays in the notebook is its last state."""
-
-    def __init__(self, epochs: int, wanted: bool):
-        self.epochs = epochs
-        self.line = display("training …", display_id=True) if wanted else None
-
-    def __call__(self, history: History) -> None:
-        if self.line is None:
-            return
-        done = len(history.seconds)
-        state = f"about {sum(history.seconds) / done * (self.epochs - done):.0f} s left"
-        if history.stopped:
-            state = f"stopped: {history.stopped}; best epoch {history.best_epoch + 1}"
-        losses = f"training {history.train_loss[-1]:.4g}, validation {history.valid_loss[-1]:.4g}"
-        self.line.update(Pretty(f"epoch {done}/{self.epochs}, loss: {losses}; {state}"))
+    if line is None:
+        return
+    done = len(history.seconds)
+    state = f"about {sum(history.seconds) / done * (epochs - done):.0f} s left"
+    if history.stopped:
+        state = f"stopped: {history.stopped}; best epoch {history.best_epoch + 1}"
+    losses = f"training {history.train_loss[-1]:.4g}, validation {history.valid_loss[-1]:.4g}"
+    line.update(Pretty(f"epoch {done}/{epochs}, loss: {losses}; {state}"))

@@ -15,9 +15,8 @@ from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from presimal import networks
-from presimal.evaluation import bootstrap_interval
-from presimal.evaluation.segmentation import dice
-from presimal.inference.masks import largest_piece
+from presimal.evaluation import bootstrap_interval, dice
+from presimal.inference.scans import largest_piece
 from presimal.inference.skull_stripping import WEIGHTS, find_brain
 from synthcohort import Cohort
 from synthcohort.storage import DataError

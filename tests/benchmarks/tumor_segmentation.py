@@ -21,7 +21,7 @@ from torch import nn
 from torch.nn.functional import adaptive_avg_pool3d, binary_cross_entropy_with_logits, pad
 
 from presimal import compute, data, networks
-from presimal.evaluation.segmentation import dice
+from presimal.evaluation import dice
 from presimal.inference.tumor_segmentation import normalize
 
 WHERE = torch.device("cpu")

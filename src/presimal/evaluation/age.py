@@ -1,8 +1,7 @@
 """The brain-age gap, predicted minus true age: its bias, two corrections, and an interval.
 
-Any regression pulls its predictions toward the mean of the training ages, so the gap falls with age whatever the
-brain (Liang et al., Hum Brain Mapp 40:3143, 2019). Both corrections are fitted on people that the model has not
-trained on, and neither on those that it is judged by.
+Any regression pulls its predictions toward the mean of the training ages, so the gap falls with age whatever the brain
+(Liang et al., Hum Brain Mapp 40:3143, 2019). Fit corrections on people that neither train the model nor judge it.
 """
 
 from dataclasses import dataclass
@@ -25,10 +24,7 @@ class AgeBias:
         return cls(*map(float, np.polyfit(np.asarray(age, float), np.asarray(predicted, float), 1)))
 
     def residual_gap(self, age: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-        """The gap (years) minus what age alone predicts of it (Beheshti et al., NeuroImage Clin 24:102063, 2019).
-
-        It needs the true age of the person, and so it is no prediction of age.
-        """
+        """The gap (years) minus what the true age predicts of it (Beheshti et al., NeuroImage Clin 24:102063, 2019)."""
         return np.asarray(predicted, float) - (self.slope * np.asarray(age, float) + self.intercept)
 
     def rescaled(self, predicted: np.ndarray) -> np.ndarray:
@@ -40,9 +36,7 @@ def conformal_half_width(errors: np.ndarray, level: float = 0.9) -> float:
     """Half the width of an interval that holds the age of a new person with probability `level` or more.
 
     Split conformal prediction (Lei et al., J Am Stat Assoc 113:1094, 2018): the ceil((n + 1) level)-th smallest
-    absolute error (years) of n people of the same population that the model has not trained on.
-
-    Raises ValueError if there are too few people for the level.
+    absolute error (years) of n people that the model has not trained on. Raises ValueError if they are too few.
     """
     rank = int(np.ceil((len(errors) + 1) * level - 1e-9))
     if not 0 < level < 1 or rank > len(errors):

@@ -1,8 +1,37 @@
-"""Do two measurements of the same people agree? Limits of agreement, and the intraclass correlation."""
+"""Do two masks agree, case by case, in overlap and boundary? Do two measurements of the same people?"""
 
+import warnings
 from typing import NamedTuple
 
 import numpy as np
+import torch
+from torch import Tensor
+
+
+def dice(found: Tensor, truth: Tensor) -> Tensor:
+    """Dice per case and region (N, R), 2 |A ∩ B| / (|A| + |B|), of masks (N, R, X, Y, Z) (Dice, Ecology 26:297, 1945).
+
+    As for BraTS, 1 where both are empty, 0 where one is. Raises ValueError if the shapes differ.
+    """
+    if found.shape != truth.shape:
+        raise ValueError(f"Both masks need one shape: these are {tuple(found.shape)} and {tuple(truth.shape)}.")
+    a, b = found.bool().flatten(2), truth.bool().flatten(2)
+    voxels = a.sum(2) + b.sum(2)
+    return (2.0 * (a & b).sum(2) / voxels).where(voxels > 0, 1.0)
+
+
+def hausdorff95(found: Tensor, truth: Tensor, spacing: float | tuple[float, ...]) -> Tensor:
+    """The 95th percentile of the distances between the surfaces of masks, mm, (N, R); NaN where one is empty.
+
+    Masks are (N, R, X, Y, Z), `spacing` their voxel size in mm. The larger of the two directed percentiles, as MONAI's.
+    """
+    from monai.metrics import compute_hausdorff_distance  # seconds to import: only for those who score masks
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of empty masks, and of MONAI's own deprecated argument
+        distance = compute_hausdorff_distance(found.float(), truth.float(), True, percentile=95, spacing=spacing)
+    both = found.flatten(2).any(2) & truth.flatten(2).any(2)
+    return distance.double().where(both, torch.nan)
 
 
 class Agreement(NamedTuple):
@@ -14,27 +43,24 @@ class Agreement(NamedTuple):
 
 
 def limits_of_agreement(measured: np.ndarray, reference: np.ndarray) -> Agreement:
-    """Bland and Altman, Lancet 327:307, 1986: mean of measured - reference, and ± 1.96 standard deviations.
+    """Mean of measured - reference ± 1.96 standard deviations (Bland and Altman, Lancet 327:307, 1986).
 
     Raises ValueError for fewer than two pairs, or arrays of different length.
     """
     measured, reference = np.asarray(measured, float), np.asarray(reference, float)
     if measured.shape != reference.shape or measured.size < 2:
         raise ValueError(f"Two or more pairs are needed: the shapes are {measured.shape} and {reference.shape}.")
-    difference = measured - reference
-    bias, half = float(difference.mean()), float(1.96 * difference.std(ddof=1))
+    bias, half = float((measured - reference).mean()), float(1.96 * (measured - reference).std(ddof=1))
     return Agreement(bias, bias - half, bias + half)
 
 
 def intraclass_correlation(measured: np.ndarray) -> float:
-    """ICC(2, 1): two-way random effects, absolute agreement, one measurement.
+    """ICC(2, 1) of `measured` (people, ways of measuring): two-way random effects, absolute agreement, one measurement.
 
-    `measured` (people, measurements): the same quantity of the same people, measured in several ways. The
-    fraction of the variance that is between people: 1 if all measurements are equal, 0 or below if they tell
-    people apart no better than chance. Unlike a correlation it falls when one measurement is larger throughout.
-    Shrout and Fleiss, Psychol Bull 86:420, 1979.
-
-    NaN if nothing varies at all. Raises ValueError for fewer than two people or measurements, or missing values.
+    The fraction of the variance that is between people (Shrout and Fleiss, Psychol Bull 86:420, 1979): 1 if all
+    measurements are equal, 0 or below if they tell people apart no better than chance. Unlike a correlation it falls
+    when one measurement is larger throughout. NaN if nothing varies. Raises ValueError for fewer than two people or
+    measurements, or missing values.
     """
     measured = np.asarray(measured, dtype=float)
     if measured.ndim != 2 or min(measured.shape) < 2:
@@ -42,8 +68,7 @@ def intraclass_correlation(measured: np.ndarray) -> float:
     if not np.isfinite(measured).all():
         raise ValueError("The measurements hold NaN: leave out people who were not measured in all ways.")
     n, k = measured.shape
-    mean = measured.mean()
-    of_people, of_ways = measured.mean(1, keepdims=True), measured.mean(0, keepdims=True)
+    mean, of_people, of_ways = measured.mean(), measured.mean(1, keepdims=True), measured.mean(0, keepdims=True)
     people = k * ((of_people - mean) ** 2).sum() / (n - 1)
     ways = n * ((of_ways - mean) ** 2).sum() / (k - 1)
     rest = ((measured - of_people - of_ways + mean) ** 2).sum() / ((n - 1) * (k - 1))

@@ -1,7 +1,4 @@
-"""Does a probability of 0.8 mean eight in ten? And which cases should a human see?
-
-Calibration of two-class probabilities, for voxels or for people, and selective prediction.
-"""
+"""Does a probability of 0.8 mean eight in ten, for voxels or for people? And which cases should a human see?"""
 
 from dataclasses import dataclass
 
@@ -21,10 +18,10 @@ class Reliability:
 
 
 def reliability(p: np.ndarray, y: np.ndarray, bins: int = 10) -> Reliability:
-    """The points of a reliability diagram, bins of equal width.
+    """The points of a reliability diagram of probabilities (N,) and truth (N,), 0 or 1; bins of equal width.
 
-    `p`, probabilities (N,) in 0 to 1; `y`, truth (N,), 0 or 1. A probability on an edge belongs to the bin above
-    it, 1 to the last. Raises ValueError if there is no case, lengths differ, or values are none.
+    A probability on an edge belongs to the bin above it, 1 to the last. Raises ValueError if there is no case, lengths
+    differ, or values are none.
     """
     p, y = _pairs(p, y)
     if np.any((p < 0) | (p > 1)):
@@ -38,10 +35,10 @@ def reliability(p: np.ndarray, y: np.ndarray, bins: int = 10) -> Reliability:
 
 
 def expected_calibration_error(p: np.ndarray, y: np.ndarray, bins: int = 10) -> float:
-    """Mean distance between what was predicted and what was observed, bins weighted by their cases.
+    """Mean distance between predicted and observed, bins weighted by their cases (Naeini et al., AAAI 2015).
 
-    Naeini et al., AAAI 2015; Guo et al., ICML 2017. Arguments and errors as `reliability`. 0 is perfect; it depends
-    on the bins, and on how many easy cases (background) are counted.
+    Arguments and errors as `reliability`. 0 is perfect; it depends on the bins, and on how many easy cases (background)
+    are counted (Guo et al., ICML 2017).
     """
     curve = reliability(p, y, bins)
     return float(np.average(np.abs(curve.predicted - curve.observed), weights=curve.count))
@@ -50,27 +47,24 @@ def expected_calibration_error(p: np.ndarray, y: np.ndarray, bins: int = 10) -> 
 def fit_temperature(logits: np.ndarray, y: np.ndarray) -> float:
     """The temperature T for which sigmoid(logits / T) fits `y` best: least mean cross-entropy (Guo et al., ICML 2017).
 
-    One number for all cases, so ranks, and decisions at 0.5, stay as they are; T above 1 means that the network was
-    too sure. Fit it on people who neither trained nor examine. Looks within TEMPERATURES. Raises ValueError as
-    `reliability`, and if `y` has only one class.
+    One number for all cases, so ranks, and decisions at 0.5, stay; T above 1 means that the network was too sure. Fit
+    it, within TEMPERATURES, on people who neither trained nor examine. Errors as `reliability`, and for a single class.
     """
     logits, y = _pairs(logits, y)
     if y.min() == y.max():
         raise ValueError("Both classes are needed to fit a temperature: all cases have the same label.")
     signed = np.where(y == 1, logits, -logits)
-
-    def cross_entropy(log_t: float) -> float:
-        return float(np.logaddexp(0.0, -signed * np.exp(-log_t)).mean())
-
-    return float(np.exp(minimize_scalar(cross_entropy, bounds=np.log(TEMPERATURES), method="bounded").x))
+    best = minimize_scalar(
+        lambda log_t: np.logaddexp(0.0, -signed * np.exp(-log_t)).mean(), bounds=np.log(TEMPERATURES), method="bounded"
+    )
+    return float(np.exp(best.x))
 
 
 def risk_coverage(error: np.ndarray, certainty: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Selective prediction: the mean error of what a model keeps if a human takes its least certain cases.
+    """Selective prediction: a human takes the least certain (El-Yaniv and Wiener, J Mach Learn Res 11:1605, 2010).
 
-    `error` and `certainty`, one number per case (N,). Returns the fractions kept, 1/N to 1, and the mean error of
-    the most certain cases for each (El-Yaniv and Wiener, 2010, J Mach Learn Res 11:1605). Cases of equal certainty
-    keep their order. Raises ValueError if there is no case or lengths differ.
+    `error` and `certainty`, one number per case (N,). Returns the fractions kept, 1/N to 1, and the mean error of the
+    most certain cases for each; equal certainty keeps its order. ValueError if there is no case or lengths differ.
     """
     error, certainty = _pairs(error, certainty, labels=False)
     kept = np.arange(1, len(error) + 1)

@@ -7,14 +7,13 @@ import numpy as np
 
 
 class Interval(NamedTuple):
-    """A score with the interval that holds it at the stated level."""
+    """A score with the interval that holds it at the stated level; `f"{interval:.2f}"` is "0.81 [0.76, 0.85]"."""
 
     value: float
     low: float
     high: float
 
     def __format__(self, spec: str) -> str:
-        """`f"{interval:.2f}"` is "0.81 [0.76, 0.85]"."""
         value, low, high = (format(number, spec) for number in self)
         return f"{value} [{low}, {high}]"
 
@@ -29,12 +28,11 @@ def bootstrap_interval(
 ) -> Interval:
     """A statistic of the data and its percentile bootstrap interval (Efron, 1979, Ann Stat 7:1).
 
-    `statistic` takes the arrays, each with one entry (or row) per case, and returns one number: a score, or the
-    difference of two scores for a paired comparison. With `groups`, one label per case, whole groups are drawn: all
-    slices of a patient stay together, because they are no independent evidence. Resamples for which the statistic
-    is not finite (an AUC without any patient) are left out, for which scipy.stats.bootstrap gives up.
-
-    Raises ValueError if the arrays differ in length, are empty, or no resample gives a finite number.
+    `statistic` takes the arrays, one entry (or row) per case, and returns one number: a score, or the difference of two
+    for a paired comparison. With `groups`, one label per case, all slices of a patient are drawn together, being
+    no independent evidence. Resamples for which the statistic is not finite (an AUC without any patient) are left out,
+    for which scipy.stats.bootstrap gives up. Raises ValueError if the arrays differ in length or are empty, or no
+    resample gives a finite number.
     """
     arrays = tuple(np.asarray(array) for array in arrays)
     labels = np.arange(len(arrays[0])) if groups is None else np.asarray(groups)
@@ -43,13 +41,11 @@ def bootstrap_interval(
         raise ValueError(f"All arrays need one entry per case, and at least one: they have {sorted(lengths)}.")
     _, group = np.unique(labels, return_inverse=True)
     members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])  # cases of each group
-    random = np.random.default_rng(seed)
-    drawn = np.empty(repeats)
+    random, drawn = np.random.default_rng(seed), np.empty(repeats)
     for k in range(repeats):
         cases = np.concatenate([members[n] for n in random.integers(0, len(members), len(members))])
         drawn[k] = statistic(*(array[cases] for array in arrays))
-    drawn = drawn[np.isfinite(drawn)]
-    if not len(drawn):
+    if not len(drawn := drawn[np.isfinite(drawn)]):
         raise ValueError("The statistic is not finite for any resample: are there cases of every kind?")
     return interval_of(np.array([statistic(*arrays), *drawn]), level)
 

@@ -1,8 +1,8 @@
 """How good is a prediction of survival, when some people are still alive at the end?
 
-What torchsurv's metrics do not offer: paired intervals of the concordance, calibration at a horizon, and decision
-curves. Throughout, `time` is to death or last contact, `died` is 1 or 0, one entry per person; `risk` is any number
-that is larger for a worse prognosis. All raise ValueError if lengths differ or a probability is none.
+What torchsurv's metrics do not offer: paired intervals of the concordance, calibration at a horizon, decision curves.
+Throughout, `time` is to death or last contact, `died` is 1 or 0, one entry per person; `risk` is any number that is
+larger for a worse prognosis. All raise ValueError if lengths differ or a probability is none.
 """
 
 import warnings
@@ -20,11 +20,10 @@ def concordance_draws(
 ) -> np.ndarray:
     """The concordance index, then its values in `repeats` bootstrap resamples of people: (1 + repeats,).
 
-    Of two people, one of whom is known to die first and before `horizon`, how often has this one the higher risk?
-    Ties of risk count one half. Pairs are weighted by the inverse probability of not being censored (Uno et al.,
-    Stat Med 30:1105, 2011), so that the index does not depend on how long people were followed; the weights are
-    those of all people in every resample. The same seed draws the same people: the difference of two results for
-    the same people is a paired difference. Raises ValueError if no pair can be compared.
+    Of two people, one of whom is known to die first and before `horizon`, how often has this one the higher risk? Ties
+    count one half. Pairs are weighted by the inverse probability, among all people, of not being censored (Uno et al.,
+    Stat Med 30:1105, 2011), so that the length of follow-up does not matter. The same seed draws the same people, which
+    makes the difference of two results a paired one. Raises ValueError if no pair can be compared.
     """
     risk, time, died = _checked(risk, time, died)
     if not died.any():
@@ -34,9 +33,8 @@ def concordance_draws(
     if not comparable.any():
         raise ValueError("No pair can be compared: nobody is known to die before somebody else and the horizon.")
     concordant = comparable * ((risk[:, None] > risk) + 0.5 * (risk[:, None] == risk))
-    random = np.random.default_rng(seed)
-    drawn = random.multinomial(len(risk), np.full(len(risk), 1 / len(risk)), size=repeats)
-    drawn = np.vstack([np.ones(len(risk)), drawn])
+    n = len(risk)
+    drawn = np.vstack([np.ones(n), np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=repeats)])
     return ((drawn @ concordant) * drawn).sum(1) / ((drawn @ comparable) * drawn).sum(1)
 
 
@@ -55,10 +53,9 @@ def dead_by(time: np.ndarray, died: np.ndarray, horizon: float, level: float = 0
 def calibration(
     predicted: np.ndarray, time: np.ndarray, died: np.ndarray, horizon: float, groups: int = 5
 ) -> list[tuple[float, Interval]]:
-    """Mean predicted and observed probability to die by `horizon`, in groups of similar prediction.
+    """Mean predicted and observed (Kaplan-Meier) probability to die by `horizon`, in groups of similar prediction.
 
-    Groups are equally large, from the lowest prediction to the highest. What is observed is by Kaplan-Meier, since
-    some people are censored before. Raises ValueError if there are more groups than people.
+    Groups are equally large, from the lowest prediction up. Raises ValueError if there are more of them than people.
     """
     predicted, time, died = _checked(predicted, time, died, probabilities=True)
     if not 1 <= groups <= len(predicted):
@@ -72,13 +69,12 @@ def net_benefit(
 ) -> np.ndarray:
     """The net benefit of acting on a prediction, per threshold (Vickers et al., BMC Med Inform Decis Mak 8:53, 2008).
 
-    Those with a predicted probability of at least the threshold t are treated. Net benefit is the fraction of people
-    treated who die by the horizon, less the fraction treated who do not, at t / (1 - t) for each: at the threshold
-    one is indifferent between the two. Who dies, of those treated, is by Kaplan-Meier. Treating nobody has a net
-    benefit of 0; treating everybody is a prediction of 1 for all. Thresholds lie in 0 to below 1.
+    People with a predicted probability of at least the threshold t (0 to below 1) are treated. Net benefit is the
+    fraction of all who are treated and die by the horizon (by Kaplan-Meier), less t / (1 - t) times the fraction who
+    are treated and do not: at t one is indifferent. Treating nobody gives 0; predict 1 for all to treat everybody.
     """
     predicted, time, died = _checked(predicted, time, died, probabilities=True)
-    thresholds = np.atleast_1d(np.asarray(thresholds, dtype=float))
+    thresholds = np.atleast_1d(thresholds).astype(float)
     if not ((thresholds >= 0) & (thresholds < 1)).all():
         raise ValueError("A threshold is a probability below 1.")
     result = np.zeros(len(thresholds))

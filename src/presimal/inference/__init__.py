@@ -1,7 +1,6 @@
 """The shipped networks for one's own scans. Not for clinical use.
 
-scans               a scan's file in, a mask's file out, with the scan's own geometry
-masks               connected pieces and holes
+scans               what both tools share: files, pieces of masks, answers for both sides
 skull_stripping     the brain in a head
 tumor_segmentation  the regions of a glioma
 """

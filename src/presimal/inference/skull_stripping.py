@@ -1,9 +1,9 @@
 """Skull stripping of one's own scans: any contrast, orientation and voxel size, whole or cropped head.
 
-    brain, brain_file, mask_file = strip("head.nii.gz")     # head_brain.nii.gz and head_mask.nii.gz beside it
+The network was trained on generated heads only (notebook 07, scripts/train_skull_stripping.py). The mask holds the
+brain with its ventricles and sulci, down to the foramen magnum. Not for clinical use.
 
-The network was trained on generated heads only (notebook 07, scripts/train_skull_stripping.py). The mask
-holds the brain with its ventricles and sulci, down to the foramen magnum. Not for clinical use.
+    brain, brain_file, mask_file = strip("head.nii.gz")     # head_brain.nii.gz and head_mask.nii.gz beside it
 """
 
 from dataclasses import dataclass
@@ -17,11 +17,18 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 from torch import Tensor, nn
 
-from presimal import compute, networks
 from presimal.data.checks import refuse
-from presimal.evaluation.segmentation import dice
-from presimal.inference.masks import largest_piece, without_holes
-from presimal.inference.scans import read_scan, write_like
+from presimal.evaluation import dice
+from presimal.inference.scans import (
+    Device,
+    File,
+    both_sides,
+    largest_piece,
+    read_scan,
+    ready,
+    without_holes,
+    write_like,
+)
 from presimal.resampling import Grid, from_grid, stem, to_grid
 from synthcohort.storage import DataError
 
@@ -40,53 +47,41 @@ NOTHING = "There is no brain in it that the network could find: is it a scan of 
 
 @dataclass(frozen=True)
 class BrainMask:
-    """`mask` (X, Y, Z) bool on the grid of the scan, its volume, and how sure the network is.
+    """The brain in a scan, and how sure the network is: `agreement` needs no truth, and falls where it is lost."""
 
-    `agreement` is the Dice between the masks of the head and of its mirror image, on the network's
-    grid: it needs no truth, and falls where the network is lost.
-    """
-
-    mask: np.ndarray
+    mask: np.ndarray  # (X, Y, Z) bool, on the grid of the scan
     volume_ml: float
-    agreement: float
+    agreement: float  # Dice between the masks of the head and of its mirror image, on the network's grid
 
 
 def normalize(images: Tensor) -> Tensor:
-    """Images (N, 1, X, Y, Z) as the network wants them: 0 is black, 1 the brightest tissue, at most 1.5.
-
-    The brightest tissue is the 98th percentile of what is brighter than the mean, so that neither the
-    amount of air nor a few bright voxels decide.
-    """
+    """Images (N, 1, X, Y, Z) as the network wants them: 0 is black, 1 the brightest tissue, at most 1.5."""
     scale = images.new_tensor([_brightest(image) for image in images])
     return (images / scale.view(-1, 1, 1, 1, 1)).clamp(0, 1.5)
 
 
 def _brightest(image: Tensor) -> float:
+    """The 98th percentile above the mean: neither the amount of air nor a few bright voxels decide."""
     bright = image[image > image.mean()]
     bright = bright[:: max(1, len(bright) // 20_000)]
     return max(float(torch.quantile(bright, 0.98)), 1e-6) if len(bright) else 1.0
 
 
-def find_brain(
-    volume: Tensor, affine: np.ndarray, model: nn.Module | None = None, device: torch.device | str | None = None
-) -> BrainMask:
-    """The brain in a scan (X, Y, Z) whose `affine` takes voxels to RAS mm.
+def find_brain(volume: Tensor, affine: np.ndarray, model: nn.Module | None = None, device: Device = None) -> BrainMask:
+    """The brain in a scan (X, Y, Z) whose `affine` takes voxels to RAS mm: the largest piece, its holes filled.
 
-    The network's grid is placed by the outline of the head, then centered on the brain found. Only the
-    largest piece is kept, and its holes are filled.
-
-    Raises DataError if there is no brain that could be trusted.
+    The network's grid is placed by the outline of the head, then centered on the brain found. Raises DataError if there
+    is no brain that could be trusted.
     """
-    device = compute.device(device)
-    model = (networks.load(WEIGHTS)[0] if model is None else model).to(device).eval()
+    model, device = ready(model, WEIGHTS, device)
     darkest = volume.flatten()[:: max(1, volume.numel() // 100_000)].quantile(0.01)
     volume = (volume - darkest.clamp(max=0)).clamp(min=0)  # a resampled scan may have a negative background
     center = _center_of_head(volume, affine)
     for _ in range(PASSES):
         grid = Grid(SHAPE, SPACING, tuple(center))
         image = to_grid(volume, affine, grid)
-        straight, mirrored = _probabilities(model, image, device)
-        probability = ((straight + mirrored) / 2).numpy()
+        straight, mirrored = both_sides(model, normalize(image[None, None]), device)
+        probability = ((straight + mirrored) / 2)[0].numpy()
         inside = largest_piece(probability > 0.5)
         if not inside.any():
             raise DataError(NOTHING)
@@ -94,11 +89,11 @@ def find_brain(
         before, center = center, apply_affine(grid.affine, (voxels.min(0) + voxels.max(0)) / 2)
         if np.abs(center - before).max() < MOVED:
             break
-    near = ndimage.binary_dilation(inside, iterations=2)
     filled = np.where(ndimage.binary_fill_holes(inside), np.maximum(probability, inside), probability)
-    on_scan = from_grid(torch.from_numpy((filled * near).astype(np.float32)), grid, affine, volume.shape)
+    near = (filled * ndimage.binary_dilation(inside, iterations=2)).astype(np.float32)
+    on_scan = from_grid(torch.from_numpy(near), grid, affine, volume.shape)
     mask = without_holes(largest_piece(on_scan.numpy() > 0.5))
-    agreement = float(dice((straight > 0.5)[None, None], (mirrored > 0.5)[None, None]))
+    agreement = dice((straight > 0.5)[None], (mirrored > 0.5)[None]).item()
     brain = BrainMask(mask, float(mask.sum() * abs(np.linalg.det(affine[:3, :3])) / 1000), agreement)
     _check(brain, volume, _detail(image.numpy(), inside))
     return brain
@@ -123,29 +118,21 @@ def _check(brain: BrainMask, volume: Tensor, detail: float) -> None:
 
 
 def strip(
-    scan: Path | str,
-    out: Path | str | None = None,
-    model: nn.Module | None = None,
-    device: torch.device | str | None = None,
+    scan: File, out: File | None = None, model: nn.Module | None = None, device: Device = None
 ) -> tuple[BrainMask, Path, Path]:
-    """Strip one NIfTI file: writes the brain and its mask, returns (BrainMask, brain file, mask file).
-
-    Both have the affine and shape of the scan; the brain has its data type too, and zero outside the
-    mask. They go to `NAME_brain.nii.gz` and `NAME_mask.nii.gz` beside the scan or in the folder `out`;
-    `out` may also name the file of the brain.
+    """Write the brain of a NIfTI file, in its own data type, and the mask; returns BrainMask and both `output_files`.
 
     Raises DataError, in one sentence, if the scan is not one volume of a head, or a file is there already.
     """
     brain_file, mask_file = output_files(scan, out)
-    for file in (brain_file, mask_file):
-        if file.exists():
-            refuse(file, "is there already, and nothing is overwritten", "move it, or choose another place with -o")
+    for file in filter(Path.exists, (brain_file, mask_file)):
+        refuse(file, "is there already, and nothing is overwritten", "move it, or choose another place with -o")
     volume, affine = read_scan(scan)
     try:
         brain = find_brain(volume, affine, model, device)
     except DataError as problem:
         raise DataError(f"{scan}: {problem}") from None
-    content: Any = nib.load(scan).dataobj  # type: ignore[attr-defined]
+    content: Any = nib.load(scan).dataobj
     stored = np.asanyarray(content.get_unscaled())
     zero = -content.inter / content.slope  # as stored, where the header scales
     if stored.dtype.kind in "iu":
@@ -157,8 +144,8 @@ def strip(
     return brain, brain_file, mask_file
 
 
-def output_files(scan: Path | str, out: Path | str | None) -> tuple[Path, Path]:
-    """The files that the brain and the mask of a scan are written to."""
+def output_files(scan: File, out: File | None) -> tuple[Path, Path]:
+    """NAME_brain.nii.gz and NAME_mask.nii.gz, beside the scan or in the folder `out`, which may also name the brain."""
     folder = Path(scan).parent if out is None else Path(out)
     if folder.name.endswith((".nii", ".nii.gz")):
         return folder, folder.with_name(f"{stem(folder)}_mask.nii.gz")
@@ -171,18 +158,8 @@ def _center_of_head(volume: Tensor, affine: np.ndarray) -> np.ndarray:
     coarse = volume[:: step[0], :: step[1], :: step[2]].numpy()
     points = apply_affine(affine, np.argwhere(coarse > 0.12 * np.quantile(coarse, 0.99)) * step)
     top = np.quantile(points[:, 2], 0.998)
-    upper = points[points[:, 2] > top - 130]
-    low, high = np.quantile(upper, 0.01, axis=0), np.quantile(upper, 0.99, axis=0)
+    low, high = np.quantile(points[points[:, 2] > top - 130], [0.01, 0.99], axis=0)
     return np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, top - CROWN_TO_CENTER])
-
-
-@torch.no_grad()
-def _probabilities(model: nn.Module, image: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Of brain (X, Y, Z), on the CPU: for an image, and for its mirror image, mirrored back."""
-    x = normalize(image[None, None].to(device))
-    with compute.autocast(device):
-        straight, mirrored = (model(one).float().sigmoid()[0, 0].cpu() for one in (x, x.flip(2)))
-    return straight, mirrored.flip(0)
 
 
 def _detail(image: np.ndarray, inside: np.ndarray) -> float:

@@ -3,9 +3,8 @@
     found = segment(["flair.nii.gz", "t1.nii.gz", "t1gd.nii.gz", "t2.nii.gz"], "labels.nii.gz")
     found.volumes_ml                       # whole tumor, tumor core, enhancing tumor
 
-The scans must lie on one grid with the skull removed, as those of BraTS, the Medical Segmentation
-Decathlon and UPENN-GBM do. The network was trained on generated people only (notebook 06,
-scripts/train_tumor_segmentation.py). Not for clinical use.
+The scans lie on one grid, skull removed, as in BraTS, the Medical Segmentation Decathlon and UPENN-GBM. The network was
+trained on generated people only (notebook 06, scripts/train_tumor_segmentation.py). Not for clinical use.
 """
 
 from collections.abc import Sequence
@@ -19,10 +18,8 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 from torch import Tensor, nn
 
-from presimal import compute, networks
 from presimal.data.checks import read_image, refuse
-from presimal.inference.masks import largest_piece, pieces
-from presimal.inference.scans import read_scan, write_like
+from presimal.inference.scans import Device, File, both_sides, largest_piece, pieces, read_scan, ready, write_like
 from presimal.resampling import Grid, from_grid, to_grid
 from synthcohort import MSD_CONTRASTS
 from synthcohort.storage import DataError
@@ -41,108 +38,70 @@ LEAST_PIECE_ML = 1.0  # smaller separate pieces of whole tumor are not reported
 
 @dataclass(frozen=True)
 class Segmentation:
-    """`labels` (X, Y, Z) uint8 on the scan's grid: 1 edema, 2 non-enhancing or necrotic, 3 enhancing.
+    """The regions of a glioma, on the grid of the scan."""
 
-    `probabilities` (3, X, Y, Z) float32 are the network's, of REGIONS, on the scan's grid.
-    """
-
-    labels: np.ndarray
-    probabilities: np.ndarray
-    volumes_ml: dict[str, float]
+    labels: np.ndarray  # (X, Y, Z) uint8: 1 edema, 2 non-enhancing or necrotic, 3 enhancing
+    probabilities: np.ndarray  # (3, X, Y, Z) float32, the network's, of REGIONS
+    volumes_ml: dict[str, float]  # of REGIONS
 
 
 def normalize(images: Tensor, brain: Tensor) -> Tensor:
-    """Images (N, C, X, Y, Z) with zero mean and unit standard deviation in the brain (N, 1, X, Y, Z), 0 outside.
-
-    Measured twice: the second time without what lies more than three standard deviations out, so that a
-    few bright vessels do not set the scale.
-    """
-    brain = brain.to(images.dtype)
-    mean, sd = _mean_and_sd(images, brain)
-    mean, sd = _mean_and_sd(images, brain * ((images - mean).abs() < 3 * sd))
+    """Images (N, C, X, Y, Z) with zero mean and unit standard deviation in the brain (N, 1, X, Y, Z), 0 outside."""
+    weight = brain = brain.to(images.dtype)
+    for _ in range(2):  # the second time without what lies beyond three deviations, as a few bright vessels do
+        count = weight.sum((2, 3, 4), keepdim=True).clamp(min=1)
+        mean = (images * weight).sum((2, 3, 4), keepdim=True) / count
+        sd = (((images - mean) ** 2 * weight).sum((2, 3, 4), keepdim=True) / count).sqrt()
+        weight = brain * ((images - mean).abs() < 3 * sd)
     return ((images - mean) / sd.clamp(min=1e-6) * brain).clamp(-5, 8)
 
 
-def _mean_and_sd(images: Tensor, weight: Tensor) -> tuple[Tensor, Tensor]:
-    count = weight.sum((2, 3, 4), keepdim=True).clamp(min=1)
-    mean = (images * weight).sum((2, 3, 4), keepdim=True) / count
-    return mean, (((images - mean) ** 2 * weight).sum((2, 3, 4), keepdim=True) / count).sqrt()
-
-
 def segment(
-    scans: Path | str | Sequence[Path | str],
-    out: Path | str | None = None,
-    model: nn.Module | None = None,
-    device: torch.device | str | None = None,
+    scans: File | Sequence[File], out: File | None = None, model: nn.Module | None = None, device: Device = None
 ) -> Segmentation:
     """Segment one patient from NIfTI files; with `out`, write the labels with the scan's own affine.
 
-    `scans` are four files in the order of CONTRASTS, or one 4-D file whose last axis has that order.
-
-    Raises DataError, in one sentence, for files that are not four images of one stripped brain.
+    `scans` are four files in the order of CONTRASTS, or one 4-D file whose last axis has that order. Raises DataError,
+    in one sentence, for files that are not four images of one stripped brain.
     """
     files = [Path(scan) for scan in ([scans] if isinstance(scans, (str, Path)) else scans)]
     if out is not None and Path(out).exists():
         refuse(out, "is there already, and nothing is overwritten", "move it, or choose another place")
-    images, affine = _read_contrasts(files)
-    found = find_tumor(images, affine, model, device, name=str(files[0]))
+    found = find_tumor(*_read_contrasts(files), model, device, name=str(files[0]))
     if out is not None:
         write_like(out, found.labels, files[0])
     return found
 
 
 def find_tumor(
-    images: Tensor,
-    affine: np.ndarray,
-    model: nn.Module | None = None,
-    device: torch.device | str | None = None,
-    name: str = "the scan",
+    images: Tensor, affine: np.ndarray, model: nn.Module | None = None, device: Device = None, name: str = "the scan"
 ) -> Segmentation:
     """The same for images (4, X, Y, Z) in memory; `affine` takes voxels to RAS mm, `name` is used in errors."""
-    device = compute.device(device)
-    model = (networks.load(WEIGHTS)[0] if model is None else model).to(device).eval()
+    model, device = ready(model, WEIGHTS, device)
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     images, brain = _brain_of(images, voxel_ml, name)
     _check_order(images, brain, name)
-    grid = _grid_around(brain, affine)
+    voxels = brain.nonzero().numpy()
+    corners = apply_affine(affine, list(product(*zip(voxels.min(0), voxels.max(0), strict=True))))
+    low, high = corners.min(0) - MARGIN_MM, corners.max(0) + MARGIN_MM
+    grid = Grid(tuple(np.ceil((high - low) / SPACING).astype(int).tolist()), SPACING, tuple((low + high) / 2))
     inside = to_grid(brain.float(), affine, grid)[None, None] > 0.5
     x = normalize(torch.stack([to_grid(image, affine, grid) for image in images])[None], inside)
-    on_grid = _probabilities(model, x.to(device), device) * inside[0]
-    # What takes up no gadolinium does not enhance, whatever the network says.
-    on_grid[2] *= x[0, 2] - x[0, 1] > LEAST_GAIN
+    on_grid = sum(both_sides(model, x, device)) / 2 * inside[0]
+    on_grid[2] *= x[0, 2] - x[0, 1] > LEAST_GAIN  # no uptake of gadolinium, no enhancement, whatever the network says
     probabilities = torch.stack([from_grid(region, grid, affine, brain.shape) for region in on_grid]) * brain
     labels = _labels(probabilities.numpy(), voxel_ml)
-    volumes = [float((labels >= least).sum() * voxel_ml) for least in (1, 2, 3)]
-    return Segmentation(labels, probabilities.numpy(), dict(zip(REGIONS, volumes, strict=True)))
-
-
-@torch.no_grad()
-def _probabilities(model: nn.Module, x: Tensor, device: torch.device) -> Tensor:
-    """(3, X, Y, Z) on the CPU: the mean of the answers for the brain and its mirror image."""
-    with compute.autocast(device):
-        straight, mirrored = (model(one).float().sigmoid()[0] for one in (x, x.flip(2)))
-    return ((straight + mirrored.flip(1)) / 2).cpu()
+    volumes = {region: float((labels > k).sum() * voxel_ml) for k, region in enumerate(REGIONS)}
+    return Segmentation(labels, probabilities.numpy(), volumes)
 
 
 def _labels(probabilities: np.ndarray, voxel_ml: float) -> np.ndarray:
     whole, core, enhancing = probabilities > 0.5
-    enhancing = enhancing & (enhancing.sum() * voxel_ml >= LEAST_ENHANCING_ML)
+    enhancing &= enhancing.sum() * voxel_ml >= LEAST_ENHANCING_ML
     numbered, voxels = pieces(whole)
     ml = voxels * voxel_ml
     whole &= (ml >= min(LEAST_PIECE_ML, ml.max()))[numbered]  # a tumor that is smaller in all stays
-    labels = whole.astype(np.uint8)
-    labels[whole & (core | enhancing)] = 2
-    labels[whole & enhancing] = 3
-    return labels
-
-
-def _grid_around(brain: Tensor, affine: np.ndarray) -> Grid:
-    """The smallest grid around the brain and a margin."""
-    voxels = brain.nonzero().numpy()
-    corners = apply_affine(affine, list(product(*zip(voxels.min(0), voxels.max(0), strict=True))))
-    low, high = corners.min(0) - MARGIN_MM, corners.max(0) + MARGIN_MM
-    right, anterior, superior = np.ceil((high - low) / SPACING).astype(int).tolist()
-    return Grid((right, anterior, superior), SPACING, tuple((low + high) / 2))
+    return whole * (np.uint8(1) + (core | enhancing) + enhancing)
 
 
 def _brain_of(images: Tensor, voxel_ml: float, name: str) -> tuple[Tensor, Tensor]:
@@ -165,8 +124,8 @@ def _brain_of(images: Tensor, voxel_ml: float, name: str) -> tuple[Tensor, Tenso
 def _check_order(images: Tensor, brain: Tensor, name: str) -> None:
     """Refuse four contrasts that fit another order than that of CONTRASTS clearly better.
 
-    Of 160 generated patients with contrasts wilder than any scanner's one was refused in the right order, and
-    all in the order T1, T1Gd, T2, FLAIR; T1 and T1Gd exchanged were found in one of three.
+    Of 160 generated patients with contrasts wilder than any scanner's one was refused in the right order, and all in
+    the order T1, T1Gd, T2, FLAIR; T1 and T1Gd exchanged were found in one of three.
     """
     values = images[:, brain][:, :: max(1, int(brain.sum()) // 100_000)].numpy()
     alike = np.corrcoef(values)

@@ -1,9 +1,7 @@
 """Brain age: a small convolutional network that keeps where it looks, and the scale of its input.
 
-The plain chain of convolution, batch normalization and pooling follows Peng et al. (SFCN, Med Image Anal
-68:101871, 2021). Two things are ours: the first layer halves the resolution, which makes a step many times
-cheaper on a CPU, and the head keeps 2 x 3 x 2 places instead of one global mean. Brains come registered, so
-a place is always the same region, and regions age at different rates.
+The chain follows Peng et al. (SFCN, Med Image Anal 68:101871, 2021), but the first layer halves the resolution, many
+times cheaper on a CPU, and the head keeps 2 x 3 x 2 places: brains come registered, and regions age at different rates.
 """
 
 import math
@@ -18,8 +16,8 @@ PLACES = (2, 3, 2)  # what a stride and three poolings of two leave of 40 x 48 x
 def standardize(x: Tensor) -> Tensor:
     """T1 volumes (N, 1, X, Y, Z) in any unit, scaled so that white matter is about 1.
 
-    White matter is the median of the brightest third of the brain, a brain voxel one above 35 % of the
-    98th percentile. A volume without any signal stays as it is.
+    White matter is the median of the brightest third of the brain, a brain voxel one above 35 % of the 98th percentile.
+    A volume without any signal stays as it is.
     """
     scales = []
     for volume in x:
@@ -48,8 +46,8 @@ def _block(inside: int, outside: int, size: int = 3, stride: int = 1, pool: int 
 class AgeNet(nn.Module):
     """Standardized T1 volumes (N, 1, X, Y, Z) to ages in years (N,).
 
-    `mean` and `sd` are those of the training ages: the network starts near predicting the mean. `places`
-    is the grid that the head keeps; (1, 1, 1) is the usual global mean.
+    `mean` and `sd` are those of the training ages: the network starts near predicting the mean. `places` is the grid
+    that the head keeps; (1, 1, 1) is the usual global mean.
     """
 
     def __init__(
@@ -61,19 +59,13 @@ class AgeNet(nn.Module):
         dropout: float = 0.2,
     ):
         super().__init__()
-        self.mean, self.sd, self.places = float(mean), float(sd), tuple(places)
+        self.mean, self.sd, self.places = float(mean), float(sd), places
         self.arguments = {"mean": self.mean, "sd": self.sd, "widths": list(widths), "places": list(places)}
         self.arguments["dropout"] = dropout
         first, second, third, last = widths
-        self.features = nn.Sequential(
-            _block(1, first, stride=2, pool=2),
-            _block(first, second, pool=2),
-            _block(second, third, pool=2),
-            _block(third, last),
-            _block(last, 24, size=1),
-        )
+        blocks = [_block(1, first, stride=2, pool=2), _block(first, second, pool=2), _block(second, third, pool=2)]
+        self.features = nn.Sequential(*blocks, _block(third, last), _block(last, 24, size=1))
         self.head = nn.Sequential(nn.Flatten(), nn.Dropout(dropout), nn.Linear(24 * math.prod(places), 1))
 
     def forward(self, x: Tensor) -> Tensor:
-        x = F.adaptive_avg_pool3d(self.features(x), self.places)
-        return self.mean + self.sd * self.head(x)[:, 0]
+        return self.mean + self.sd * self.head(F.adaptive_avg_pool3d(self.features(x), self.places))[:, 0]

@@ -1,7 +1,7 @@
 """Weights that come with the workshop: small safetensors files that say what they are.
 
-Each file in assets/weights holds the parameters of one network and, in its header, the class and the
-arguments that rebuild it and how it was trained. Nothing is unpickled.
+Each holds the parameters of one network and, in its header, the class and the arguments that rebuild it and how it was
+trained. Nothing is unpickled.
 """
 
 import json
@@ -23,10 +23,7 @@ FOLDERS = (Path(__file__).parents[3] / "assets" / "weights", Path(__file__).pare
 
 
 def save(model: nn.Module, file: Path | str, **metadata) -> None:
-    """Write a network with its class, arguments (`model.arguments`) and metadata on how it was trained.
-
-    `metadata` are what JSON can hold: data, seconds, scores. Parameters are stored as float16.
-    """
+    """Write a network, in float16, with its class, `model.arguments` and metadata (JSON) on how it was trained."""
     header = {"network": type(model).__name__, "arguments": model.arguments, **metadata}
     tensors = {key: v.detach().cpu().contiguous() for key, v in model.state_dict().items()}
     tensors = {key: v.half() if v.is_floating_point() else v for key, v in tensors.items()}
@@ -34,11 +31,12 @@ def save(model: nn.Module, file: Path | str, **metadata) -> None:
 
 
 def load(name: str, device: torch.device | str = "cpu") -> tuple[nn.Module, dict]:
-    """The network `name` in evaluation mode, and its header; `name` may also be the path of a file.
-
-    Raises DataError if there is no such file or it is damaged.
-    """
-    file = _find(name)
+    """The network `name`, or of a file, in evaluation mode, and its header. DataError: not there, or damaged."""
+    files = [Path(name)] if Path(name).suffix == ".safetensors" else [f / f"{name}.safetensors" for f in FOLDERS]
+    file = next((file for file in files if file.is_file()), None)
+    if file is None:
+        known = ", ".join(sorted({file.stem for folder in FOLDERS for file in folder.glob("*.safetensors")}))
+        raise DataError(f"There are no weights {name!r}: choose from {known or 'none, as none are installed'}.")
     try:
         with safe_open(file, "pt") as content:
             header = json.loads(content.metadata()["presimal"])
@@ -48,12 +46,3 @@ def load(name: str, device: torch.device | str = "cpu") -> tuple[nn.Module, dict
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError):
         raise DataError(f"{file} is damaged or holds another network: get it again from the repository.") from None
     return model.to(device).eval(), header
-
-
-def _find(name: str) -> Path:
-    is_path = Path(name).suffix == ".safetensors"
-    for file in [Path(name)] if is_path else [folder / f"{name}.safetensors" for folder in FOLDERS]:
-        if file.is_file():
-            return file
-    known = sorted({file.stem for folder in FOLDERS for file in folder.glob("*.safetensors")})
-    raise DataError(f"There are no weights {name!r}: choose from {', '.join(known) or 'none, as none are installed'}.")
