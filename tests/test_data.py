@@ -81,6 +81,9 @@ def test_the_cohort_as_a_folder_of_ones_own(home):
 def test_it_is_generated_at_first_use(data_home):
     table = data.brain_age(subjects=3, spacing=16.0, progress=False)
     assert all(data_home in Path(path).parents for path in table.image)
+    other = data.brain_age(subjects=3, spacing=16.0, seed=7, progress=False)
+    assert list(other.age) == pytest.approx(list(Cohort(7).people(range(3)).age), abs=0.01)
+    assert list(other.age) != list(table.age)
 
 
 def test_the_default_sizes_are_those_that_the_notebooks_need():
@@ -99,6 +102,13 @@ def test_the_default_sizes_are_those_that_the_notebooks_need():
 def test_an_unknown_source_is_answered_with_the_known_ones(opened, source, known):
     with pytest.raises(DataError, match=f"has no source '{source}': use {known}"):
         opened(source)
+
+
+def test_a_folder_with_the_name_of_a_download_does_not_become_another_set(tmp_path, monkeypatch):
+    (tmp_path / "ixi").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(DataError, match="tumors has no source 'ixi'"):
+        data.tumors("ixi")
 
 
 def test_an_unknown_option_is_an_error(home):
@@ -174,6 +184,16 @@ def stored_as(axes, values, affine, file):
     return str(file)
 
 
+@pytest.mark.parametrize("column", ["image", "label"])
+def test_a_scan_that_is_only_turned_comes_as_right_anterior_superior(tmp_path, column):
+    values = np.random.default_rng(0).integers(0, 4, (8, 8, 8)).astype(np.uint8)
+    straight = nib.affines.from_matvec(np.diag([2.0, 2.0, 2.0]), [-7.0, 5.0, 11.0])
+    for axes in ("RAS", "LPS", "ILP"):
+        table = pd.DataFrame({column: [stored_as(axes, values, straight, tmp_path / f"{axes}.nii.gz")]})
+        found = data.load(table, column, spacing=2.0, shape=(8, 8, 8))[0, 0].numpy()
+        np.testing.assert_allclose(found, values, atol=1e-3)
+
+
 @pytest.mark.parametrize("axes", ["RAS", "PIR", "LPS"])
 @pytest.mark.parametrize(("spacing", "shape"), [(1.3, (27, 34, 30)), (4.0, (9, 11, 10)), (3.0, (6, 20, 9))])
 def test_labels_are_brought_to_another_grid_as_labels(tmp_path, axes, spacing, shape):
@@ -181,6 +201,7 @@ def test_labels_are_brought_to_another_grid_as_labels(tmp_path, axes, spacing, s
     values = np.zeros((17, 22, 19), np.uint8)
     values[4:13, 5:18, 6:15] = 3  # enhancing
     values[7:10, 8:14, 8:12] = 1  # with something else inside
+    values[2:15, :3, 3:16] = 3  # up to the border, beyond which there is nothing
     affine = nib.affines.from_matvec(np.diag([2.1, 1.9, 2.3]), [-17.0, 4.0, 30.0])
     file = stored_as(axes, values, affine, tmp_path / "a.nii.gz")
     table = pd.DataFrame({"image": [file], "label": [file]})

@@ -228,6 +228,9 @@ BAD = {
         "tumors", listed(lambda c: c["labels"].update({"2": "enhancing tumour", "3": "non-enhancing tumor"})),
         "map them to 0 background, 1 edema, 2 non-enh",
     ),
+    "labels of another kind": (
+        "tumors", listed(lambda c: c["labels"].update({"3": "non-enhancing core"})), "map them to 0 background"
+    ),
     "five labels": ("tumors", listed(lambda c: c["labels"].update({"4": "cyst"})), "map them to 0 background"),
     "case twice": (
         "tumors", listed(lambda c: c["training"].append(c["training"][0])),
@@ -369,3 +372,32 @@ def test_a_check_that_cannot_be_remembered_is_no_error(scans, monkeypatch):
 
     monkeypatch.setattr(checks, "write_atomically", refused)
     assert len(data.heads(scans("heads"), progress=False)) == 6
+
+
+def test_a_scan_stored_from_left_to_right_or_right_to_left_is_taken(scans):
+    """Radiological storage, as FSL has it, mirrors the voxels and has a negative determinant."""
+    folder = scans("heads")
+    for name in (HEAD, MASK):
+        affine(name, np.diag([-4.0, 4, 4, 1]))(folder)
+    assert len(data.heads(folder, progress=False)) == 6
+
+
+def test_what_passed_for_one_purpose_is_read_again_for_another(scans):
+    folder = scans("tumors")
+    table = pd.DataFrame({"image": [str(folder / LABEL)], "label": [str(folder / LABEL)]})
+    checks.check_volumes(table, labels=(0, 1, 2, 3), progress=False)
+    with pytest.raises(DataError, match="not 0 to 1"):
+        checks.check_volumes(table, labels=(0, 1), progress=False)
+    with pytest.raises(DataError, match="a modality is missing"):
+        checks.check_volumes(table, 4, (0, 1, 2, 3), progress=False)
+
+
+def test_ids_keep_their_zeros_and_people_that_a_table_does_not_know_stay(scans):
+    folder = scans("brain_age")
+    column("subject_id", [f"00{k}" for k in range(6)])(folder)
+    assert list(data.brain_age(folder, progress=False).subject_id) == [f"00{k}" for k in range(6)]
+    folder = scans("heads")
+    text("dataset.csv", b"subject_id,age_at_scan\nh0,44\nh2,45\n")(folder)
+    table = data.heads(folder, progress=False).set_index("subject_id")
+    assert list(table.index) == [f"h{k}" for k in range(6)]
+    assert table.age.dropna().to_dict() == {"h0": 44, "h2": 45}

@@ -5,6 +5,7 @@ scikit-image's block means, nibabel's orientations.
 """
 
 import itertools
+from types import SimpleNamespace
 
 import nibabel as nib
 import numpy as np
@@ -13,8 +14,9 @@ import torch
 from scipy.ndimage import map_coordinates
 from skimage.measure import block_reduce
 
+from presimal.inference import scans
 from presimal.inference.scans import read_scan, write_like
-from presimal.resampling import Grid, from_grid, resample, to_grid
+from presimal.resampling import Grid, from_grid, resample, stem, to_grid
 from synthcohort.storage import DataError
 
 # All 48 ways to point the three axes of a file: RAS, LAS, ..., and 8 of them for the slower tests.
@@ -162,6 +164,31 @@ def test_labels_stay_labels():
     assert found.dtype == np.uint8 and np.array_equal(found, labels.repeat(2, 0).repeat(2, 1).repeat(2, 2))
 
 
+def test_groups_are_whole_where_rounding_makes_the_voxels_a_little_too_long():
+    """Headers hold float32: five voxels of 1.2 mm are then more than the 6 mm of the grid."""
+    values = np.random.default_rng(6).random((20, 25, 30))
+    affine = np.diag([*[float(np.float32(1.2))] * 3, 1.0])
+    assert affine[0, 0] > 1.2
+    grid = Grid((4, 5, 6), 6.0, tuple((np.array(values.shape) - 1) / 2 * 1.2))
+    found = to_grid(torch.from_numpy(values), affine, grid).numpy()
+    np.testing.assert_allclose(found, block_reduce(values, (5, 5, 5), np.mean), atol=1e-4)
+
+
+def test_what_is_left_of_a_group_at_the_far_end_counts():
+    grid = Grid((4, 4, 4), 2.0, (3.5, 3.5, 3.5))
+    assert torch.allclose(to_grid(torch.ones(7, 7, 7), np.eye(4), grid), torch.ones(4, 4, 4), atol=1e-5)
+
+
+def test_a_volume_of_one_slice_stays_as_it_is():
+    values = np.random.default_rng(7).random((5, 4, 1)).astype(np.float32)
+    np.testing.assert_allclose(resample(values, np.eye(4), np.eye(4), values.shape), values, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", ["sub-01.v2", "1.2.840.10008", "plain"])
+def test_the_name_of_a_file_keeps_its_dots(name):
+    assert stem(f"/some.where/{name}.nii.gz") == stem(f"{name}.nii") == stem(name) == name
+
+
 def test_a_grid_elsewhere_holds_nothing_and_gives_nothing():
     shape, affine = geometry("LAS")
     away = Grid((10, 10, 10), 4.0, (900.0, 0.0, 0.0))
@@ -278,3 +305,17 @@ def test_values_of_another_shape_are_not_written(tmp_path):
     with pytest.raises(ValueError):
         write_like(tmp_path / "new.nii.gz", GOOD[1:], scan)
     assert not (tmp_path / "new.nii.gz").exists()
+
+
+def test_the_same_scan_gives_the_same_file_at_any_time_and_no_display_range(tmp_path, monkeypatch):
+    scan = nib.load(stored(tmp_path / "scan.nii.gz", GOOD))
+    scan.header["cal_min"], scan.header["cal_max"] = 0.2, 0.3
+    nib.save(scan, tmp_path / "shown.nii.gz")
+    assert nib.load(tmp_path / "shown.nii.gz").header["cal_max"] > 0
+    contents = []
+    for now in (1e9, 2e9):
+        monkeypatch.setattr(scans.gzip, "time", SimpleNamespace(time=lambda now=now: now))
+        contents.append(write_like(tmp_path / "new.nii.gz", GOOD, tmp_path / "shown.nii.gz").read_bytes())
+    assert contents[0] == contents[1]
+    header = nib.load(tmp_path / "new.nii.gz").header
+    assert header["cal_min"] == header["cal_max"] == 0
