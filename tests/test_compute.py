@@ -1,6 +1,7 @@
 """Where a computation runs."""
 
 import random
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -86,6 +87,14 @@ def test_seeding_repeats_every_source_of_randomness():
     assert all(a != b for a, b in zip(draws(), first, strict=True))
 
 
+def test_the_generator_has_the_seed_and_a_seed_may_be_large():
+    assert torch.rand(3, generator=compute.seed_everything(5)).equal(
+        torch.rand(3, generator=torch.Generator().manual_seed(5))
+    )
+    compute.seed_everything(2**40 + 5)  # NumPy takes 32 bits of it
+    assert np.random.rand() == np.random.RandomState(5).rand()
+
+
 @pytest.mark.parametrize("has_bfloat16", [True, False])
 def test_products_run_in_bfloat16_only_where_the_processor_has_it(monkeypatch, has_bfloat16):
     monkeypatch.setattr(compute, "_cpu_has_bfloat16", lambda: has_bfloat16)
@@ -99,6 +108,11 @@ def test_the_processor_is_asked_and_not_assumed(monkeypatch):
     for answer, expected in (({"avx512_bf16": True}, True), ({"amx_bf16": True}, True), ({"avx2": True}, False)):
         monkeypatch.setattr(torch.cpu, "get_capabilities", lambda answer=answer: answer, raising=False)
         assert compute._cpu_has_bfloat16() is expected
+
+
+def test_a_card_that_only_emulates_bfloat16_computes_as_it_is(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation)
+    assert isinstance(compute.autocast(torch.device("cuda")), nullcontext)
 
 
 def test_the_banner_names_what_is_there(monkeypatch):

@@ -75,13 +75,14 @@ def test_gradients_agree_with_finite_differences():
 
 def test_saved_and_loaded_it_says_the_same(tmp_path):
     torch.manual_seed(0)
-    model = AgeNet(mean=48.5, sd=16.5, widths=(8, 8, 8, 8)).eval()
+    model = AgeNet(mean=48.5, sd=16.5, widths=(8, 8, 8, 8), dropout=0.35).eval()
     networks.save(model, tmp_path / "mine.safetensors", people=3)
     again, how = networks.load(str(tmp_path / "mine.safetensors"))
     x = torch.rand(2, 1, 40, 48, 40)
     with torch.no_grad():
         assert torch.allclose(model(x), again(x), atol=0.2)  # stored in half precision
     assert how["people"] == 3 and how["network"] == "AgeNet"
+    assert [layer.p for layer in again.modules() if isinstance(layer, torch.nn.Dropout)] == [0.35]
 
 
 def test_the_shipped_weights_know_the_age_of_people_they_never_saw():

@@ -1,6 +1,8 @@
 """`training.fit` against hand-written loops in torch, and its promises about stopping and resuming."""
 
 import copy
+import math
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -190,6 +192,21 @@ def test_a_finished_training_can_be_prolonged(problem, tmp_path):
     assert history.stopped == "all 5 epochs done"
 
 
+def test_the_best_of_before_a_break_is_kept(tmp_path):
+    file = tmp_path / "training.pt"
+    _, _, seen = fit_with_validation_losses([3.0, 1.0, 2.0], checkpoint=file)
+    model, history, _ = fit_with_validation_losses([4.0, 5.0], checkpoint=file, epochs=5)
+    assert history.valid_loss == [3.0, 1.0, 2.0, 4.0, 5.0] and history.best_epoch == 1
+    torch.testing.assert_close(model.state_dict(), seen[1], rtol=0, atol=0)
+
+
+def test_the_metric_is_that_of_the_validation_and_nothing_without_one(problem):
+    model, history = run(problem, epochs=2, lr=0.0, metric=lambda y_hat, y: (y_hat - y).abs().mean())
+    errors = torch.cat([(model(x) - y).abs() for x, y in problem[2]])
+    assert history.metric == pytest.approx([errors.mean().item()] * 2)
+    assert all(math.isnan(value) for value in run(problem, epochs=2)[1].metric)
+
+
 @pytest.mark.parametrize("damage", ["truncated", "another model"])
 def test_a_checkpoint_that_does_not_fit_is_refused_with_the_remedy(problem, tmp_path, damage):
     file = tmp_path / "training.pt"
@@ -212,3 +229,14 @@ def test_the_line_of_progress_ends_with_why_it_stopped(problem, monkeypatch):
     training.fit(model, train, valid, loss=nn.functional.mse_loss, optimizer=optimizer, epochs=2)
     assert shown[0].startswith("epoch 1/2, loss: training ") and "s left" in shown[0]
     assert "stopped: all 2 epochs done; best epoch" in shown[-1]
+
+
+def test_the_line_of_progress_estimates_the_time_left(problem, monkeypatch):
+    shown, clock = [], iter([0, 10, 100, 150, 200, 206])  # epochs of 10, 50 and 6 s
+    handle = type("Handle", (), {"update": lambda self, text: shown.append(text.data)})()
+    monkeypatch.setattr(training, "display", lambda *_, **__: handle)
+    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+    model, train, valid = problem
+    optimizer = torch.optim.SGD(model.parameters(), 0.01)
+    training.fit(model, train, valid, loss=nn.functional.mse_loss, optimizer=optimizer, epochs=3)
+    assert [line.rpartition("; ")[2] for line in shown[:3]] == ["about 20 s left", "about 30 s left", "about 0 s left"]
