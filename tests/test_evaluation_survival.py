@@ -93,6 +93,13 @@ def test_dead_by_has_the_log_log_interval_of_a_proportion_without_censoring():
     assert found == pytest.approx((0.3, 1 - s ** np.exp(-half), 1 - s ** np.exp(half)), abs=1e-6)
 
 
+def test_the_interval_of_dead_by_has_the_level_asked_for():
+    s = 0.7
+    half = 0.674490 * np.sqrt((1 - s) / (100 * s)) / abs(np.log(s))  # the quartiles of a normal distribution
+    found = dead_by(np.arange(1, 101.0), np.ones(100), 30.5, level=0.5)
+    assert found[1:] == pytest.approx((1 - s ** np.exp(-half), 1 - s ** np.exp(half)), abs=1e-6)
+
+
 def test_dead_by_when_nobody_or_everybody_has_died():
     with warnings.catch_warnings(action="error"):
         assert dead_by(np.array([5.0, 6.0]), np.array([1, 1]), 1.0) == (0, 0, 0)

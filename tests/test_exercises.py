@@ -57,6 +57,9 @@ def test_an_answer_is_not_taken_for_a_blank():
 
 
 value = 2.0
+large = 1.0002e6
+many = np.arange(1000.0)
+one_row = np.zeros((1, 3))
 wrong_shape = np.zeros(3)
 not_finite = float("nan")
 words = "axial"
@@ -81,6 +84,8 @@ def changes_its_input(x):
     [
         ("value", equals(2), "value: correct"),
         ("value", equals(2.1, tolerance=0.1), "value: correct"),
+        ("large", equals(1e6, tolerance=1e-3), "large: correct"),
+        ("large", equals(2e6, {"Half of it.": 1.0001e6}, 1e-3), "large: not yet. Half of it."),
         ("value", equals(1.0, mistakes={"Twice too large.": 2.0}), "value: not yet. Twice too large."),
         ("value", holds(lambda v: v > 3, "It is larger than 3."), "value: not yet. It is larger than 3."),
         ("words", equals("axial"), "words: correct"),
@@ -88,6 +93,7 @@ def changes_its_input(x):
         ("nothing", equals(1), "nothing: not tried yet"),
         ("never_defined", equals(1), "never_defined: not tried yet (run the cell above that defines it)"),
         ("wrong_shape", equals(torch.ones(2)), "wrong_shape: not yet. The shape should be (2,), yours is (3,)."),
+        ("one_row", equals(np.zeros(3)), "one_row: not yet. The shape should be (3,), yours is (1, 3)."),
     ],
 )
 def test_the_state_is_told_in_one_line(capsys, name, claim, expected):
@@ -109,6 +115,11 @@ def test_the_state_is_told_in_one_line(capsys, name, claim, expected):
 def test_whatever_the_answer_does_there_is_a_hint_and_no_exception(capsys, name, claim, part):
     said = says(capsys, name, claim)
     assert said.startswith(f"{name}: not yet.") and part in said
+
+
+def test_a_long_answer_is_cut_short(capsys):
+    said = says(capsys, "many", equals(np.zeros(1000)))
+    assert "… is not right yet" in said and len(said) < 160
 
 
 def test_an_answer_cannot_change_the_arguments_of_a_check(capsys):

@@ -2,6 +2,7 @@
 
 import base64
 import importlib.util
+import io
 import re
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import nbformat
 import numpy as np
+import PIL.Image
 import pytest
 
 from presimal import figures
@@ -68,3 +70,23 @@ def test_showing_gives_a_png_with_its_sentence_as_alternative_text_and_frees_the
     assert metadata["alt"] == "a line that rises."
     assert base64.b64decode(data).startswith(b"\x89PNG")
     assert not plt.get_fignums()
+
+
+def test_images_have_their_first_row_below():
+    figure = plt.figure(figsize=(1, 1), layout="none")
+    ax = figure.add_axes((0, 0, 1, 1))
+    ax.axis("off")
+    ax.imshow([[0.0], [1.0]], aspect="auto")  # height grows with the index, as in volumes
+    figure.savefig(drawn := io.BytesIO(), format="png")
+    pixels = np.asarray(PIL.Image.open(drawn).convert("L"))
+    assert pixels[:40].min() == 255 and pixels[-40:].max() == 0
+
+
+def test_what_lies_beyond_the_edge_of_a_figure_is_shown_too(monkeypatch):
+    shown = []
+    monkeypatch.setattr(figures, "display", shown.append)
+    figure = plt.figure(figsize=(2, 2), dpi=50)
+    figure.text(2.0, 0.5, "far to the right")  # twice the width of the figure
+    figures.show(figure, "words.")
+    with PIL.Image.open(io.BytesIO(base64.b64decode(shown[0]._repr_png_()[0]))) as picture:
+        assert (np.asarray(picture.convert("L"))[:, -30:] < 128).any()
