@@ -1,6 +1,12 @@
 """`presimal run`: the table tells the truth about notebooks that pass, fail, hang or die."""
 
+import os
+import subprocess
+import sys
+from types import SimpleNamespace
+
 import nbformat
+import psutil
 import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
@@ -41,6 +47,26 @@ def test_peak_memory_is_that_of_the_kernel(write):
     small = run.execute(write("small", "import time; time.sleep(0.5)"))
     large = run.execute(write("large", "x = bytearray(300 * 2**20)", "import time; time.sleep(0.5)", "del x"))
     assert 250 < large.peak_mb - small.peak_mb < 400
+
+
+def test_peak_memory_is_the_largest_that_was_seen(monkeypatch):
+    sizes = iter([300, 500, 200])
+
+    class Kernel:
+        def __init__(self, pid):
+            self.seen = 0
+
+        def is_running(self):
+            self.seen += 1
+            return self.seen <= 3
+
+        def memory_info(self):
+            return SimpleNamespace(rss=next(sizes) * 2**20)
+
+    monkeypatch.setattr(psutil, "Process", Kernel)
+    monkeypatch.setattr(run.time, "sleep", lambda seconds: None)
+    run._watch(1, outcome := run.Outcome("a"))
+    assert outcome.peak_mb == 500
 
 
 def test_a_cell_that_takes_too_long_and_a_kernel_that_dies_are_told_apart(write, monkeypatch):
@@ -131,3 +157,25 @@ def test_a_whole_name_goes_before_those_that_begin_with_it(tmp_path, monkeypatch
 
 def test_the_last_take_away_counts(write):
     assert run.execute(write("00_two", "print('take-away: first')", "print('take-away: last')")).take_away == "last"
+
+
+def test_an_interrupt_is_said_so_and_is_no_success(monkeypatch, capsys):
+    def interrupted(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(run, "run", interrupted)
+    assert main(["run"]) == 130
+    assert capsys.readouterr().err == "\npresimal: interrupted.\n"
+
+
+def test_what_the_user_cannot_mend_is_not_hidden(monkeypatch):
+    monkeypatch.setattr(run, "run", lambda **_: [][0])
+    with pytest.raises(IndexError):
+        main(["run"])
+
+
+def test_a_letter_that_the_console_lacks_does_not_stop_it(write):
+    command = [sys.executable, "-X", "utf8=0", "-m", "presimal", "run", str(write("θ", "1"))]
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0 and "?" in done.stdout and "1 of 1 passed" in done.stdout

@@ -21,6 +21,7 @@ from presimal.inference.tumor_segmentation import (
     normalize,
     segment,
 )
+from presimal.networks import UNet, save
 from synthcohort import Cohort
 from synthcohort.storage import DataError
 
@@ -132,6 +133,14 @@ def test_the_answer_is_the_mean_over_the_brain_and_its_mirror_image(coarse, left
     assert all((half.sum() > 4000) == is_tumor for half in halves)
 
 
+def test_a_network_left_in_training_mode_answers_as_in_evaluation_mode(coarse):
+    class Moody(Says):
+        def forward(self, x):
+            return -super().forward(x) if self.training else super().forward(x)
+
+    assert find_tumor(*coarse, Moody(0.9, 0.9).train()).volumes_ml["whole tumor"] > 500
+
+
 def test_small_pieces_are_not_reported_unless_there_is_nothing_else():
     probabilities = np.zeros((3, 20, 20, 20), np.float32)
     probabilities[0, 15:17, 15:17, 15:17] = 0.9  # 8 voxels of 8 mm3
@@ -229,6 +238,13 @@ def test_the_command(files, tmp_path, capsys):
     assert all(region in said for region in REGIONS) and "Not for clinical use" in said
     assert main(["segment", *map(str, files), "-o", str(out)]) == 2  # never overwritten
     assert "nothing is overwritten" in capsys.readouterr().err
+    own = UNet(4, 3, (4, 8)).eval()
+    torch.nn.init.zeros_(own.head.weight)
+    torch.nn.init.constant_(own.head.bias, -9.0)  # this one finds nothing anywhere
+    save(own, tmp_path / "own.safetensors")
+    options = ["-o", str(tmp_path / "none.nii.gz"), "--weights", str(tmp_path / "own.safetensors")]
+    assert main(["segment", *map(str, files), *options]) == 0
+    assert "whole tumor          0.0 ml" in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
