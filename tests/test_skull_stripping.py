@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from presimal.inference.scans import read_scan
-from presimal.inference.skull_stripping import find_brain, normalize, strip
+from presimal.inference.skull_stripping import _center_of_head, find_brain, normalize, strip
 from synthcohort import Cohort
 from synthcohort.storage import DataError
 
@@ -165,6 +165,23 @@ def test_the_grid_follows_the_brain(ball_with_mast):
     volume, ball = ball_with_mast
     found = find_brain(volume, np.diag([3.0, 3.0, 3.0, 1.0]), Bright())
     assert dice(found.mask, ball) > 0.98 and found.agreement > 0.99
+
+
+def test_a_negative_background_is_black(ball_with_mast):
+    """Resampling and intensity corrections leave backgrounds below 0: only what lies above them is signal."""
+    volume, ball = ball_with_mast
+    affine = np.diag([3.0, 3.0, 3.0, 1.0])
+    found = find_brain(volume - 70, affine, Bright())
+    assert np.array_equal(found.mask, find_brain(volume, affine, Bright()).mask) and dice(found.mask, ball) > 0.98
+
+
+def test_the_first_guess_is_below_the_crown_in_the_middle_of_the_sides():
+    """An ellipsoid of 150 x 190 x 220 mm round a known place, on a grid of 4 mm with its first axis mirrored."""
+    affine = nib.affines.from_matvec(np.diag([-4.0, 4.0, 4.0]), [140.0, -90.0, -160.0])
+    points = nib.affines.apply_affine(affine, np.moveaxis(np.indices((64, 64, 64)), 0, -1))
+    head = (((points - [15.0, 35.0, -40.0]) / [75.0, 95.0, 110.0]) ** 2).sum(-1) < 1
+    guess = _center_of_head(torch.from_numpy(head * 100.0), affine)
+    assert guess == pytest.approx([15.0, 35.0, -40.0 + 110.0 - 85.0], abs=6.0)
 
 
 def test_a_network_that_contradicts_itself_is_not_trusted(ball_with_mast):
