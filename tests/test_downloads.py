@@ -287,6 +287,17 @@ def test_a_full_disk_is_said_so(internet, home, monkeypatch):
     assert not list(home.glob("msd*"))
 
 
+def test_files_without_content_are_nothing_to_go_on_from(home, monkeypatch):
+    def prepare(folder):
+        (folder / "archive.tar.part").touch()
+        raise DataError("Nothing came.")
+
+    monkeypatch.setitem(downloads.DOWNLOADS, "msd", downloads.Download("A set", "CC BY", "here", 0.1, 0.1, prepare))
+    with pytest.raises(DataError, match="Nothing came"):
+        downloads.get("msd", yes=True)
+    assert not list(home.glob("msd*"))
+
+
 def test_every_set_shows_what_a_student_must_know():
     assert set(downloads.DOWNLOADS) == set().union(*data.REAL.values())
     for wanted in downloads.DOWNLOADS.values():

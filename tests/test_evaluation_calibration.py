@@ -43,8 +43,9 @@ def test_the_calibration_error_by_hand():
     # Bin 0.2: two cases, none positive, distance 0.2. Bin 0.9: three cases, two positive, distance 0.9 - 2/3.
     p, y = [0.2, 0.2, 0.9, 0.9, 0.9], [0, 0, 1, 1, 0]
     assert expected_calibration_error(p, y) == pytest.approx((2 * 0.2 + 3 * (0.9 - 2 / 3)) / 5)
-    # In a single bin the mean prediction is 0.62, and two of five are positive.
-    assert expected_calibration_error(p, y, bins=1) == pytest.approx(0.62 - 2 / 5)
+    # In one bin both errors cancel but for 0.02: a mean of 0.62, and three of five are positive.
+    assert expected_calibration_error(p, [1, 0, 1, 1, 0], bins=1) == pytest.approx(0.62 - 3 / 5)
+    assert expected_calibration_error(p, [1, 0, 1, 1, 0]) == pytest.approx((2 * 0.3 + 3 * (0.9 - 2 / 3)) / 5)
 
 
 def test_probabilities_that_are_true_are_calibrated_and_too_sure_ones_are_not(cases):
