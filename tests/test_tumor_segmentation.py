@@ -133,6 +133,12 @@ def test_the_answer_is_the_mean_over_the_brain_and_its_mirror_image(coarse, left
     assert all((half.sum() > 4000) == is_tumor for half in halves)
 
 
+def test_a_background_far_from_zero_is_background(coarse):
+    images, affine = coarse
+    plain, shifted = (find_tumor(images + offset, affine, Says(0.9, 0.9)).labels > 0 for offset in (0, -50))
+    assert plain.any() and dice(plain, shifted) > 0.99
+
+
 def test_a_network_left_in_training_mode_answers_as_in_evaluation_mode(coarse):
     class Moody(Says):
         def forward(self, x):
