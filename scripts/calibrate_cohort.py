@@ -66,7 +66,7 @@ def solve(seed: int) -> None:
     for name, values in knots.items():
         aging.KNOTS[name] = tuple(values)
         digits = 4 if name == "sulcus" else 2
-        print(f'    "{name}": {tuple(round(x, digits) for x in values)},')
+        print(f"{name} = {[round(x, digits) for x in values]}")
     print(f"HEAD_SCALE = {aging.HEAD_SCALE:.4f}")
 
 
