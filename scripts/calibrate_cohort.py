@@ -1,4 +1,4 @@
-"""Solve for the inner constants of `synthcohort.brain.aging` and print them, ready to paste.
+"""Solve for the inner constants of `synthcohort.brain.aging` and print them, ready to paste into `aging.toml`.
 
 At every knot age the same people are generated again and again; after each round the push of the
 ventricles, the sulcal threshold and the lesion load move toward the published targets. It starts
