@@ -25,17 +25,15 @@ EDEMA_TAKES = {"white": 0.95, "lesion": 0.95, "deep": 0.6, "cortex": 0.15}  # of
 
 
 def vary(tissues: TissueMaps, spacing: float, generator: Generator) -> tuple[TissueMaps, dict[str, Tensor]]:
-    """Tissue maps with another tumor of the same people, and its parts, those of VARIED (N, X, Y, Z).
-
-    Edema spreads at the cost of the other tissues; `solid`, `necrosis` and `blood` add up to `core`.
+    """Tissue maps with another tumor of the same people, and its parts, those of VARIED (N, X, Y, Z). Edema spreads at
+    the cost of the other tissues; `solid`, `necrosis` and `blood` add up to `core`.
     """
     core, rim = tissues["core"], tissues["enhancing"]
     each = (len(core), 1, 1, 1)  # one number per person
     field = partial(noise_field, generator, core, spacing=spacing)
     # Enhancement: none, or with gaps, or further in.
-    lost = torch.maximum(
-        chance(generator, SILENT, *each), chance(generator, BROKEN, *each) * soft_step(field(15.0) - 0.4, 0.15)
-    )
+    silent = chance(generator, SILENT, *each)
+    lost = torch.maximum(silent, chance(generator, BROKEN, *each) * soft_step(field(15.0) - 0.4, 0.15))
     core, rim = core + rim * lost, rim * (1 - lost)
     near = _mean_over_cube(rim, 9.0, spacing)
     won = chance(generator, FILLED, *each) * soft_step(near + 0.12 * field(12.0) - 0.25, 0.05) * (near > 0.02)
