@@ -4,10 +4,7 @@ An exercise is three cells: the attempt leaves a blank, `...`; the check says wh
 typical; the solution fills in only what was left blank.
 
     def mean_squared_error(y, y_hat): ...
-
-    check("mean_squared_error",
-          given([1., 2.], [1., 4.]).returns(2.0, mistakes={"You added up: divide by the number of points.": 4.0}))
-
+    check("mean_squared_error", given([1., 2.], [1., 4.]).returns(2.0, mistakes={"You added up: take the mean.": 4.0}))
     if blank(mean_squared_error): ...
 """
 
@@ -26,9 +23,7 @@ Claim = Callable[[Any], str | None]  # looks at an answer and returns None if it
 
 def check(name: str, *claims: Claim) -> None:
     """Print the state of the exercise whose answer is the variable or function called `name` where this is called.
-
-    Claims are tried in order and the first that fails gives the hint. Whatever the answer does, nothing is raised.
-    """
+    Claims are tried in order and the first that fails gives the hint. Whatever the answer does, nothing is raised."""
     answers = sys._getframe(1).f_globals
     undefined = "not tried yet (run the cell above that defines it)"
     print(f"{name}: {_state(answers[name], claims) if name in answers else undefined}")
@@ -49,10 +44,8 @@ def _state(answer: object, claims: Iterable[Claim]) -> str:
 
 def blank(answer: object) -> bool:
     """True for an answer that is still to be written: `...`, or a function that only holds `...`."""
-    if answer is ...:
-        return True
     if not inspect.isfunction(answer):
-        return False
+        return answer is ...
     steps = [(step.opname, step.argval) for step in dis.get_instructions(answer) if step.opname not in _NO_WORK]
     if all(name.startswith("RETURN") or (name == "LOAD_CONST" and value in (None, ...)) for name, value in steps):
         return True

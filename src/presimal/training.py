@@ -11,10 +11,12 @@ from pathlib import Path
 import torch
 from IPython.display import DisplayHandle, Pretty, display
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from synthcohort.storage import write_atomically
 
 Batches = Iterable[tuple[Tensor, Tensor]]
+Device = torch.device | str
 Score = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -41,11 +43,11 @@ def fit(
     valid: Batches,
     *,
     loss: Score,
-    optimizer: torch.optim.Optimizer,
+    optimizer: Optimizer,
     epochs: int,
     metric: Score | None = None,
     patience: int | None = None,
-    device: torch.device | str = "cpu",
+    device: Device = "cpu",
     checkpoint: str | Path | None = None,
     progress: bool = True,
 ) -> History:
@@ -87,7 +89,7 @@ def fit(
     return history
 
 
-def _resume(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], History]:
+def _resume(path: str | Path, model: nn.Module, optimizer: Optimizer) -> tuple[dict[str, Tensor], History]:
     """The best parameters and the history of an interrupted training, and all else as it was then."""
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
@@ -109,9 +111,7 @@ def _reason_to_stop(history: History, epochs: int, patience: int | None) -> str:
     return ""
 
 
-def _one_epoch(
-    model: nn.Module, train: Batches, loss: Score, optimizer: torch.optim.Optimizer, device: torch.device | str
-) -> float:
+def _one_epoch(model: nn.Module, train: Batches, loss: Score, optimizer: Optimizer, device: Device) -> float:
     model.train()
     total: Tensor | float = 0.0
     examples = 0
@@ -132,9 +132,7 @@ def _one_epoch(
 
 
 @torch.no_grad()
-def evaluate(
-    model: nn.Module, batches: Batches, scores: dict[str, Score], device: torch.device | str = "cpu"
-) -> dict[str, float]:
+def evaluate(model: nn.Module, batches: Batches, scores: dict[str, Score], device: Device = "cpu") -> dict[str, float]:
     """The mean of each score over all examples, with the model in evaluation mode. ValueError if there is no batch."""
     model.eval()
     totals: dict[str, Tensor | float] = dict.fromkeys(scores, 0.0)

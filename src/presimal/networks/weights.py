@@ -1,8 +1,5 @@
-"""Weights that come with the workshop: small safetensors files that say what they are.
-
-Each holds the parameters of one network and, in its header, the class and the arguments that rebuild it and how it was
-trained. Nothing is unpickled.
-"""
+"""Weights that come with the workshop: safetensors files, with nothing to unpickle, of the parameters of one network;
+the header holds the class and the arguments that rebuild it, and how it was trained."""
 
 import json
 from pathlib import Path
