@@ -5,17 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from presimal import data as door
+from presimal.data.checks import SPLITS
 from presimal.data.downloads import DOWNLOADS
 from presimal.data.layouts import LANDMARKS
-from presimal.data.splits import SPLITS
 from synthcohort import files
 from synthcohort.storage import DataError, data_folder
 
 
 def data(source: str | None, sets: list[str] | None, subjects: int | None, spacing: float, seed: int, yes: bool) -> int:
-    """List what is there, make these sets of the cohort, or open those of a real source or folder; returns 0. Raises
-    DataError for what the user can mend.
-    """
+    """List what is there, make sets of the cohort, or open those of a real source or folder; 0, or DataError."""
     if source is None:
         print("\n".join(_listing()))
     elif source == "cohort":
