@@ -12,7 +12,7 @@ KINDS = ("cuda", "mps", "cpu")
 
 
 def device(prefer: str | torch.device | None = None) -> torch.device:
-    """The device asked for by argument, else by `PRESIMAL_DEVICE`, else the best there is; ValueError if it is not."""
+    """The device asked for by argument, or by `PRESIMAL_DEVICE`, or the best; ValueError if this machine lacks it."""
     best = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     best = best if best and best.type in KINDS else torch.device("cpu")
     name = str(prefer or os.environ.get("PRESIMAL_DEVICE") or "").strip().lower()

@@ -52,7 +52,7 @@ def lab_command(folder: Path, options: Sequence[str] = ()) -> list[str]:
 
 
 def thread_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """OpenMP settings for the kernels, unless the environment has them: a thread per physical core, asleep in waits."""
+    """OpenMP settings, unless in the environment: one thread per physical core, which sleeps while it waits."""
     cores = psutil.cpu_count(logical=False) or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     # Threads that spin while they wait make two notebooks on one machine many times slower.

@@ -76,10 +76,9 @@ def _open(
 
 
 def split(table: pd.DataFrame, seed: int = 0) -> pd.Series:
-    """The split ("train", "valid" or "test") of every row of a table with a column `subject_id`. All scans of a subject
-    go together. Subjects are sorted by site and age, where the table has these columns, and cut into blocks; in each,
-    the smallest digests of seed and id decide. Hence every split (70, 15, 15 %) has the ages and sites of the whole, on
-    every machine and whatever the order of the rows; fewer than three subjects all train.
+    """The split ("train", "valid" or "test") of every row, the same for all scans of a `subject_id`, on every machine.
+    Subjects are sorted by `site` and `age`, where they are known, and cut into blocks; in each, the smallest digests
+    of seed and id decide: each split (70, 15, 15 %) is like the whole. Fewer than three subjects all train.
     """
     first = table.drop_duplicates("subject_id")
     ages = first["age"].fillna(-1.0) if "age" in first else [0.0] * len(first)

@@ -89,22 +89,20 @@ def fetch(url: str, file: Path, md5: str = "") -> Path:
 
 
 def _ixi(folder: Path) -> Path:
-    from fastMONAI.external_data import download_ixi_data
     from torchio.datasets import IXI
 
     archive = fetch(IXI.base_url.format(modality="T1"), folder / "IXI-T1.tar", IXI.md5_dict["T1"])
     _unpack(archive, folder / "IXI", "T1_images")
-    return _with_table(folder / "IXI", download_ixi_data)
+    return _with_table(folder / "IXI")
 
 
 def _ixi_tiny(folder: Path) -> Path:
-    from fastMONAI.external_data import download_ixi_tiny
     from torchio.datasets.ixi import IXITiny
 
     _unpack(fetch(IXITiny.url, folder / "ixi_tiny.zip", IXITiny.md5), folder / "unpacked")
     shutil.rmtree(folder / "IXITiny", ignore_errors=True)
     (folder / "unpacked" / "ixi_tiny").replace(folder / "IXITiny")
-    return _with_table(folder / "IXITiny", download_ixi_tiny)
+    return _with_table(folder / "IXITiny")
 
 
 def _msd(folder: Path) -> Path:
@@ -123,12 +121,12 @@ def _unpack(archive: Path, folder: Path, inside: str = "") -> Path:
     return folder
 
 
-def _with_table(folder: Path, make_table: Callable) -> Path:
+def _with_table(folder: Path) -> Path:
     """With dataset.csv, which fastMONAI makes of the images that it finds there and the table of IXI's people."""
-    from fastMONAI.external_data import MURLs
+    from fastMONAI import external_data as known
 
-    fetch(MURLs.IXI_DEMOGRAPHIC_INFORMATION, folder / "IXI.xls")
-    make_table(folder.parent)
+    fetch(known.MURLs.IXI_DEMOGRAPHIC_INFORMATION, folder / "IXI.xls")
+    (known.download_ixi_tiny if folder.name == "IXITiny" else known.download_ixi_data)(folder.parent)
     table = pd.read_csv(folder / "dataset.csv")
     for column, inside in (("t1_path", None), ("labels", "label")):
         if column in table:  # paths from before the move: keep what follows the folder
