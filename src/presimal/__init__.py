@@ -1,8 +1,7 @@
 """Helpers of the workshop *Medical AI and deep learning for precision imaging*.
 
 README.md lists the modules. In its order (compute, resampling, data, networks, training, evaluation, inference,
-radiomics, figures, exercises, cli) each imports only from those above it, and from the package `synthcohort`.
-"""
+radiomics, figures, exercises, cli) each imports only from those above it, and from the package `synthcohort`."""
 
 import warnings
 

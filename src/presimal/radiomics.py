@@ -7,6 +7,7 @@ import itertools
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.ndimage import find_objects, label
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
@@ -16,7 +17,7 @@ from skimage.measure import marching_cubes, mesh_surface_area
 from synthcohort.storage import DataError
 
 
-def features(image: np.ndarray, mask: np.ndarray, spacing, levels: int = 16) -> dict[str, float]:
+def features(image: np.ndarray, mask: np.ndarray, spacing: ArrayLike, levels: int = 16) -> dict[str, float]:
     """All features of one region: those of `shape`, `intensity` and `texture` in one dictionary. image, mask (X, Y, Z);
     spacing in mm, one number or three; texture in `levels` bins over the range of the region (IBSI: fixed bin number).
     Raises DataError if shapes differ, a spacing is not positive, or the region holds NaN."""
@@ -31,7 +32,7 @@ def features(image: np.ndarray, mask: np.ndarray, spacing, levels: int = 16) -> 
     return shape(mask, spacing) | intensity(values) | texture(gray)
 
 
-def shape(mask: np.ndarray, spacing) -> dict[str, float]:
+def shape(mask: np.ndarray, spacing: ArrayLike) -> dict[str, float]:
     """Size and form of a region (X, Y, Z); lengths in mm, areas in mm², volumes in ml: of voxels, and inside the mesh.
     Axes are those of the ellipsoid with the same second moments; elongation and flatness their ratios to the longest.
     `sphericity` is 1 for a ball and less for everything else, up to the roughness of the voxels."""
@@ -118,13 +119,13 @@ def texture(gray: np.ndarray) -> dict[str, float]:
     return found | {"cluster_shade": ((level[:, None] + level - 2 * average) ** 3 * p).sum()}
 
 
-def count_foci(mask: np.ndarray, spacing, least_ml: float = 0.5) -> int:
+def count_foci(mask: np.ndarray, spacing: ArrayLike, least_ml: float = 0.5) -> int:
     """The separate parts of a region (X, Y, Z) of `least_ml` or more; a face, an edge or a corner connects voxels."""
     voxels = np.bincount(label(mask, np.ones((3, 3, 3)))[0].ravel())[1:]
     return int((voxels * _spacing(spacing).prod() / 1000 >= least_ml).sum())
 
 
-def _spacing(spacing) -> np.ndarray:
+def _spacing(spacing: ArrayLike) -> np.ndarray:
     spacing = np.broadcast_to(np.asarray(spacing, dtype=float), 3)
     if not (np.isfinite(spacing) & (spacing > 0)).all():
         raise DataError(f"The spacing must be positive millimeters, not {spacing.tolist()}.")

@@ -38,27 +38,16 @@ class History:
 
 
 def fit(
-    model: nn.Module,
-    train: Batches,
-    valid: Batches,
-    *,
-    loss: Score,
-    optimizer: Optimizer,
-    epochs: int,
-    metric: Score | None = None,
-    patience: int | None = None,
-    device: Device = "cpu",
-    checkpoint: str | Path | None = None,
-    progress: bool = True,
-) -> History:
+    model: nn.Module, train: Batches, valid: Batches, *, loss: Score, optimizer: Optimizer, epochs: int,
+    metric: Score | None = None, patience: int | None = None, device: Device = "cpu",
+    checkpoint: str | Path | None = None, progress: bool = True,
+) -> History:  # fmt: skip
     """Train `model` in place, keep the parameters with the lowest finite validation loss, return the history.
-
     `train` and `valid` give batches `(x, y)`, examples along the first axis; `loss` and `metric`, of `(model(x), y)`,
     give means over the batch. With `patience`, training stops after that many epochs without a lower validation loss.
     With `checkpoint`, the state is saved to that file after each epoch, and a later call with the same arguments goes
     on from there to the same result, if shuffling draws from torch's global generator. Raises ValueError if there is no
-    batch, the training loss is not finite or the validation loss never, or the checkpoint is damaged or of no use here.
-    """
+    batch, the training loss is not finite or the validation loss never, or the checkpoint is damaged or of no use."""
     model.to(device)  # Step 1, to initialize the parameters, was done when the model was made.
     best, history = copy.deepcopy(model.state_dict()), History()
     if checkpoint and Path(checkpoint).exists():

@@ -46,7 +46,7 @@ def _listing() -> Iterator[str]:
     """The lines of a table of the data sets in the data folder, and of those that could be got."""
     home, states = data_folder(), {}
     for folder in sorted(home.glob("cohort-*/*/")):
-        if manifest := files.read_manifest(folder):
+        if (manifest := files.read_manifest(folder))["people"]:
             state = f"{len(manifest['people'])} people" + ", unfinished" * (not manifest["tables"])
             older = not folder.parent.name.endswith(files.generator_version())
             states[folder] = state + ", of an older version: it can be deleted" * older

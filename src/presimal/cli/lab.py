@@ -63,8 +63,7 @@ def thread_settings(environment: Mapping[str, str]) -> dict[str, str]:
 def refresh(originals: Path, copies: Path) -> dict[str, list[str]]:
     """Bring the copies up to date with the original notebooks; returns the names "added", "updated" and "kept". A copy
     as it was made follows its original; one that the student has changed in any way stays, and is named as kept if its
-    original changed too. Nothing is ever deleted. OSError if it cannot write.
-    """
+    original changed too. Nothing is ever deleted. OSError if it cannot write."""
     done: dict[str, list[str]] = {"added": [], "updated": [], "kept": []}
     try:
         ledger = dict(json.loads((copies / LEDGER).read_text()))

@@ -2,12 +2,12 @@
 agree, brain_age("my/scans") opens your own in the same layout; `tumors` and `heads` likewise.
 
 Each returns a DataFrame with one row per scan: `subject_id`, `image` and `label` (absolute paths), `age` (years), `sex`
-("M", "F") and `site` where the set says them, and `split`: "train", "valid" or "test".
-"""
+("M", "F") and `site` where the set says them, and `split`: "train", "valid" or "test"."""
 
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -29,25 +29,23 @@ REGIONS = {1: "edema", 2: "non-enhancing", 3: "enhancing"}
 BLOCK = 20  # people alike in site and age, of whom 15 % go to validation and as many to the test
 
 
-def brain_age(source: str | Path = "cohort", **options) -> pd.DataFrame:
+def brain_age(source: str | Path = "cohort", **options: Any) -> pd.DataFrame:
     """T1 images and ages: "cohort", "ixi", "ixi-tiny", or a folder laid out as IXI.
     Options: `subjects`, how many (default: 900 of the cohort, all of a real set); `spacing`, voxel size of the cohort
     in mm (4.0); its `seed` (0); `split_seed` (0); `yes`, download without asking (False); `progress`, show it (True).
     Raises DataError, one sentence with the remedy, for data that cannot be made, got or trusted; TypeError for an
-    unknown option.
-    """
+    unknown option."""
     return _open("brain_age", source, read_brain_age, **options)
 
 
-def tumors(source: str | Path = "cohort", **options) -> pd.DataFrame:
+def tumors(source: str | Path = "cohort", **options: Any) -> pd.DataFrame:
     """Four modalities and regions of gliomas: "cohort" (300 subjects), "msd", or a folder laid out as MSD Task01.
     A file of `image` is (X, Y, Z, 4): FLAIR, T1w, T1gd, T2w. Its `label` is (X, Y, Z) with 0 and the keys of REGIONS.
-    Clinical columns follow, where there are any. Options and errors as `brain_age`.
-    """
+    Clinical columns follow, where there are any. Options and errors as `brain_age`."""
     return _open("tumors", source, read_tumors, channels=4, labels=(0, *REGIONS), **options)
 
 
-def heads(source: str | Path = "cohort", **options) -> pd.DataFrame:
+def heads(source: str | Path = "cohort", **options: Any) -> pd.DataFrame:
     """Heads, brain masks (0, 1): "cohort" (200 subjects), "ixi-tiny", or a folder as IXITiny; else as `brain_age`."""
     return _open("heads", source, read_heads, labels=(0, 1), **options)
 
@@ -78,8 +76,7 @@ def _open(
 def split(table: pd.DataFrame, seed: int = 0) -> pd.Series:
     """The split ("train", "valid" or "test") of every row, the same for all scans of a `subject_id`, on every machine.
     Subjects are sorted by `site` and `age`, where they are known, and cut into blocks; in each, the smallest digests
-    of seed and id decide: each split (70, 15, 15 %) is like the whole. Fewer than three subjects all train.
-    """
+    of seed and id decide: each split (70, 15, 15 %) is like the whole. Fewer than three subjects all train."""
     first = table.drop_duplicates("subject_id")
     ages = first["age"].fillna(-1.0) if "age" in first else [0.0] * len(first)
     sites = first["site"].fillna("") if "site" in first else [""] * len(first)
@@ -102,8 +99,7 @@ def load(
     Intensities are as stored (1000 for the cohort's unit of signal). With both `spacing` (mm) and `shape`, which real
     sets need, they are brought to one grid about their own center, axes right-anterior-superior: images by averaging
     and linear interpolation, labels by the nearest voxel. DataError if a file cannot be read, shapes differ or there
-    is none; ValueError if only one of spacing and shape is given.
-    """
+    is none; ValueError if only one of spacing and shape is given."""
     if (spacing is None) != (shape is None):
         raise ValueError("Give spacing and shape together, or neither.")
     if table.empty:

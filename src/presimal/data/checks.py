@@ -1,6 +1,5 @@
 """Data that would spoil a training without a word are refused, with one sentence each: `check_table` looks at the rows
-(who, how old, which file), `check_volumes` reads every file, once until one changes.
-"""
+(who, how old, which file), `check_volumes` reads every file, once until one changes."""
 
 import hashlib
 import json
@@ -104,8 +103,7 @@ def read(file: Path | str) -> tuple[np.ndarray, np.ndarray]:
 
 def read_image(file: Path | str, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Voxels (X, Y, Z), or (X, Y, Z, channels) for several, as stored, and the affine, voxel to RAS mm. DataError for
-    what is no such image: unreadable, another shape (one volume in 4-D is taken), NaN, constant, no geometry.
-    """
+    what is no such image: unreadable, another shape (one volume in 4-D is taken), NaN, constant, no geometry."""
     values, affine = read(file)
     if channels == 1 and values.shape[3:] == (1,):
         values = values[..., 0]

@@ -1,11 +1,11 @@
 """The real data sets: what each costs to get, and getting it only when told so.
 
 Libraries know addresses, checksums and how to unpack. Done here is the rest: say license and size and ask first; go on
-where a download broke off; prepare a set in `NAME.unfinished` beside its place, so that what has its name is complete.
-"""
+where a download broke off; prepare a set in `NAME.unfinished` beside its place, so that what has its name is complete."""
 
 import shutil
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
@@ -29,8 +29,7 @@ class Download(NamedTuple):
 
 def get(name: str, yes: bool = False) -> Path:
     """The folder of a real set, downloaded first if need be and the user, or `yes`, agrees. DataError if not, and if
-    network, checksum or disk stand in the way; what has arrived by then is kept and continued the next time.
-    """
+    network, checksum or disk stand in the way; what has arrived by then is kept and continued the next time."""
     folder, unfinished = data_folder() / name, data_folder() / f"{name}.unfinished"
     if folder.is_dir():
         return folder
@@ -135,13 +134,6 @@ def _with_table(folder: Path) -> Path:
     return folder
 
 
-_IXI_LICENSE = "CC BY-SA 3.0; acknowledge brain-development.org where you publish"
-_IXI_WHAT = "IXI: T1 images of 581 healthy people, scanned in three London hospitals"
-_TINY_WHAT = "IXITiny: 566 of the IXI images at 83 x 44 x 55 voxels, with brain masks"
-_MSD_WHAT = "Medical Segmentation Decathlon, Task01: 484 gliomas with labels, 266 without"
-_MSD_LICENSE = "CC BY-SA 4.0; cite Antonelli and others, Nat Commun 13:4128, 2022"
-DOWNLOADS = {
-    "ixi": Download(_IXI_WHAT, _IXI_LICENSE, "biomedic.doc.ic.ac.uk", 4.51, 9.1, _ixi),
-    "ixi-tiny": Download(_TINY_WHAT, _IXI_LICENSE, "dropbox.com (TorchIO)", 0.5, 1.1, _ixi_tiny),
-    "msd": Download(_MSD_WHAT, _MSD_LICENSE, "msd-for-monai.s3-us-west-2.amazonaws.com", 7.09, 14.3, _msd),
-}
+_PREPARE = {"ixi": _ixi, "ixi-tiny": _ixi_tiny, "msd": _msd}
+_COSTS = tomllib.loads(Path(__file__).with_name("downloads.toml").read_text("utf-8"))
+DOWNLOADS = {name: Download(**_COSTS[name], prepare=prepare) for name, prepare in _PREPARE.items()}

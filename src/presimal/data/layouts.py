@@ -1,6 +1,5 @@
 """Three layouts of real data sets, read into one table: the columns that `presimal.data` names, as far as the set has
-them, then whatever else its table has. What is not sound raises DataError.
-"""
+them, then whatever else its table has. What is not sound raises DataError."""
 
 import json
 import os

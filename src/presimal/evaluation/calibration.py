@@ -1,6 +1,7 @@
 """Does a probability of 0.8 mean eight in ten, for voxels or for people? And which cases should a human see?"""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from scipy.optimize import minimize_scalar
@@ -58,7 +59,7 @@ def risk_coverage(error: np.ndarray, certainty: np.ndarray) -> tuple[np.ndarray,
     return kept / len(error), np.cumsum(error[np.argsort(-certainty, kind="stable")]) / kept
 
 
-def _pairs(first, second, labels: bool = True) -> tuple[np.ndarray, np.ndarray]:
+def _pairs(first: Any, second: Any, labels: bool = True) -> tuple[np.ndarray, np.ndarray]:
     first, second = np.asarray(first, dtype=float).ravel(), np.asarray(second, dtype=float).ravel()
     if len(first) != len(second) or not len(first):
         raise ValueError(f"One value per case on both sides, and at least one: got {len(first)} and {len(second)}.")

@@ -31,8 +31,7 @@ def bootstrap_interval(
     `statistic` takes the arrays, one entry (or row) per case, and returns one number: a score, or the difference of two
     for a paired comparison. With `groups`, one label per case, all slices of a patient are drawn together, being no
     independent evidence. Resamples without a finite statistic (an AUC without any patient) are left out, for which
-    scipy.stats.bootstrap gives up. Raises ValueError if lengths differ or are 0, or no resample gives a finite number.
-    """
+    scipy.stats.bootstrap gives up. ValueError if lengths differ or are 0, or no resample gives a finite number."""
     arrays = tuple(np.asarray(array) for array in arrays)
     labels = np.arange(len(arrays[0])) if groups is None else np.asarray(groups)
     lengths = {len(array) for array in (*arrays, labels)}

@@ -4,6 +4,7 @@ contact, `died` is 1 or 0, one entry per person; `risk` is any number that is la
 ValueError if lengths differ or a probability is none."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +22,7 @@ def concordance_draws(
     Of two people, one of whom is known to die first and before `horizon`, how often has this one the higher risk? Ties
     count one half. Pairs are weighted by the inverse probability, among all people, of not being censored (Uno et al.,
     Stat Med 30:1105, 2011), so that the length of follow-up does not matter. The same seed draws the same people, which
-    makes the difference of two results a paired one. Raises ValueError if no pair can be compared.
-    """
+    makes the difference of two results a paired one. Raises ValueError if no pair can be compared."""
     risk, time, died = _checked(risk, time, died)
     if not died.any():
         raise ValueError("No pair can be compared: nobody is known to have died.")
@@ -79,7 +79,9 @@ def net_benefit(
     return result
 
 
-def _checked(values, time, died, probabilities: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _checked(
+    values: Any, time: Any, died: Any, probabilities: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     values, time, died = np.asarray(values, float), np.asarray(time, float), np.asarray(died).astype(bool)
     if not len(values) == len(time) == len(died) or not len(values):
         raise ValueError(f"Give one entry per person: these are {len(values)}, {len(time)} and {len(died)}.")

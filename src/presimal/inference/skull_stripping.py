@@ -3,8 +3,7 @@
     brain, brain_file, mask_file = strip("head.nii.gz")     # head_brain.nii.gz and head_mask.nii.gz beside it
 
 The mask holds the brain with its ventricles and sulci, down to the foramen magnum. The network was trained on generated
-heads only (notebook 07, scripts/train_skull_stripping.py). Not for clinical use.
-"""
+heads only (notebook 07, scripts/train_skull_stripping.py). Not for clinical use."""
 
 from dataclasses import dataclass
 from pathlib import Path

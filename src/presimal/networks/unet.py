@@ -31,8 +31,7 @@ class UNet(nn.Module):
     `widths` are the feature channels per level, the first at half the resolution of the input. In training mode
     `forward` returns a list: the logits, then those of the coarser levels from fine to coarse, for deep supervision.
     `skips=False` cuts the connections from the way down to the way up. `sharp` is the number of features at full
-    resolution that a last convolution joins with the input, to draw an edge voxel by voxel; 0 leaves it out.
-    """
+    resolution that a last convolution joins with the input, to draw an edge voxel by voxel; 0 leaves it out."""
 
     def __init__(
         self, channels: int, regions: int, widths: tuple[int, ...] = (24, 48, 96), skips: bool = True, sharp: int = 0
