@@ -4,8 +4,8 @@
     found.volumes_ml                       # whole tumor, tumor core, enhancing tumor
 
 The scans must lie on one grid with the skull removed, as those of BraTS, the Medical Segmentation
-Decathlon and UPENN-GBM do. The network was trained on generated people only (notebook 06,
-scripts/train_tumor_segmentation.py). Not for clinical use.
+Decathlon and UPENN-GBM do. The network was trained on generated people and on label maps of 20 real
+heads, on no image of a person (notebook 06, scripts/train_tumor_segmentation.py). Not for clinical use.
 """
 
 from collections.abc import Sequence
