@@ -1,7 +1,7 @@
 """The real data sets: what each costs to get, and getting it only when told so.
 
 Libraries know addresses, checksums and how to unpack. Done here is the rest: say license and size and ask first; go on
-where a download broke off; prepare a set in `NAME.unfinished` beside its place, so that what has its name is complete."""
+where a download broke off; prepare a set in `NAME.unfinished` beside its place, so that what has a name is complete."""
 
 import shutil
 import sys

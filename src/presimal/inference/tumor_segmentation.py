@@ -4,7 +4,8 @@
     found.volumes_ml                       # whole tumor, tumor core, enhancing tumor
 
 The scans lie on one grid, skull removed, as in BraTS, the Medical Segmentation Decathlon and UPENN-GBM. The network was
-trained on generated people only (notebook 06, scripts/train_tumor_segmentation.py). Not for clinical use."""
+trained on generated people and on label maps of 20 real heads, on no image of a person (notebook 06,
+scripts/train_tumor_segmentation.py). Not for clinical use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
