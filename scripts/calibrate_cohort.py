@@ -1,4 +1,4 @@
-"""Solve for the inner constants of `synthcohort.brain.aging` and print them, ready to paste.
+"""Solve for the inner constants of `synthcohort.brain.aging` and print them, ready to paste into `aging.toml`.
 
 At every knot age the same people are generated again and again; after each round the push of the
 ventricles, the sulcal threshold and the lesion load move toward the published targets. It starts
@@ -66,7 +66,7 @@ def solve(seed: int) -> None:
     for name, values in knots.items():
         aging.KNOTS[name] = tuple(values)
         digits = 4 if name == "sulcus" else 2
-        print(f'    "{name}": {tuple(round(x, digits) for x in values)},')
+        print(f"{name} = {[round(x, digits) for x in values]}")
     print(f"HEAD_SCALE = {aging.HEAD_SCALE:.4f}")
 
 

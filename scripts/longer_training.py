@@ -30,8 +30,8 @@ CHUNK = 20  # people whose maps are made at a time
 soft_dice = DiceLoss(sigmoid=True, smooth_nr=1, smooth_dr=1)
 
 
-def options(description: str, people: int, batch: int) -> argparse.Namespace:
-    """What may be said on the command line of a training script."""
+def options(description: str, people: int, batch: int, **more: dict) -> argparse.Namespace:
+    """What may be said on the command line of a training script; `more` are options of its own, as for argparse."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--minutes", type=float, default=40.0, help="of computing time")
     parser.add_argument("--people", type=int, default=people, help="of whom tissue maps are made")
@@ -40,6 +40,8 @@ def options(description: str, people: int, batch: int) -> argparse.Namespace:
     parser.add_argument("--widths", type=int, nargs="+", default=[24, 48, 96, 128])
     parser.add_argument("--start", type=Path, help="weights to begin with, as far as they fit")
     parser.add_argument("--out", type=Path, required=True)
+    for name, details in more.items():
+        parser.add_argument(f"--{name}", **details)
     return parser.parse_args()
 
 

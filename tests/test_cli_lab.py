@@ -85,7 +85,7 @@ def test_copies_that_cannot_be_written_are_said_so(started, monkeypatch):
     def full(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(lab.workspace, "refresh", full)
+    monkeypatch.setattr(lab, "refresh", full)
     with pytest.raises(DataError, match="No space left on device.*free space"):
         lab.open_lab()
 

@@ -5,8 +5,8 @@ import os
 import nbformat
 import pytest
 
-from presimal.cli import workspace
-from presimal.cli.workspace import refresh
+from presimal.cli import lab
+from presimal.cli.lab import refresh
 
 NOTHING = {"added": [], "updated": [], "kept": []}
 
@@ -28,7 +28,7 @@ def contents(folder):
 def test_the_first_use_copies_every_notebook_and_nothing_else(folders):
     done = refresh(*folders)
     assert done == {"added": ["00_a.ipynb", "01_b.ipynb"], "updated": [], "kept": []}
-    assert sorted(file.name for file in folders[1].iterdir()) == [workspace.LEDGER, "00_a.ipynb", "01_b.ipynb"]
+    assert sorted(file.name for file in folders[1].iterdir()) == [lab.LEDGER, "00_a.ipynb", "01_b.ipynb"]
 
 
 def test_an_untouched_copy_follows_its_original(folders):
@@ -84,9 +84,9 @@ def test_without_a_readable_ledger_every_copy_counts_as_the_students_own(folders
     (folders[1] / "00_a.ipynb").write_text("mine")
     (folders[0] / "01_b.ipynb").write_text("second")
     if ledger is None:
-        (folders[1] / workspace.LEDGER).unlink()
+        (folders[1] / lab.LEDGER).unlink()
     else:
-        (folders[1] / workspace.LEDGER).write_text(ledger)
+        (folders[1] / lab.LEDGER).write_text(ledger)
     assert refresh(*folders)["kept"] == ["00_a.ipynb", "01_b.ipynb"]
     assert contents(folders[1]) == {"00_a.ipynb": "mine", "01_b.ipynb": "first"}
 
@@ -102,6 +102,6 @@ def test_a_copy_interrupted_by_a_full_disk_leaves_the_old_one_whole(folders, mon
     with pytest.raises(OSError, match="No space left"):
         refresh(*folders)
     assert contents(folders[1])["00_a.ipynb"] == "first"
-    assert sorted(file.name for file in folders[1].iterdir()) == [workspace.LEDGER, "00_a.ipynb", "01_b.ipynb"]
+    assert sorted(file.name for file in folders[1].iterdir()) == [lab.LEDGER, "00_a.ipynb", "01_b.ipynb"]
     monkeypatch.undo()
     assert refresh(*folders)["updated"] == ["00_a.ipynb"]

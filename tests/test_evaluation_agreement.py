@@ -62,7 +62,7 @@ def test_limits_hold_95_percent_of_normal_differences():
     reference = random.uniform(5, 100, 20_000)
     difference = random.normal(3.0, 2.0, 20_000)
     found = limits_of_agreement(reference + difference, reference)
-    assert found.bias == pytest.approx(3.0, abs=0.05)
+    assert found.value == pytest.approx(3.0, abs=0.05)
     assert found.low == pytest.approx(3 - 3.92, abs=0.1) and found.high == pytest.approx(3 + 3.92, abs=0.1)
     assert np.mean((difference > found.low) & (difference < found.high)) == pytest.approx(0.95, abs=0.005)
 

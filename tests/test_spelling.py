@@ -14,7 +14,7 @@ BRITISH = re.compile(
 )
 # Names that others have given, and what is a name of ours on other people's disks.
 KEPT = re.compile(
-    r"Task01_BrainTumour|Brain Imaging Centre|enhancing tumour|\"licence\": \"GPL-3.0\"|draw\(\"ageing\"\)|"
+    r"Task01_BrainTumour|Brain Imaging Centre|enhancing tumour|\"licence\"|draw\(\"ageing\"\)|"
     r"biomarker standardisation initiative",
     re.IGNORECASE,
 )

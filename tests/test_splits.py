@@ -3,7 +3,8 @@
 import pandas as pd
 import pytest
 
-from presimal.data.splits import SPLITS, split
+from presimal.data import split
+from presimal.data.checks import SPLITS
 
 
 @pytest.fixture(scope="module")

@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import load_file
 
 from presimal import compute, networks
-from presimal.cli.segment import segment_one
+from presimal.cli import scans
 from presimal.inference.tumor_segmentation import CONTRASTS, segment
 from synthcohort import Cohort
 
@@ -66,7 +66,7 @@ def test_what_it_saves_works_in_segment(tiny_data, tmp_path, capsys):
     files = [tmp_path / f"{name}.nii.gz" for name in CONTRASTS]
     for file, image in zip(files, (batch.images[0] * batch.mask[0]).numpy(), strict=True):
         nib.save(nib.Nifti1Image(image, batch.affine.numpy()), file)
-    assert segment_one(list(map(str, files)), str(tmp_path / "labels.nii.gz"), str(weights)) == 0
+    assert scans.segment(list(map(str, files)), str(tmp_path / "labels.nii.gz"), str(weights)) == 0
     assert all(region in capsys.readouterr().out for region in ["whole tumor"])
     labels = nib.load(tmp_path / "labels.nii.gz").get_fdata()
     truth = batch.labels[0].numpy() > 0

@@ -12,9 +12,7 @@ KINDS = ("cuda", "mps", "cpu")
 
 
 def device(prefer: str | torch.device | None = None) -> torch.device:
-    """The device to compute on: the argument, else the variable `PRESIMAL_DEVICE`, else the best of this machine.
-    Raises ValueError if the device asked for is not one of KINDS or is not on this machine.
-    """
+    """The device asked for by argument, or by `PRESIMAL_DEVICE`, or the best; ValueError if this machine lacks it."""
     best = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
     best = best if best and best.type in KINDS else torch.device("cpu")
     name = str(prefer or os.environ.get("PRESIMAL_DEVICE") or "").strip().lower()
@@ -23,7 +21,7 @@ def device(prefer: str | torch.device | None = None) -> torch.device:
     if not re.fullmatch(rf"({'|'.join(KINDS)})(:\d+)?", name):
         raise ValueError(f"{name!r} is not a device: use 'cuda', 'cuda:0', 'mps' or 'cpu'.")
     wanted = torch.device(name)
-    there = {"cpu": 1, best.type: 1 if best.type == "cpu" else torch.accelerator.device_count()}
+    there = {best.type: torch.accelerator.device_count(), "cpu": 1}
     if (wanted.index or 0) >= there.get(wanted.type, 0):
         remedy = "choose 'cpu' or unset PRESIMAL_DEVICE to take the best there is"
         raise ValueError(f"This machine has no {name!r} that torch can use: {remedy}.")
@@ -40,17 +38,13 @@ def seed_everything(seed: int) -> torch.Generator:
 
 def autocast(device: torch.device) -> AbstractContextManager:
     """A context in which matrix products and convolutions run in bfloat16 where that is fast (NVIDIA cards from Ampere
-    on, processors with its instructions), else unchanged. bfloat16 has the range of float32, so no loss scaling is
-    needed. Leave it out for networks with batch normalization on a CPU: gradients became NaN there.
-    """
+    on, processors with its instructions), else unchanged. bfloat16 has the range of float32: no loss scaling is needed.
+    Leave it out for networks with batch normalization on a CPU: gradients became NaN there."""
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    fast = fast or (device.type == "cpu" and _cpu_has_bfloat16())
+    if device.type == "cpu":
+        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # missing in older torch
+        fast = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return torch.autocast(device.type, torch.bfloat16) if fast else nullcontext()
-
-
-def _cpu_has_bfloat16() -> bool:
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # missing in older torch
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def banner(device: torch.device) -> str:

@@ -2,14 +2,9 @@
 
 An exercise is three cells: the attempt leaves a blank, `...`; the check says what is expected and which mistakes are
 typical; the solution fills in only what was left blank.
-
     def mean_squared_error(y, y_hat): ...
-
-    check("mean_squared_error",
-          given([1., 2.], [1., 4.]).returns(2.0, mistakes={"You added up: divide by the number of points.": 4.0}))
-
-    if blank(mean_squared_error): ...
-"""
+    check("mean_squared_error", given([1., 2.], [1., 4.]).returns(2.0, mistakes={"You added up: take the mean.": 4.0}))
+    if blank(mean_squared_error): ..."""
 
 import copy
 import dis
@@ -26,9 +21,7 @@ Claim = Callable[[Any], str | None]  # looks at an answer and returns None if it
 
 def check(name: str, *claims: Claim) -> None:
     """Print the state of the exercise whose answer is the variable or function called `name` where this is called.
-
-    Claims are tried in order and the first that fails gives the hint. Whatever the answer does, nothing is raised.
-    """
+    Claims are tried in order and the first that fails gives the hint. Whatever the answer does, nothing is raised."""
     answers = sys._getframe(1).f_globals
     undefined = "not tried yet (run the cell above that defines it)"
     print(f"{name}: {_state(answers[name], claims) if name in answers else undefined}")
@@ -49,10 +42,8 @@ def _state(answer: object, claims: Iterable[Claim]) -> str:
 
 def blank(answer: object) -> bool:
     """True for an answer that is still to be written: `...`, or a function that only holds `...`."""
-    if answer is ...:
-        return True
     if not inspect.isfunction(answer):
-        return False
+        return answer is ...
     steps = [(step.opname, step.argval) for step in dis.get_instructions(answer) if step.opname not in _NO_WORK]
     if all(name.startswith("RETURN") or (name == "LOAD_CONST" and value in (None, ...)) for name, value in steps):
         return True
@@ -69,10 +60,10 @@ _LOAD = {"LOAD_CONST", "LOAD_COMMON_CONSTANT"}
 class given:
     """The arguments with which a function that a student wrote is called; finish with `returns`."""
 
-    def __init__(self, *arguments):
+    def __init__(self, *arguments: Any):
         self.arguments = arguments
 
-    def returns(self, expected, mistakes: dict[str, object] | None = None, tolerance: float = 1e-6) -> Claim:
+    def returns(self, expected: Any, mistakes: dict[str, object] | None = None, tolerance: float = 1e-6) -> Claim:
         """The claim that the function returns `expected` for these arguments; the rest as in `equals`."""
         about_value = equals(expected, mistakes, tolerance)
 
@@ -88,11 +79,11 @@ class given:
         return claim
 
 
-def equals(expected, mistakes: dict[str, object] | None = None, tolerance: float = 1e-6) -> Claim:
+def equals(expected: Any, mistakes: dict[str, object] | None = None, tolerance: float = 1e-6) -> Claim:
     """The claim that an answer equals `expected`: text, or a number, array or tensor within an absolute and relative
     tolerance. `mistakes` maps a hint to what a typical mistake gives."""
 
-    def claim(value) -> str | None:
+    def claim(value: Any) -> str | None:
         if _same(value, expected, tolerance):
             return None
         for hint, wrong in (mistakes or {}).items():
@@ -113,11 +104,11 @@ def holds(condition: Callable[[object], bool], hint: str) -> Claim:
     return lambda value: None if bool(condition(value)) else hint
 
 
-def _numbers(value) -> np.ndarray:
+def _numbers(value: Any) -> np.ndarray:
     return np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
 
 
-def _same(value, expected, tolerance: float) -> bool:
+def _same(value: Any, expected: Any, tolerance: float) -> bool:
     a, b = _numbers(value), _numbers(expected)
     if a.shape != b.shape:
         return False
@@ -126,7 +117,7 @@ def _same(value, expected, tolerance: float) -> bool:
     return bool(np.all(a == b))
 
 
-def _short(value, limit: int = 60) -> str:
+def _short(value: Any, limit: int = 60) -> str:
     numbers = _numbers(value)
     text = " ".join(np.array2string(numbers, precision=4).split()) if numbers.shape else repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"

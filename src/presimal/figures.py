@@ -1,8 +1,8 @@
 """The style of all figures, and how each is shown: with one plain sentence on what is to be seen in it."""
 
 import io
+from pathlib import Path
 
-import matplotlib as mpl
 import matplotlib.pyplot as plt
 import PIL.Image
 from IPython.display import Image, display
@@ -12,21 +12,10 @@ from matplotlib.figure import Figure
 BLUE, ORANGE, GREEN, VERMILION = "#0072B2", "#E69F00", "#009E73", "#D55E00"
 SKY, PURPLE, YELLOW, GRAY = "#56B4E9", "#CC79A7", "#F0E442", "#6B6B6B"
 
-# Color never carries meaning alone: each color comes with a line style of its own.
-LINES = plt.cycler(
-    color=[BLUE, VERMILION, GREEN, PURPLE, ORANGE, "black"],
-    linestyle=["-", "--", "-.", ":", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 1))],
-)
-
 
 def use_style() -> None:
     """Make every matplotlib figure of this kernel legible from the back row, the same in all notebooks."""
-    mpl.rcParams.update({
-        "figure.figsize": (9, 4), "figure.dpi": 90, "figure.constrained_layout.use": True,
-        "font.size": 13, "axes.titlesize": 14, "axes.prop_cycle": LINES, "lines.linewidth": 2.5,
-        "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25,
-        "legend.frameon": False, "image.cmap": "gray", "image.origin": "lower", "image.interpolation": "nearest",
-    })  # fmt: skip
+    plt.style.use(Path(__file__).with_name("presimal.mplstyle"))
 
 
 def show(figure: Figure, sentence: str) -> None:

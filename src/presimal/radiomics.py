@@ -1,14 +1,13 @@
-"""Numbers that describe a region of an image: how large, what shape, how bright, how mixed.
-
-Names and definitions are those of the Image Biomarker Standardisation Initiative (Zwanenburg et al., Radiology 295:328,
-2020; reference manual arXiv 1612.07003), and the tests compare with the values that it agreed on for its digital
-phantom. An empty region has volume 0, and NaN for what a region without voxels does not have.
-"""
+"""Numbers that describe a region of an image: how large, what shape, how bright, how mixed. Names and definitions are
+those of the Image Biomarker Standardisation Initiative (Zwanenburg et al., Radiology 295:328, 2020; reference manual
+arXiv 1612.07003), and the tests compare with the values that it agreed on for its digital phantom. An empty region has
+volume 0, and NaN for what a region without voxels does not have."""
 
 import itertools
 import math
 
 import numpy as np
+from numpy.typing import ArrayLike
 from scipy.ndimage import find_objects, label
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
@@ -17,16 +16,11 @@ from skimage.measure import marching_cubes, mesh_surface_area
 
 from synthcohort.storage import DataError
 
-# One of each pair of opposite neighbors among the 26 of a voxel.
-DIRECTIONS = [step for step in itertools.product((-1, 0, 1), repeat=3) if step > (0, 0, 0)]
 
-
-def features(image: np.ndarray, mask: np.ndarray, spacing, levels: int = 16) -> dict[str, float]:
-    """All features of one region: those of `shape`, `intensity` and `texture` in one dictionary.
-
-    image, mask (X, Y, Z); spacing in mm, one number or three; texture in `levels` bins over the range of the region
-    (IBSI: fixed bin number). Raises DataError if shapes differ, a spacing is not positive, or the region holds NaN.
-    """
+def features(image: np.ndarray, mask: np.ndarray, spacing: ArrayLike, levels: int = 16) -> dict[str, float]:
+    """All features of one region: those of `shape`, `intensity` and `texture` in one dictionary. image, mask (X, Y, Z);
+    spacing in mm, one number or three; texture in `levels` bins over the range of the region (IBSI: fixed bin number).
+    Raises DataError if shapes differ, a spacing is not positive, or the region holds NaN."""
     image, mask = np.asarray(image, dtype=float), np.asarray(mask).astype(bool)
     if image.shape != mask.shape:
         raise DataError(f"The image has shape {image.shape} and the mask {mask.shape}: give both on one grid.")
@@ -38,12 +32,10 @@ def features(image: np.ndarray, mask: np.ndarray, spacing, levels: int = 16) -> 
     return shape(mask, spacing) | intensity(values) | texture(gray)
 
 
-def shape(mask: np.ndarray, spacing) -> dict[str, float]:
+def shape(mask: np.ndarray, spacing: ArrayLike) -> dict[str, float]:
     """Size and form of a region (X, Y, Z); lengths in mm, areas in mm², volumes in ml: of voxels, and inside the mesh.
-
     Axes are those of the ellipsoid with the same second moments; elongation and flatness their ratios to the longest.
-    `sphericity` is 1 for a ball and less for everything else, up to the roughness of the voxels.
-    """
+    `sphericity` is 1 for a ball and less for everything else, up to the roughness of the voxels."""
     mask, spacing = _cropped(np.asarray(mask).astype(bool)), _spacing(spacing)
     if not mask.any():
         return dict.fromkeys(SHAPE, math.nan) | {"volume": 0.0}
@@ -90,14 +82,12 @@ def discretize(values: np.ndarray, levels: int) -> np.ndarray:
 
 def cooccurrence(gray: np.ndarray) -> np.ndarray:
     """How often two levels are neighbors: (levels, levels), symmetric, summing to 1; all 0 without any neighbors.
-
     `gray` (X, Y, Z) holds levels from 1 on, and 0 outside the region. Neighbors at distance one in all 13 directions
-    are counted into one matrix (IBSI: 3D, merged).
-    """
+    are counted into one matrix (IBSI: 3D, merged)."""
     levels = int(gray.max())
     counts = np.zeros((levels, levels))
     padded = np.pad(gray, 1)  # zeros, so that nothing meets what lies across the edge
-    for step in DIRECTIONS:
+    for step in (step for step in itertools.product((-1, 0, 1), repeat=3) if step > (0, 0, 0)):  # of opposites, one
         neighbor = np.roll(padded, step, axis=(0, 1, 2))
         both = (padded > 0) & (neighbor > 0)
         pairs = (padded[both] - 1) * levels + neighbor[both] - 1
@@ -129,14 +119,13 @@ def texture(gray: np.ndarray) -> dict[str, float]:
     return found | {"cluster_shade": ((level[:, None] + level - 2 * average) ** 3 * p).sum()}
 
 
-def count_foci(mask: np.ndarray, spacing, least_ml: float = 0.5) -> int:
+def count_foci(mask: np.ndarray, spacing: ArrayLike, least_ml: float = 0.5) -> int:
     """The separate parts of a region (X, Y, Z) of `least_ml` or more; a face, an edge or a corner connects voxels."""
-    parts, _ = label(np.asarray(mask).astype(bool), np.ones((3, 3, 3)))
-    voxels = np.bincount(parts.ravel())[1:]
+    voxels = np.bincount(label(mask, np.ones((3, 3, 3)))[0].ravel())[1:]
     return int((voxels * _spacing(spacing).prod() / 1000 >= least_ml).sum())
 
 
-def _spacing(spacing) -> np.ndarray:
+def _spacing(spacing: ArrayLike) -> np.ndarray:
     spacing = np.broadcast_to(np.asarray(spacing, dtype=float), 3)
     if not (np.isfinite(spacing) & (spacing > 0)).all():
         raise DataError(f"The spacing must be positive millimeters, not {spacing.tolist()}.")

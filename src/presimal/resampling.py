@@ -1,7 +1,5 @@
-"""From one voxel grid to another: a scan of any orientation onto a network's grid, and the answer back.
-
-On the way to a coarser grid fine voxels are averaged first, else thin structures would come and go.
-"""
+"""From one voxel grid to another: a scan of any orientation onto a network's grid, and the answer back. On the way to a
+coarser grid fine voxels are averaged first, else thin structures would come and go."""
 
 from itertools import product
 from pathlib import Path
@@ -21,20 +19,18 @@ def resample(
     values: np.ndarray, affine: ArrayLike, target_affine: ArrayLike, target_shape: tuple[int, ...], order: int = 1
 ) -> np.ndarray:
     """A volume (X, Y, Z) at the voxels of another grid, in its own type, 0 outside; affines take voxels to RAS mm.
-
-    `order` is 1 for linear interpolation, 0 for the nearest voxel (labels).
-    """
+    `order` is 1 for linear interpolation, 0 for the nearest voxel (labels)."""
     matrix = np.linalg.inv(np.asarray(affine)) @ np.asarray(target_affine)
     if order != 1:
         return ndimage.affine_transform(values, matrix, output_shape=target_shape, order=order, mode="grid-constant")
     # grid_sample wants -1 to 1 over the extent, with the last axis of the volume first.
-    volume = torch.from_numpy(values)
-    half = (np.maximum(volume.shape, 2) - 1) / 2  # a single voxel has no extent
+    half = (np.maximum(values.shape, 2) - 1) / 2  # a single voxel has no extent
     last = (np.array(target_shape) - 1) / 2
     to_unit, from_unit = from_matvec(np.diag(1 / half), [-1] * 3), from_matvec(np.diag(last), last)
     theta = (to_unit @ matrix @ from_unit)[[2, 1, 0]][:, [2, 1, 0, 3]]
     points = F.affine_grid(torch.tensor(theta, dtype=torch.float32)[None], [1, 1, *target_shape], align_corners=True)
-    return F.grid_sample(volume[None, None], points, "bilinear", "zeros", align_corners=True)[0, 0].numpy()
+    volume = torch.from_numpy(values)[None, None]
+    return F.grid_sample(volume, points, "bilinear", "zeros", align_corners=True)[0, 0].numpy()
 
 
 def to_grid(volume: Tensor, affine: np.ndarray, grid: Grid) -> Tensor:

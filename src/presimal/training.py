@@ -11,10 +11,12 @@ from pathlib import Path
 import torch
 from IPython.display import DisplayHandle, Pretty, display
 from torch import Tensor, nn
+from torch.optim import Optimizer
 
 from synthcohort.storage import write_atomically
 
 Batches = Iterable[tuple[Tensor, Tensor]]
+Device = torch.device | str
 Score = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -36,27 +38,16 @@ class History:
 
 
 def fit(
-    model: nn.Module,
-    train: Batches,
-    valid: Batches,
-    *,
-    loss: Score,
-    optimizer: torch.optim.Optimizer,
-    epochs: int,
-    metric: Score | None = None,
-    patience: int | None = None,
-    device: torch.device | str = "cpu",
-    checkpoint: str | Path | None = None,
-    progress: bool = True,
-) -> History:
+    model: nn.Module, train: Batches, valid: Batches, *, loss: Score, optimizer: Optimizer, epochs: int,
+    metric: Score | None = None, patience: int | None = None, device: Device = "cpu",
+    checkpoint: str | Path | None = None, progress: bool = True,
+) -> History:  # fmt: skip
     """Train `model` in place, keep the parameters with the lowest finite validation loss, return the history.
-
     `train` and `valid` give batches `(x, y)`, examples along the first axis; `loss` and `metric`, of `(model(x), y)`,
     give means over the batch. With `patience`, training stops after that many epochs without a lower validation loss.
     With `checkpoint`, the state is saved to that file after each epoch, and a later call with the same arguments goes
     on from there to the same result, if shuffling draws from torch's global generator. Raises ValueError if there is no
-    batch, the training loss is not finite or the validation loss never, or the checkpoint is damaged or of no use here.
-    """
+    batch, the training loss is not finite or the validation loss never, or the checkpoint is damaged or of no use."""
     model.to(device)  # Step 1, to initialize the parameters, was done when the model was made.
     best, history = copy.deepcopy(model.state_dict()), History()
     if checkpoint and Path(checkpoint).exists():
@@ -87,7 +78,7 @@ def fit(
     return history
 
 
-def _resume(path: str | Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[dict[str, Tensor], History]:
+def _resume(path: str | Path, model: nn.Module, optimizer: Optimizer) -> tuple[dict[str, Tensor], History]:
     """The best parameters and the history of an interrupted training, and all else as it was then."""
     try:
         state = torch.load(path, weights_only=True, map_location="cpu")
@@ -109,9 +100,7 @@ def _reason_to_stop(history: History, epochs: int, patience: int | None) -> str:
     return ""
 
 
-def _one_epoch(
-    model: nn.Module, train: Batches, loss: Score, optimizer: torch.optim.Optimizer, device: torch.device | str
-) -> float:
+def _one_epoch(model: nn.Module, train: Batches, loss: Score, optimizer: Optimizer, device: Device) -> float:
     model.train()
     total: Tensor | float = 0.0
     examples = 0
@@ -132,9 +121,7 @@ def _one_epoch(
 
 
 @torch.no_grad()
-def evaluate(
-    model: nn.Module, batches: Batches, scores: dict[str, Score], device: torch.device | str = "cpu"
-) -> dict[str, float]:
+def evaluate(model: nn.Module, batches: Batches, scores: dict[str, Score], device: Device = "cpu") -> dict[str, float]:
     """The mean of each score over all examples, with the model in evaluation mode. ValueError if there is no batch."""
     model.eval()
     totals: dict[str, Tensor | float] = dict.fromkeys(scores, 0.0)

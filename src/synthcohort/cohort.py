@@ -25,7 +25,7 @@ from .people import People, Settings
 from .person import draw_person
 from .scanner import SITES, acquire
 from .template import BRAIN_MAPS, HEAD_MAPS, sample_template
-from .tissue_maps import CONTRASTS, TissueMaps
+from .tissue_maps import CONTRASTS, PackedMaps, TissueMaps
 from .warping import template_points
 
 FIELD_OF_VIEW = {"brain": (160, 192, 160), "tumor": (160, 192, 160), "head": (192, 224, 192)}  # mm
@@ -70,7 +70,8 @@ class Cohort:
         for person in self.draw(numbers, kind).persons:
             row: dict[str, object] = {"number": person.number, "subject_id": f"{kind}-{person.number:04d}"}
             row |= {"age": round(person.age, 1), "sex": "M" if person.male else "F", "site": SITES[person.site].name}
-            rows.append(row | (clinical(person).observed if person.glioma else {}))
+            observed, _ = clinical(person) if person.glioma else ({}, {})
+            rows.append(row | observed)
         return pd.DataFrame(rows)
 
     def truth(self, numbers: Iterable[int], kind: str = "brain") -> pd.DataFrame:
@@ -83,7 +84,8 @@ class Cohort:
             row |= {f"{name.replace(' ', '_')}_age": age for name, age in person.regional_ages.items()}
             row |= {n: getattr(person.aging, n) for n in ("ventricle", "horn", "contrast_loss", "iron", "lesion")}
             if person.glioma:
-                row |= {**growth.describe(person.glioma), **clinical(person).hidden}
+                _, hidden = clinical(person)
+                row |= growth.describe(person.glioma) | hidden
             rows.append(row)
         return pd.DataFrame(rows)
 
@@ -120,13 +122,11 @@ class Cohort:
     def render(
         self, numbers: Iterable[int], kind: str = "brain", spacing: float = 4.0, contrasts: tuple[str, ...] = ("t1",)
     ) -> Batch:
-        """Images, labels and volumes of the people asked for; see Batch.
-
-        Raises ValueError for no numbers, an unknown kind or contrast, or a spacing outside 0.5 to 16 mm.
+        """Images, labels and volumes of the people asked for, see Batch. Raises ValueError for no numbers, an unknown
+        kind or contrast, or a spacing outside 0.5 to 16 mm.
         """
         numbers = [int(number) for number in numbers]
-        unknown = set(contrasts) - set(CONTRASTS)
-        if unknown:
+        if unknown := set(contrasts) - set(CONTRASTS):
             raise ValueError(f"Unknown contrasts: {', '.join(sorted(unknown))}.")
 
         def work(chunk: list[int]) -> tuple[Tensor, Tensor, Tensor, dict[str, Tensor]]:
@@ -143,18 +143,15 @@ class Cohort:
         arrays = (torch.cat(images), torch.cat(labels), torch.cat(masks), self.grid(kind, spacing).affine)
         return Batch(numbers, tuple(contrasts), *arrays, together)
 
-    def tissue_maps(
-        self, numbers: Iterable[int], kind: str = "head", spacing: float = 4.0
-    ) -> tuple[tuple[str, ...], Tensor]:
+    def tissue_maps(self, numbers: Iterable[int], kind: str = "head", spacing: float = 4.0) -> PackedMaps:
         """Names and packed tissue maps (N, maps, X, Y, Z) uint8; see TissueMaps.pack. `randomize` takes them."""
         numbers = [int(number) for number in numbers]
         parts = self._in_chunks(lambda chunk: self.tissues(self.draw(chunk, kind), spacing).pack(), numbers)
         return parts[0][0], torch.cat([maps for _, maps in parts])
 
     def _in_chunks(self, work: Callable[[list[int]], Result], numbers: list[int]) -> list[Result]:
-        """Results of `work` on chunks of the numbers, in order.
-
-        On a CPU a chunk is one person and one thread: twice as fast as several threads per person, with the same bits.
+        """Results of `work` on chunks of the numbers, in order. On a CPU a chunk is one person and one thread: twice as
+        fast as several threads per person, with the same bits.
         """
         if not numbers:
             raise ValueError("numbers must hold at least one person.")

@@ -78,7 +78,6 @@ def smooth_field(
     device: torch.device | str = "cpu",
 ) -> Tensor:  # fmt: skip
     """Smooth random fields (N, channels, X, Y, Z), about zero mean and unit standard deviation, one generator a person.
-
     `spacing` of the voxels and `scale`, the distance of the control points, are in mm; features are twice as large.
     """
     axes = zip(shape, LATTICE_HALF_WIDTH, strict=True)

@@ -32,12 +32,7 @@ from .tissue_maps import MSD_CONTRASTS
 MANIFEST = "manifest.json"
 BATCH = 16  # people between two saves of the manifest: half a second of work at 4 mm
 SCALE = 1000  # stored integer per unit of signal; the noise is ten times coarser than its steps
-DECATHLON = {
-    "name": "presimal cohort", "description": "Gliomas of people who never lived, with their regions",
-    "reference": "https://github.com/MMIV-ML/presimal", "licence": "GPL-3.0", "tensorImageSize": "4D",
-    "modality": {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"},
-    "labels": {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"},
-}  # fmt: skip
+DECATHLON = json.loads((Path(__file__).parent / "decathlon.json").read_text("utf-8"))  # of every dataset.json
 
 Manifest = dict[str, dict[str, Any]]  # "people": number -> files and volumes; "tables": file name -> checksum
 
@@ -80,9 +75,8 @@ def ensure(
     """The folder of a set with at least the first `subjects` people in it, all files intact.
 
     What is there and as it was made stays; what is missing, damaged or edited is made again. `spacing` is the voxel
-    size in mm. Two processes that ask at once make it once.
-
-    Raises DataError if a number makes no sense or the disk is full or cannot be written.
+    size in mm. Two processes that ask at once make it once. Raises DataError if a number makes no sense or the disk is
+    full or cannot be written.
     """
     folder, layout = set_folder(name, spacing, seed, root), SETS[name]
     count = layout.subjects if subjects is None else subjects
@@ -115,24 +109,23 @@ def nifti(values: np.ndarray, affine: np.ndarray, description: str, space: str) 
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """What has been written into a folder so far, {} if nothing."""
+    """What has been written into a folder so far, with no people and no tables if nothing."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
-        return manifest if {"people", "tables"} <= manifest.keys() else {}
-    except (OSError, ValueError, AttributeError):  # absent, cut short, or somebody's own
-        return {}
+        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
+        return {"people": manifest["people"], "tables": manifest["tables"]}
+    except (OSError, ValueError, KeyError, TypeError):  # absent, cut short, or somebody's own
+        return {"people": {}, "tables": {}}
 
 
 def _is_ready(folder: Path, count: int) -> bool:
     manifest = read_manifest(folder)
-    tables = manifest.get("tables")
-    return bool(tables) and _intact(folder, manifest["tables"]) and not _missing(folder, manifest, count)
+    people, tables = manifest["people"], manifest["tables"]
+    return bool(tables) and _intact(folder, tables) and not _missing(folder, people, count)
 
 
-def _missing(folder: Path, manifest: Manifest, count: int) -> list[int]:
+def _missing(folder: Path, people: dict[str, dict], count: int) -> list[int]:
     """Numbers below `count` whose files are not there, or not as they were made."""
-    known = {int(number): entry["files"] for number, entry in manifest["people"].items()}
-    return [number for number in range(count) if number not in known or not _intact(folder, known[number])]
+    return [n for n in range(count) if str(n) not in people or not _intact(folder, people[str(n)]["files"])]
 
 
 def _intact(folder: Path, checksums: dict[str, str]) -> bool:
@@ -144,19 +137,20 @@ def _intact(folder: Path, checksums: dict[str, str]) -> bool:
 
 
 def _make(folder: Path, layout: Layout, count: int, spacing: float, cohort: Cohort, progress: bool) -> None:
-    manifest = {"people": read_manifest(folder).get("people", {}), "tables": {}}
+    people = read_manifest(folder)["people"]
+    manifest: Manifest = {"people": people, "tables": {}}
     for leftover in folder.rglob(".*.part"):  # of a process that was killed
         leftover.unlink()
-    missing = _missing(folder, manifest, count)
+    missing = _missing(folder, people, count)
     shown = {"desc": f"generating {layout.folder}", "unit": "person", "disable": not progress, "leave": False}
     with tqdm(total=count, initial=count - len(missing), **shown) as bar:
         for start in range(0, len(missing), BATCH):
             numbers = missing[start : start + BATCH]
             batch = cohort.render(numbers, layout.kind, spacing, layout.contrasts)
-            manifest["people"].update(_write_people(folder, layout, batch, cohort.seed))
+            people.update(_write_people(folder, layout, batch, cohort.seed))
             write_atomically(folder / MANIFEST, json.dumps(manifest).encode())
             bar.update(len(numbers))
-    for name, content in _tables(layout, cohort, manifest["people"]):
+    for name, content in _tables(layout, cohort, people):
         manifest["tables"][name] = write_atomically(folder / name, content.encode())
     write_atomically(folder / MANIFEST, json.dumps(manifest).encode())
 

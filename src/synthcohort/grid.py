@@ -1,6 +1,5 @@
 """Image grids in millimeters, and values between their voxels."""
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -31,17 +30,11 @@ class Grid:
         axes = [(torch.arange(n, device=device) - (n - 1) / 2) * self.spacing for n in self.shape]
         return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1)[None]
 
-    def coarser(self, spacing: float) -> "Grid":
-        """A grid over at least the same field of view, with an odd number of voxels of `spacing` mm."""
-        x, y, z = (2 * math.ceil(n * self.spacing / 2 / spacing) + 1 for n in self.shape)
-        return Grid((x, y, z), spacing, self.center)
-
 
 def trilinear(table: Tensor, shape: tuple[int, int, int], index: Tensor) -> Tensor:
-    """Rows of a volume of `shape`, interpolated at voxel coordinates.
-
-    `table` is (voxels, C), or (N, voxels, C) for N people; `index` (N, ..., 3) gives (N, ..., C). Outside: the border.
-    Five times faster on a CPU than `grid_sample`, because the values of one voxel lie side by side.
+    """Rows of a volume of `shape`, interpolated at voxel coordinates: `table` is (voxels, C), or (N, voxels, C) for N
+    people; `index` (N, ..., 3) gives (N, ..., C). Outside: the border. Five times faster on a CPU than `grid_sample`,
+    because the values of one voxel lie side by side.
     """
     _, ny, nz = shape
     flat = index.reshape(-1, 3)

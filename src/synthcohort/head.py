@@ -45,7 +45,7 @@ def add_head(tissues: TissueMaps, maps: dict[str, Tensor], people: People, spaci
     """With OUTSIDE, fluid outside the brain, dura among the vessels, and `seen`; `maps` are those of the template."""
     hull, outside = maps["hull"], 1 - tissues.mask
     face = maps["face"] * (1 - 0.9 * maps["cord"])
-    thickness = torch.stack([head.layers for head in people.heads]).to(people.device)
+    thickness = people.stack("head.layers").to(people.device)
     inner, *layers = thickness.view(len(people), 5, 1, 1, 1).unbind(1)  # the fluid ends where the skull begins
     # Between brain and skull: fluid, and at the base, farther than a few mm from the brain, bone (clivus, sella).
     within = outside * _soft(inner - hull) * (1 - face * _soft(hull - 1))
@@ -60,7 +60,7 @@ def add_head(tissues: TissueMaps, maps: dict[str, Tensor], people: People, spaci
     vessel = dura if tissues.vessel is None else torch.maximum(tissues.vessel, dura)
     # Inside the field of view: the neck or the vertex may be cut off.
     height = (torch.arange(hull.shape[3], device=people.device) + 0.5) / hull.shape[3]
-    low, high = torch.tensor([head.crop for head in people.heads], device=people.device).T[..., None]
+    low, high = people.stack("head.crop").to(people.device).T[..., None]
     seen = ((height >= low) & (height <= 1 - high)).float()[:, None, None, :]
     return tissues.updated(added, vessel=vessel, seen=seen.expand_as(hull))
 
@@ -89,8 +89,7 @@ def _vault_and_face(
     # Face and neck: fat under the skin, streaks of fat, patches of bone, muscle elsewhere.
     flesh = beyond * maps["face"]
     near_skin = soft_step(9 - maps["skin"], 1.5) * _soft(maps["skin"] - 2.5)
-    fatness = people.column(head.fatness for head in people.heads)
-    streaks = 0.8 * soft_step(0.66 * mixture - 0.5 + fatness, 0.15)
+    streaks = 0.8 * soft_step(0.66 * mixture - 0.5 + people.column("head.fatness"), 0.15)
     face_fat = flesh * torch.maximum(near_skin, streaks)
     face_bone = (flesh - face_fat) * soft_step(-0.66 * mixture - 0.8, 0.15)
     muscle = cover - fat + flesh - face_fat - face_bone
@@ -102,8 +101,7 @@ def _organs(
 ) -> tuple[dict[str, Tensor], Tensor]:
     """Orbit, air, eye, nerve and cord, each replacing what was there."""
     orbit = maps["orbit"] * outside * _soft(-maps["depth"] - 2)
-    air = (maps["air"] * people.column(head.air for head in people.heads)).clamp(0, 1)
-    air = air * _soft(maps["hull"] - inner - 1)
+    air = (maps["air"] * people.column("head.air")).clamp(0, 1) * _soft(maps["hull"] - inner - 1)
     eye = maps["eye"] * _soft(maps["hull"] - 1.5)
     lens = maps["lens"] * eye
     nerve = torch.maximum(maps["nerve"] * orbit, maps["cord"] * outside) * (1 - eye)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from operator import attrgetter
 from typing import Any
 
 import torch
@@ -126,23 +127,13 @@ class People:
     def kind(self) -> str:
         return self.persons[0].kind
 
-    @property
-    def gliomas(self) -> tuple[Glioma, ...]:
-        """The tumor of each who has one."""
-        return tuple(person.glioma for person in self.persons if person.glioma is not None)
-
-    @property
-    def heads(self) -> tuple[Head, ...]:
-        """The head of each who has one."""
-        return tuple(person.head for person in self.persons if person.head is not None)
-
-    def column(self, values: Iterable[float]) -> Tensor:
-        """One number per person as (N, 1, 1, 1) float32 on the device."""
-        return per_person(list(values), self.device)
-
     def stack(self, name: str) -> Tensor:
-        """A tensor that every person has, (N, ...), on the CPU."""
-        return torch.stack([getattr(person, name) for person in self.persons])
+        """What every person has, such as "scale" or "glioma.core", (N, ...), on the CPU."""
+        return torch.stack([torch.as_tensor(attrgetter(name)(person)) for person in self.persons])
+
+    def column(self, name: str) -> Tensor:
+        """A number that every person has, such as "aging.horn", as (N, 1, 1, 1) float32 on the device."""
+        return per_person(self.stack(name).float(), self.device)
 
     def streams(self, purpose: str) -> list[Generator]:
         """The streams of all people for one purpose, at their start."""

@@ -5,6 +5,7 @@ Each quantity is drawn from a stream of its own, so a person is the same whateve
 
 import math
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -29,16 +30,10 @@ LESION_LIMIT = 1.6  # no population study has heavier loads; keeps the tail sane
 
 
 def draw_person(seed: int, kind: str, number: int, settings: Settings) -> Person:
-    """Everything about one person that is a number.
-
-    Raises ValueError for a kind that is not in KINDS.
-    """
+    """Everything about one person that is a number. Raises ValueError for a kind that is not in KINDS."""
     if kind not in KINDS:
         raise ValueError(f"kind must be one of {', '.join(KINDS)}, not {kind!r}.")
-
-    def draw(purpose: str) -> torch.Generator:
-        return stream(seed, kind, number, purpose)
-
+    draw = partial(stream, seed, kind, number)
     age = _draw_age(kind, uniform(draw("age"), 3), settings.age_range)
     male = bool(uniform(draw("sex"), 1) < MALE[kind])
     biological = age + settings.accelerated + settings.biological * float(normal(draw("biological"), 1))
@@ -46,6 +41,8 @@ def draw_person(seed: int, kind: str, number: int, settings: Settings) -> Person
     years = normal(draw("regions"), len(aging.REGIONS)) * settings.regional
     regional = {name: biological + float(extra) for name, extra in zip(aging.REGIONS, years, strict=True)}
     rotation, shift = _pose(kind, settings, normal(draw("pose"), 6))
+    ratio, z = aging.TIV_RATIO_MEN_WOMEN ** (1 / 6), normal(draw("size"), 4)
+    size = aging.HEAD_SCALE * (ratio if male else 1 / ratio) * (1 + settings.size * z[0])
     return Person(
         seed=seed,
         kind=kind,
@@ -59,7 +56,7 @@ def draw_person(seed: int, kind: str, number: int, settings: Settings) -> Person
         aging=_age(biological, regional, settings.anatomy, normal(draw("ageing"), 8).tolist()),
         rotation=rotation,
         shift=shift,
-        scale=_size(male, settings, normal(draw("size"), 4)),
+        scale=size * (1 + PROPORTIONS_SD * (z[1:] - z[1:].mean())),
         vessel=0.55 + 0.6 * uniform(draw("vessels"), 3),
         noise=settings.noise,
         glioma=draw_glioma(draw("tumor"), white_matter_points()) if kind == "tumor" else None,
@@ -70,20 +67,18 @@ def draw_person(seed: int, kind: str, number: int, settings: Settings) -> Person
 def _age(age: float, regional: Mapping[str, float], spread: float, z: list[float]) -> Aging:
     """What a biological age (years), regional ages and chance do to a brain; z are eight normal numbers."""
     old = min(max((age - 20) / 60, 0.0), 1.2)
+    hippocampus, callosum, ganglia = (regional[name] for name in ("hippocampus", "callosum", "basal ganglia"))
     offset = spread * 0.011 * z[1]
     sulcus = {name: aging.sulcus_shift(regional[name], name) + offset for name in aging.SULCUS_RATE}
     push = aging.ventricle_push(age) + spread * (2.2 + 1.0 * old) * z[0]
     return Aging(
         ventricle=min(max(push, PUSH_LIMITS[0]), PUSH_LIMITS[1]),
-        horn=aging.horn_radius(regional["hippocampus"]) * math.exp(0.12 * spread * z[2]),
+        horn=aging.horn_radius(hippocampus) * math.exp(0.12 * spread * z[2]),
         sulcus=sulcus,
-        lost={
-            "callosum": aging.callosum_loss(regional["callosum"]),
-            "basal ganglia": aging.caudate_loss(regional["basal ganglia"]),
-        },
+        lost={"callosum": aging.callosum_loss(callosum), "basal ganglia": aging.caudate_loss(ganglia)},
         myelination={name: aging.myelination(regional[name]) + spread * 0.03 * z[3] for name in sulcus},
         contrast_loss=aging.contrast_loss(age) + spread * 0.025 * z[4],
-        iron=aging.iron(regional["basal ganglia"]) + spread * 0.025 * z[5],
+        iron=aging.iron(ganglia) + spread * 0.025 * z[5],
         lesion=min(aging.lesion_load(age) + spread * 0.42 * z[6], LESION_LIMIT),
     )
 
@@ -96,13 +91,6 @@ def _pose(kind: str, settings: Settings, z: Tensor) -> tuple[Tensor, Tensor]:
     turn = z[:3] * torch.tensor(TURN) * math.radians(rotation)
     limit = math.radians(LARGEST_TURN)
     return turn.clamp(-limit, limit), z[3:] * shift
-
-
-def _size(male: bool, settings: Settings, z: Tensor) -> Tensor:
-    """Size against MNI, (3,), from four normal numbers."""
-    ratio = aging.TIV_RATIO_MEN_WOMEN ** (1 / 6)
-    whole = aging.HEAD_SCALE * (ratio if male else 1 / ratio) * (1 + settings.size * z[0])
-    return whole * (1 + PROPORTIONS_SD * (z[1:] - z[1:].mean()))
 
 
 def _draw_age(kind: str, u: Tensor, limits: tuple[float, float] | None) -> float:

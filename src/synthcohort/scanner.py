@@ -5,7 +5,9 @@ images have Rician noise: the modulus of a complex signal with normal noise in b
 Magn Reson Med 34:910, 1995).
 """
 
+import tomllib
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -29,7 +31,7 @@ NOISE_LEAST, NOISE_SPAN = 0.8, 0.6  # of a site's noise, 0.8 to 1.4 times from p
 
 @dataclass(frozen=True)
 class Site:
-    """One scanner. The values span what clinical scanners at 1.5 and 3 T show; by eye."""
+    """One scanner of `sites.toml`."""
 
     name: str
     bias: float  # standard deviation of the logarithm of the receive field
@@ -39,13 +41,8 @@ class Site:
     contrast: float = 0.06  # relative standard deviation of its tissue signals
 
 
-SITES = (
-    Site("harbor", bias=0.08, blur=1.0, slice_mm=1.0, noise=0.012),
-    Site("hill", bias=0.12, blur=1.2, slice_mm=1.2, noise=0.020),
-    Site("river", bias=0.16, blur=1.2, slice_mm=4.0, noise=0.026),
-    Site("coast", bias=0.10, blur=2.0, slice_mm=2.0, noise=0.016),
-    Site("forest", bias=0.20, blur=1.0, slice_mm=6.0, noise=0.022),
-)
+TABLE = tomllib.loads((Path(__file__).parent / "sites.toml").read_text("utf-8"))
+SITES = tuple(Site(name, **values) for name, values in TABLE.items())
 
 
 def site_gain(site: int, contrast: str) -> Tensor:
@@ -89,12 +86,12 @@ def acquire(tissues: TissueMaps, people: People, contrast: str, spacing: float) 
     image = _texture(_painted(tissues, people, contrast), tissues, people, spacing)
     sites, shape = [SITES[person.site] for person in people.persons], tuple(image.shape[1:])
     bias = smooth_field(people.streams(f"bias/{contrast}"), shape, spacing, BIAS_SCALE, 1, image.device)[:, 0]
-    image = image.clamp(min=0) * torch.exp(people.column(site.bias for site in sites) * bias)
+    image = image.clamp(min=0) * torch.exp(per_person([site.bias for site in sites], image.device) * bias)
     heads = [(person.head.slice_axis, person.head.slice_mm) if person.head else (3, None) for person in people.persons]
     slices = [(axis, mm or site.slice_mm, site.blur) for (axis, mm), site in zip(heads, sites, strict=True)]
     for axis in (1, 2, 3):
-        widths = [thick if axis == across else blur for across, thick, blur in slices]
-        image = _blur(image, axis, people.column(blur_weight(width, spacing) for width in widths))
+        weights = [blur_weight(thick if axis == across else blur, spacing) for across, thick, blur in slices]
+        image = _blur(image, axis, per_person(weights, image.device))
     noise = []
     for person, site in zip(people.persons, sites, strict=True):
         generator = person.stream(f"noise/{contrast}")

@@ -26,11 +26,9 @@ class Signal(NamedTuple):
 
 def _read(file: Path) -> dict[str, dict[str, Signal]]:
     with file.open(newline="", encoding="utf-8") as content:
-        rows = {row.pop("tissue"): row for row in csv.DictReader(content)}
-    parts = Signal._fields
-    return {
-        t: {c: Signal(*(float(row[f"{c} {part}"]) for part in parts)) for c in CONTRASTS} for t, row in rows.items()
-    }
+        rows = list(csv.DictReader(content))
+    columns = {c: [f"{c} {part}" for part in Signal._fields] for c in CONTRASTS}
+    return {row["tissue"]: {c: Signal(*(float(row[k]) for k in keys)) for c, keys in columns.items()} for row in rows}
 
 
 SIGNALS = _read(FOLDER / "signals.csv") | _read(FOLDER / "glioma" / "signals.csv")  # tissue -> contrast -> Signal

@@ -100,13 +100,13 @@ def _checksum(tensors: dict[str, torch.Tensor]) -> str:
 
 
 def digest(folder: Path, *settings: object, without: tuple[str, ...] = ()) -> str:
-    """Twelve hexadecimal digits of the settings and the code in a folder, but for subfolders `without` and comments."""
+    """Twelve hexadecimal digits of settings, and of the code and tables in a folder, but for subfolders `without`."""
     return hashlib.sha256(f"{_code(folder, without)} {settings}".encode()).hexdigest()[:12]
 
 
 @cache
 def _code(folder: Path, without: tuple[str, ...]) -> str:
-    files = [file for kind in ("*.py", "*.csv") for file in folder.rglob(kind)]
+    files = [file for kind in ("*.py", "*.csv", "*.toml", "*.json") for file in folder.rglob(kind)]
     names = sorted(name for file in files if (name := file.relative_to(folder)).parts[0] not in without)
     sources = {name: (folder / name).read_text("utf-8") for name in names}
     return repr([(n.as_posix(), ast.dump(ast.parse(s)) if n.suffix == ".py" else s) for n, s in sources.items()])

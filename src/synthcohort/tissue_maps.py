@@ -16,6 +16,7 @@ OUTSIDE = ("bone", "marrow", "fat", "muscle", "eye", "lens", "air", "nerve")
 TISSUES = (*BRAIN, *GLIOMA, *OUTSIDE)
 FLUID_OUTSIDE = "fluid_outside"  # between brain and skull: fluid that is no part of the brain mask
 RESIDUAL_RANGE = 0.24  # of the T1 texture in units of signal; packed as 0 to 1, 0.5 is none
+PackedMaps = tuple[tuple[str, ...], Tensor]  # names, and maps (N, maps, X, Y, Z) uint8
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class TissueMaps:
         gray, white = total["cortex"] + total["deep"], total["white"] + total["lesion"]
         return total | {"tiv": tiv, "brain": brain, "fraction": brain / tiv, "gray": gray, "white": white}
 
-    def pack(self) -> tuple[tuple[str, ...], Tensor]:
+    def pack(self) -> PackedMaps:
         """Names and maps (N, maps, X, Y, Z) uint8, 255 for a voxel full of a tissue: a small bank to keep."""
         soft = dict(self.tissues)
         if FLUID_OUTSIDE in soft:
@@ -91,12 +92,7 @@ class TissueMaps:
 
     @classmethod
     def unpack(cls, names: tuple[str, ...], maps: Tensor) -> TissueMaps:
-        """The maps that `pack` stored. `residual` stays as it was packed: see `textured`."""
+        """The maps that `pack` stored; `residual` stays as it was packed, 0 to 1."""
         soft = dict(zip(names, (maps.float() / 255).unbind(1), strict=True))
         others = {name: soft.pop(name) for name in ("vessel", "residual", "mask", "seen") if name in soft}
         return cls(soft, **others)
-
-
-def textured(packed: Tensor, gain: Tensor) -> Tensor:
-    """The texture of a packed `residual` in units of signal, times a gain (N, 1, 1, 1)."""
-    return gain * RESIDUAL_RANGE * (packed - 0.5)

@@ -22,8 +22,6 @@ SQUARINGS = 4  # the velocity is integrated in 2^4 steps, to a diffeomorphism (A
 PUSH_VOXEL = 4  # mm; the push is smooth, and its small table stays in the processor's cache
 PUSH_STEPS = 4  # explicit Euler steps of that flow: a single one would fold the middle of the ventricle
 
-PointMap = Callable[[Tensor], Tensor]  # points (N, X, Y, Z, 3) to points
-
 
 def pose_matrix(rotation: Tensor, scale: Tensor) -> Tensor:
     """Pull-back matrices (N, 3, 3) from angles (N, 3) in radians and sizes (N, 3) against MNI."""
@@ -72,9 +70,10 @@ def push_ventricles(points: Tensor, amount: Tensor) -> Tensor:
     return points
 
 
-def template_points(grid: Grid, people: People, tumor_push: PointMap | None = None) -> Tensor:
+def template_points(grid: Grid, people: People, tumor_push: Callable[[Tensor], Tensor] | None = None) -> Tensor:
     """MNI points (N, X, Y, Z, 3), mm, of all voxels of all people; `tumor_push` maps image points to image points."""
-    device, lattice = people.device, grid.coarser(LATTICE_STEP)
+    x, y, z = (2 * math.ceil(n * grid.spacing / 2 / LATTICE_STEP) + 1 for n in grid.shape)  # odd, over all of the view
+    device, lattice = people.device, Grid((x, y, z), LATTICE_STEP, grid.center)
     points, nodes = (g.points(device).expand(len(people), -1, -1, -1, -1) for g in (grid, lattice))
     moved, warp = nodes, random_warp(people.streams("field/warp"), lattice, people.settings.warp, device)
     if tumor_push is not None:
@@ -82,7 +81,6 @@ def template_points(grid: Grid, people: People, tumor_push: PointMap | None = No
         warp = at_lattice(warp, lattice, moved)
     matrix = pose_matrix(people.stack("rotation"), people.stack("scale")).to(device)
     shift = people.stack("shift").to(device)
-    ventricle = people.column(person.aging.ventricle for person in people.persons)
-    curved = push_ventricles(apply_pose(moved + warp, matrix, shift), ventricle)
+    curved = push_ventricles(apply_pose(moved + warp, matrix, shift), people.column("aging.ventricle"))
     extra = curved - apply_pose(nodes, matrix, shift)
     return apply_pose(points, matrix, shift) + at_lattice(extra, lattice, points)

@@ -13,7 +13,7 @@ import nbformat
 import psutil
 import pytest
 
-from presimal.cli import lab, paths, run, workspace
+from presimal.cli import lab, paths, run
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or None  # None: the one that Playwright brought
@@ -36,7 +36,7 @@ RUN_ALL = """async () => {
 def server(tmp_path_factory):
     """A JupyterLab as `presimal lab` starts it, on copies in a folder of its own: (address, token, folder)."""
     root = tmp_path_factory.mktemp("repository")
-    workspace.refresh(paths.originals(), root / "my_work")
+    lab.refresh(paths.originals(), root / "my_work")
     options = ["--no-browser", "--LabApp.expose_app_in_browser=True", "--ServerApp.port=8951"]
     command = lab.lab_command(root / "my_work", options)
     own = {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}

@@ -1,4 +1,4 @@
-"""The command `presimal`: a module per subcommand; `paths` says where things are, `workspace` keeps the copies."""
+"""The command `presimal`; `paths` says where things are."""
 
 import argparse
 import io
@@ -13,7 +13,7 @@ def main(arguments: list[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a Windows console may lack a letter such as θ
     choice = vars(_parser().parse_args(arguments))
-    module, function = choice.pop("action")
+    module, function = choice.pop("action").split(".")
     try:
         return getattr(import_module(f"presimal.cli.{module}"), function)(**choice)
     except KeyboardInterrupt:
@@ -33,19 +33,19 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="presimal", description=about)
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
 
-    def command(name: str, function: str, summary: str) -> Callable[..., argparse.Action]:
-        """Add the subcommand that `function` of the module `name` does; returns what adds an argument to it."""
+    def command(name: str, action: str, summary: str) -> Callable[..., argparse.Action]:
+        """Add a subcommand, done by `action`, "module.function" of this package; returns what adds an argument."""
         subparser = commands.add_parser(name, help=summary)
-        subparser.set_defaults(action=(name, function))
+        subparser.set_defaults(action=action)
         return subparser.add_argument
 
-    add = command("lab", "open_lab", "open JupyterLab on your own copy of the notebooks")
+    add = command("lab", "lab.open_lab", "open JupyterLab on your own copy of the notebooks")
     add("--original", action="store_true", help="open the originals instead of your copies in my_work/")
     add("options", nargs="*", metavar="-- OPTION", help="more options for JupyterLab, after --")
-    add = command("run", "run", "execute notebooks from top to bottom and print a table")
+    add = command("run", "run.run", "execute notebooks from top to bottom and print a table")
     add("notebooks", nargs="*", metavar="NOTEBOOK", help="a number such as 01, a name or a file; default: all")
     add("--save", action="store_true", help="for authors: store the new outputs in the notebooks")
-    add = command("data", "data", "list data sets, generate or download one, or check a folder of scans")
+    add = command("data", "data.data", "list data sets, generate or download one, or check a folder of scans")
     add("source", nargs="?", metavar="SOURCE", help="cohort, ixi, ixi-tiny, msd or a folder; default: list them")
     which = ("brain_age", "tumors", "heads")
     add("--set", action="append", dest="sets", choices=which, help="which part; default: all")
@@ -53,11 +53,11 @@ def _parser() -> argparse.ArgumentParser:
     add("--spacing", type=float, default=4.0, metavar="MM", help="voxel size of the cohort; default: 4 mm")
     add("--seed", type=int, default=0, metavar="SEED", help="another seed makes other people; default: 0")
     add("--yes", action="store_true", help="download without asking")
-    command("check", "check", "tell in one screen whether this machine is ready")
-    add = command("strip", "strip_all", "the brain out of MRI scans of heads: its mask, and the scan without skull")
+    command("check", "check.check", "tell in one screen whether this machine is ready")
+    add = command("strip", "scans.strip", "the brain out of MRI scans of heads: its mask, and the scan without skull")
     add("scans", nargs="+", metavar="SCAN", help="NIfTI files, or folders of them")
     add("-o", "--out", metavar="OUT", help="folder, or for one scan the file of the brain; default: beside the scan")
-    add = command("segment", "segment_one", "the regions of a glioma, from four contrasts without skull")
+    add = command("segment", "scans.segment", "the regions of a glioma, from four contrasts without skull")
     add("scans", nargs="+", metavar="SCAN", help="FLAIR, T1, T1Gd, T2 in this order, or one 4-D file")
     add("-o", "--out", metavar="OUT", required=True, help="file for the labels, .nii.gz")
     add("--weights", default=argparse.SUPPRESS, metavar="FILE", help="weights of your own; default: those shipped")

@@ -16,7 +16,6 @@ from presimal.cli import paths
 MEMORY_GB = 3.0  # measured on the notebooks: a kernel takes up to 1.3 GB, the browser and JupyterLab about 1 GB
 DISK_GB = 2.0  # the generated cohort, caches, and room to work
 TESTED_PYTHON = ((3, 11), (3, 13))
-SHOWN = ("torch", "monai", "fastai", "fastMONAI", "nilearn", "jupyterlab")
 
 
 class Finding(NamedTuple):
@@ -56,9 +55,8 @@ def packages() -> Iterator[Finding]:
     lines = metadata.requires("presimal") or []
     if paths.REPOSITORY:  # what it asks for now, not when it was installed
         project = tomllib.loads((paths.REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-        lines = list(project["dependencies"])
-        for extra in project["optional-dependencies"].values():
-            lines += [f"{line}; extra == 'any'" for line in extra]
+        extras = [line for extra in project["optional-dependencies"].values() for line in extra]
+        lines = [*project["dependencies"], *(f"{line}; extra == 'any'" for line in extras)]
     for wanted in map(Requirement, lines):
         needed, version = wanted.marker is None or wanted.marker.evaluate({"extra": ""}), _version(wanted.name)
         remedy = f'run: {sys.executable} -m pip install --upgrade "{wanted.name}{wanted.specifier}"'
@@ -66,7 +64,8 @@ def packages() -> Iterator[Finding]:
             yield Finding("packages", f"missing: {wanted.name}", remedy, fatal=True)
         elif version is not None and not wanted.specifier.contains(version, prereleases=True):
             yield Finding("packages", f"{wanted.name} {version}, but it must be {wanted.specifier}", remedy, needed)
-    yield Finding("packages", ", ".join(f"{name} {_version(name)}" for name in SHOWN if _version(name)))
+    shown = ("torch", "monai", "fastai", "fastMONAI", "nilearn", "jupyterlab")
+    yield Finding("packages", ", ".join(f"{name} {_version(name)}" for name in shown if _version(name)))
 
 
 def _version(name: str) -> str | None:
@@ -99,11 +98,10 @@ def room(memory_gb: float | None = None, disk_gb: float | None = None) -> Iterat
     """Is enough memory free for a kernel, JupyterLab and a browser, and enough disk for generated data?"""
     memory = psutil.virtual_memory().available / 2**30 if memory_gb is None else memory_gb
     disk = shutil.disk_usage(paths.home()).free / 2**30 if disk_gb is None else disk_gb
-    for what, free, least, remedy in (
-        ("memory", memory, MEMORY_GB, f"close other programs: {MEMORY_GB:.0f} GB should be free"),
-        ("disk", disk, DISK_GB, f"free some: {DISK_GB:.0f} GB are needed"),
-    ):
-        yield Finding(what, f"{free:.1f} GB free", remedy * (free < least), free < least)
+    little, full = memory < MEMORY_GB, disk < DISK_GB
+    remedy = f"close other programs: {MEMORY_GB:.0f} GB should be free"
+    yield Finding("memory", f"{memory:.1f} GB free", remedy * little, little)
+    yield Finding("disk", f"{disk:.1f} GB free", f"free some: {DISK_GB:.0f} GB are needed" * full, full)
 
 
 def notebooks() -> Iterator[Finding]:

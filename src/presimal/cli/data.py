@@ -5,17 +5,15 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from presimal import data as door
+from presimal.data.checks import SPLITS
 from presimal.data.downloads import DOWNLOADS
 from presimal.data.layouts import LANDMARKS
-from presimal.data.splits import SPLITS
 from synthcohort import files
 from synthcohort.storage import DataError, data_folder
 
 
 def data(source: str | None, sets: list[str] | None, subjects: int | None, spacing: float, seed: int, yes: bool) -> int:
-    """List what is there, make these sets of the cohort, or open those of a real source or folder; returns 0. Raises
-    DataError for what the user can mend.
-    """
+    """List what is there, make sets of the cohort, or open a real source or folder; returns 0. Raises DataError."""
     if source is None:
         print("\n".join(_listing()))
     elif source == "cohort":
@@ -46,17 +44,16 @@ def _sets_of(source: str) -> list[str]:
 
 def _listing() -> Iterator[str]:
     """The lines of a table of the data sets in the data folder, and of those that could be got."""
-    home, present = data_folder(), []
+    home, states = data_folder(), {}
     for folder in sorted(home.glob("cohort-*/*/")):
-        if manifest := files.read_manifest(folder):
+        if (manifest := files.read_manifest(folder))["people"]:
             state = f"{len(manifest['people'])} people" + ", unfinished" * (not manifest["tables"])
             older = not folder.parent.name.endswith(files.generator_version())
-            present.append((folder, state + ", of an older version: it can be deleted" * older))
-    endings = (("", "complete"), (".unfinished", "continued when you ask for it again"))
-    real = [(home / f"{name}{end}", state) for name in DOWNLOADS for end, state in endings]
-    present += [(folder, state) for folder, state in real if folder.is_dir()]
+            states[folder] = state + ", of an older version: it can be deleted" * older
+    for end, state in (("", "complete"), (".unfinished", "continued when you ask for it again")):
+        states |= {folder: state for name in DOWNLOADS if (folder := home / f"{name}{end}").is_dir()}
     yield f"Data folder: {home}  (PRESIMAL_DATA moves it)\n"
-    for folder, state in present:
+    for folder, state in states.items():
         yield f"{folder.relative_to(home).as_posix():50} {_megabytes(folder):9.1f} MB  {state}"
     yield f"\nTo make or get more:\n{'presimal data cohort':50} generated here, about 230 MB, no network"
     for name, wanted in DOWNLOADS.items():

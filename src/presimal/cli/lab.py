@@ -1,5 +1,7 @@
-"""`presimal lab`: JupyterLab on the notebooks, from any folder."""
+"""`presimal lab`: JupyterLab on the student's copies of the notebooks, which are never overwritten once changed."""
 
+import hashlib
+import json
 import os
 import subprocess
 import sys
@@ -7,19 +9,19 @@ from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
+import nbformat
 import psutil
 
-from presimal.cli import paths, workspace
-from synthcohort.storage import DataError
+from presimal.cli import paths
+from synthcohort.storage import DataError, write_atomically
 
 FIRST = "00_start_here.ipynb"
 SETTINGS = Path(__file__).with_name("jupyterlab_settings")  # overrides.json: no news, no update pop-up
+LEDGER = ".copied.json"  # which version of each notebook was copied: {file name: digest}
 
 
 def open_lab(original: bool = False, options: Sequence[str] = ()) -> int:
-    """Start JupyterLab on the student's copies, or on the originals, and wait until it ends. Raises DataError if
-    JupyterLab or the notebooks are missing, or the copies cannot be written.
-    """
+    """Start JupyterLab on the student's copies, or on the originals, and wait until it ends; DataError if it cannot."""
     if find_spec("jupyterlab") is None:
         raise DataError(f"JupyterLab is not installed: run {sys.executable} -m pip install jupyterlab")
     if problem := paths.problem():
@@ -28,7 +30,7 @@ def open_lab(original: bool = False, options: Sequence[str] = ()) -> int:
     if not original:
         folder = paths.home() / "my_work"
         try:
-            added, updated, kept = workspace.refresh(paths.originals(), folder).values()
+            added, updated, kept = refresh(paths.originals(), folder).values()
         except OSError as error:
             remedy = "free space or fix its rights"
             raise DataError(f"cannot write your copies to {folder} ({error.strerror}): {remedy}.") from None
@@ -40,9 +42,7 @@ def open_lab(original: bool = False, options: Sequence[str] = ()) -> int:
 
 
 def lab_command(folder: Path, options: Sequence[str] = ()) -> list[str]:
-    """The command line of a JupyterLab that opens the first notebook of `folder`, on this machine only and with
-    Jupyter's token, so that nobody else can reach or use it.
-    """
+    """How to open JupyterLab on the first notebook of `folder`: on this machine only, and with Jupyter's own token."""
     command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
     command += [f"--ServerApp.root_dir={folder.parent}", f"--FileContentsManager.preferred_dir={folder.name}"]
     command += [f"--LabApp.default_url=/lab/tree/{folder.name}/{FIRST}", f"--LabApp.app_settings_dir={SETTINGS}"]
@@ -52,10 +52,43 @@ def lab_command(folder: Path, options: Sequence[str] = ()) -> list[str]:
 
 
 def thread_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """OpenMP settings for the kernels, each unless the environment already has it: one thread per physical core, which
-    sleeps while it waits, because threads that spin make two notebooks on one machine many times slower.
-    """
+    """OpenMP settings, unless in the environment: one thread per physical core, which sleeps while it waits."""
     cores = psutil.cpu_count(logical=False) or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
+    # Threads that spin while they wait make two notebooks on one machine many times slower.
     wanted = {"OMP_NUM_THREADS": str(min(cores, allowed)), "OMP_WAIT_POLICY": "PASSIVE"}
     return {name: environment.get(name, value) for name, value in wanted.items()}
+
+
+def refresh(originals: Path, copies: Path) -> dict[str, list[str]]:
+    """Bring the copies up to date with the original notebooks; returns the names "added", "updated" and "kept". A copy
+    as it was made follows its original; one that the student has changed in any way stays, and is named as kept if its
+    original changed too. Nothing is ever deleted. OSError if it cannot write."""
+    done: dict[str, list[str]] = {"added": [], "updated": [], "kept": []}
+    try:
+        ledger = dict(json.loads((copies / LEDGER).read_text()))
+    except (FileNotFoundError, ValueError, TypeError):
+        ledger = {}  # without a ledger every copy counts as the student's own
+    for original in sorted(originals.glob("*.ipynb")):
+        name, copy, content = original.name, copies / original.name, original.read_bytes()
+        newest, copied = _digest(content), ledger.get(name)
+        present = _digest(copy.read_bytes()) if copy.exists() else None
+        if present in (None, newest, copied):  # not changed by the student
+            if present != newest:
+                write_atomically(copy, content)
+                done["updated" if present else "added"].append(name)
+            ledger[name] = newest
+        elif copied != newest:
+            done["kept"].append(name)
+    write_atomically(copies / LEDGER, json.dumps(ledger, indent=1).encode())
+    return done
+
+
+def _digest(content: bytes) -> str:
+    """A digest of cells and outputs only: JupyterLab rewrites the metadata of a notebook that is merely opened."""
+    try:
+        cells = nbformat.reads(content.decode(), as_version=4).cells
+        content = json.dumps([(cell.cell_type, cell.source, cell.get("outputs")) for cell in cells]).encode()
+    except (ValueError, AttributeError, nbformat.ValidationError):
+        pass  # not a notebook any more: it is compared byte by byte
+    return hashlib.sha256(content).hexdigest()

@@ -19,6 +19,5 @@ def home() -> Path:
 
 def problem() -> str:
     """One sentence if the original notebooks are gone, else nothing."""
-    if any(originals().glob("*.ipynb")):
-        return ""
-    return f"there are no notebooks in {originals()}: clone the repository, or install the package, once more."
+    gone = f"there are no notebooks in {originals()}: clone the repository, or install the package, once more."
+    return "" if any(originals().glob("*.ipynb")) else gone

@@ -36,22 +36,24 @@ class Outcome:
 
 
 def run(notebooks: Sequence[str | Path] = (), save: bool = False) -> int:
-    """Execute each notebook from top to bottom in a fresh kernel, with one thread so that results do not depend on the
-    number of cores, and print a table; with `save`, store the outputs. Returns 0 if all ran to the end, else 1.
-    """
+    """Execute notebooks in fresh kernels, print a table; `save` stores outputs. Returns 0 if all passed, else 1."""
     files = find_notebooks(notebooks)
     if save and any(file.is_relative_to(paths.PACKAGE) for file in files):
         raise DataError("--save is for a checkout of the repository: the notebooks of an installed package stay.")
-    os.environ.setdefault("OMP_NUM_THREADS", "1")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # results must not depend on the number of cores
     outcomes = [execute(file, save) for file in files]
-    print(table(outcomes))
-    return int(any(outcome.problem for outcome in outcomes))
+    width = max(8, *(len(one.name) for one in outcomes))
+    print(f"{'notebook':{width}}  seconds  peak MB  result  take-away")
+    for one in outcomes:
+        result, said = ("fail", one.problem) if one.problem else ("pass", one.take_away)
+        print(f"{one.name:{width}}  {one.seconds:7.1f}  {one.peak_mb:7.0f}  {result:6}  {said}")
+    passed = sum(not one.problem for one in outcomes)
+    print(f"{passed} of {len(outcomes)} passed in {sum(one.seconds for one in outcomes):.0f} s")
+    return int(passed < len(outcomes))
 
 
 def find_notebooks(wanted: Sequence[str | Path]) -> list[Path]:
-    """The notebooks meant by numbers (`01`, `1`), names or files, in this order; all if none is given. Raises DataError
-    for a name that fits none, or more than one.
-    """
+    """The notebooks meant by numbers (`01`, `1`), names or files; all for none. DataError if one fits not just one."""
     if problem := paths.problem():
         raise DataError(problem)
     known = sorted(paths.originals().glob("*.ipynb"))
@@ -68,9 +70,7 @@ def find_notebooks(wanted: Sequence[str | Path]) -> list[Path]:
 
 
 def execute(file: Path, save: bool = False) -> Outcome:
-    """Execute one notebook in its own folder, or a temporary one if it lies in an installed package; a failure becomes
-    the `problem` of the outcome.
-    """
+    """Execute one notebook in its folder (one of an installed package elsewhere); a failure becomes a `problem`."""
     notebook, outcome, started = nbformat.read(file, as_version=4), Outcome(file.stem), time.perf_counter()
     bar = tqdm(total=sum(cell.cell_type == "code" for cell in notebook.cells), desc=file.stem, unit="cell", leave=False)
     client: Any = NotebookClient(notebook, timeout=CELL_SECONDS, coalesce_streams=True)
@@ -95,8 +95,7 @@ def execute(file: Path, save: bool = False) -> Outcome:
             outcome.problem = f"there is no Jupyter kernel {error.name!r} here: install ipykernel"
     if save and not outcome.problem:
         store(notebook, file)
-    outputs = (output for cell in notebook.cells for output in cell.get("outputs", []))
-    printed = "".join(output.text for output in outputs if output.output_type == "stream")
+    printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
     outcome.take_away = ["", *re.findall(r"^take-away:(.*)$", printed, re.MULTILINE)][-1].strip()
     outcome.seconds = time.perf_counter() - started
     return outcome
@@ -113,23 +112,10 @@ def _watch(pid: int, outcome: Outcome) -> None:
 
 def store(notebook: nbformat.NotebookNode, file: Path) -> None:
     """Write an executed notebook as it is kept in the repository: outputs, but no state of this one run."""
-    notebook.metadata = {
-        "kernelspec": {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"},
-        "language_info": {"name": "python"},
-    }
+    kernel = {"display_name": "Python 3 (ipykernel)", "language": "python", "name": "python3"}
+    notebook.metadata = {"kernelspec": kernel, "language_info": {"name": "python"}}
     for cell in notebook.cells:
         cell.metadata.pop("execution", None)
         if "widget" in cell.metadata.get("tags", []):
             cell.outputs = []  # without a kernel a widget shows nothing; its static twin follows
     write_atomically(file, (nbformat.writes(notebook) + "\n").encode())
-
-
-def table(outcomes: Sequence[Outcome]) -> str:
-    """The outcomes as text, one line each, and their sum."""
-    width = max(8, *(len(outcome.name) for outcome in outcomes))
-    rows = [f"{'notebook':{width}}  seconds  peak MB  result  take-away"]
-    for one in outcomes:
-        result, said = ("fail", one.problem) if one.problem else ("pass", one.take_away)
-        rows.append(f"{one.name:{width}}  {one.seconds:7.1f}  {one.peak_mb:7.0f}  {result:6}  {said}")
-    passed, seconds = sum(not one.problem for one in outcomes), sum(one.seconds for one in outcomes)
-    return "\n".join([*rows, f"{passed} of {len(outcomes)} passed in {seconds:.0f} s"])

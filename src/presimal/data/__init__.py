@@ -1,15 +1,13 @@
-"""The one door to data: which set, where it is, what it costs to get.
+"""The one door to data: brain_age() generates people who never lived, brain_age("ixi") downloads a real set when you
+agree, brain_age("my/scans") opens your own in the same layout; `tumors` and `heads` likewise.
 
-    table = brain_age()               # people who never lived, generated at first use
-    table = brain_age("ixi")          # a real set, downloaded when you agree
-    table = brain_age("my/scans")     # your own, in the same layout
+Each returns a DataFrame with one row per scan: `subject_id`, `image` and `label` (absolute paths), `age` (years), `sex`
+("M", "F") and `site` where the set says them, and `split`: "train", "valid" or "test"."""
 
-Every function returns a DataFrame with one row per scan: `subject_id`, `image` and `label` (absolute paths), `age`
-(years), `sex` ("M", "F") and `site` where the set says them, and `split`: "train", "valid" or "test".
-"""
-
+import hashlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -21,7 +19,6 @@ from tqdm import tqdm
 from presimal.data import downloads
 from presimal.data.checks import check_there, check_volumes, read, refuse
 from presimal.data.layouts import FIRST, read_brain_age, read_heads, read_tumors
-from presimal.data.splits import split
 from presimal.resampling import Grid, resample, to_grid
 from synthcohort import files
 from synthcohort.storage import DataError
@@ -29,32 +26,27 @@ from synthcohort.storage import DataError
 REAL = {"brain_age": ("ixi", "ixi-tiny"), "tumors": ("msd",), "heads": ("ixi-tiny",)}
 Shape = tuple[int, int, int]
 REGIONS = {1: "edema", 2: "non-enhancing", 3: "enhancing"}
+BLOCK = 20  # people alike in site and age, of whom 15 % go to validation and as many to the test
 
 
-def brain_age(source: str | Path = "cohort", **options) -> pd.DataFrame:
+def brain_age(source: str | Path = "cohort", **options: Any) -> pd.DataFrame:
     """T1 images and ages: "cohort", "ixi", "ixi-tiny", or a folder laid out as IXI.
-
     Options: `subjects`, how many (default: 900 of the cohort, all of a real set); `spacing`, voxel size of the cohort
     in mm (4.0); its `seed` (0); `split_seed` (0); `yes`, download without asking (False); `progress`, show it (True).
     Raises DataError, one sentence with the remedy, for data that cannot be made, got or trusted; TypeError for an
-    unknown option.
-    """
+    unknown option."""
     return _open("brain_age", source, read_brain_age, **options)
 
 
-def tumors(source: str | Path = "cohort", **options) -> pd.DataFrame:
+def tumors(source: str | Path = "cohort", **options: Any) -> pd.DataFrame:
     """Four modalities and regions of gliomas: "cohort" (300 subjects), "msd", or a folder laid out as MSD Task01.
-
     A file of `image` is (X, Y, Z, 4): FLAIR, T1w, T1gd, T2w. Its `label` is (X, Y, Z) with 0 and the keys of REGIONS.
-    Clinical columns follow, where there are any. Options and errors as `brain_age`.
-    """
+    Clinical columns follow, where there are any. Options and errors as `brain_age`."""
     return _open("tumors", source, read_tumors, channels=4, labels=(0, *REGIONS), **options)
 
 
-def heads(source: str | Path = "cohort", **options) -> pd.DataFrame:
-    """Whole heads and brain masks (0, 1): "cohort" (200 subjects), "ixi-tiny", or a folder laid out as IXITiny; options
-    and errors as `brain_age`.
-    """
+def heads(source: str | Path = "cohort", **options: Any) -> pd.DataFrame:
+    """Heads, brain masks (0, 1): "cohort" (200 subjects), "ixi-tiny", or a folder as IXITiny; else as `brain_age`."""
     return _open("heads", source, read_heads, labels=(0, 1), **options)
 
 
@@ -81,27 +73,42 @@ def _open(
     return table.reset_index(drop=True)
 
 
+def split(table: pd.DataFrame, seed: int = 0) -> pd.Series:
+    """The split ("train", "valid" or "test") of every row, the same for all scans of a `subject_id`, on every machine.
+    Subjects are sorted by `site` and `age`, where they are known, and cut into blocks; in each, the smallest digests
+    of seed and id decide: each split (70, 15, 15 %) is like the whole. Fewer than three subjects all train."""
+    first = table.drop_duplicates("subject_id")
+    ages = first["age"].fillna(-1.0) if "age" in first else [0.0] * len(first)
+    sites = first["site"].fillna("") if "site" in first else [""] * len(first)
+    people = sorted(zip(map(str, sites), map(float, ages), map(str, first.subject_id), strict=True))
+    chosen: dict[str, str] = {}
+    for start in range(0, len(people), BLOCK):
+        block = [subject for _, _, subject in people[start : start + BLOCK]]
+        block.sort(key=lambda subject: hashlib.sha256(f"{seed}:{subject}".encode()).digest())
+        count = max(1, round(0.15 * len(block))) if len(block) >= 3 else 0
+        names = ["valid"] * count + ["test"] * count + ["train"] * (len(block) - 2 * count)
+        chosen |= zip(block, names, strict=True)
+    return table.subject_id.astype(str).map(chosen).rename("split")
+
+
 def load(
     table: pd.DataFrame, column: str = "image", spacing: float | None = None, shape: Shape | None = None,
     progress: bool = True,
 ) -> Tensor:  # fmt: skip
     """The volumes of a table as one tensor (N, C, X, Y, Z): images float32, the column "label" uint8.
-
     Intensities are as stored (1000 for the cohort's unit of signal). With both `spacing` (mm) and `shape`, which real
     sets need, they are brought to one grid about their own center, axes right-anterior-superior: images by averaging
     and linear interpolation, labels by the nearest voxel. DataError if a file cannot be read, shapes differ or there
-    is none; ValueError if only one of spacing and shape is given.
-    """
+    is none; ValueError if only one of spacing and shape is given."""
     if (spacing is None) != (shape is None):
         raise ValueError("Give spacing and shape together, or neither.")
     if table.empty:
         raise DataError("The table has no row to load: choose other people.")
     check_there(table[column])
     is_label = column == "label"
-    # The bar appears after ten seconds: what is written at once would be stored in a notebook.
-    bar = tqdm(table[column], desc="loading", unit="file", disable=not progress, leave=False, delay=10)
     volumes: list[Tensor] = []
-    for path in bar:
+    # The bar appears after ten seconds: what is written at once would be stored in a notebook.
+    for path in tqdm(table[column], "loading", unit="file", disable=not progress, leave=False, delay=10):
         values, affine = read(path)
         values = values[None] if values.ndim == 3 else np.moveaxis(values, -1, 0)
         if spacing is not None and shape is not None:

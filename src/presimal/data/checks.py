@@ -1,14 +1,12 @@
-"""Data that would spoil a training without a word are refused, with one sentence each.
-
-`check_table` looks at the rows: who, how old, which file. `check_volumes` reads every file, once until one changes.
-"""
+"""Data that would spoil a training without a word are refused, with one sentence each: `check_table` looks at the rows
+(who, how old, which file), `check_volumes` reads every file, once until one changes."""
 
 import hashlib
-import itertools
 import json
 import zlib
 from collections.abc import Iterable
 from contextlib import suppress
+from itertools import chain, product
 from pathlib import Path
 from typing import NoReturn
 
@@ -18,12 +16,10 @@ import pandas as pd
 from nibabel.affines import apply_affine, voxel_sizes
 from tqdm import tqdm
 
-from presimal.data.splits import SPLITS
 from synthcohort.storage import DataError, data_folder, write_atomically
 
+SPLITS = ("train", "valid", "test")
 VERSION = 1  # raise with every new check: files that passed the old ones are read again
-VOXEL_MM = (0.1, 20.0)
-UNREADABLE = (OSError, EOFError, zlib.error, ValueError, nib.filebasedimages.ImageFileError)
 
 
 def refuse(file: Path | str, problem: str, remedy: str) -> NoReturn:
@@ -37,17 +33,14 @@ def refuse_if(found: object, file: Path | str, problem: str, remedy: str) -> Non
         refuse(file, problem.format(found[0]) if isinstance(found, list) else problem, remedy)
 
 
-def check_table(table: pd.DataFrame, source: Path, repeated: bool = False, ages: bool = False) -> pd.DataFrame:
-    """The table with ages as numbers; raises DataError unless it is sound. Columns as `presimal.data` returns them.
-
-    `repeated`: a subject may have several scans. `ages`: a missing age is refused too.
-    """
+def check_table(table: pd.DataFrame, source: Path, longitudinal: bool = False) -> pd.DataFrame:
+    """The table with ages as numbers; DataError if unsound. `longitudinal`: several scans of one, each with an age."""
     ids, several = table.subject_id, table.groupby("subject_id").nunique() > 1
     blank = np.flatnonzero(ids.isna() | (ids.astype(str).str.strip() == ""))
     refuse_if(table.empty, source, "lists no subject", "add at least one")
     refuse_if(list(blank + 1), source, "row {} has no subject_id", "fill it in")
     refuse_if(list(table.image[table.image.duplicated()]), source, "lists {} twice", "keep one of the rows")
-    twice = [] if repeated else list(ids[ids.duplicated()])
+    twice = [] if longitudinal else list(ids[ids.duplicated()])
     refuse_if(twice, source, "lists subject {} twice", "keep one, or give each its own id")
     if "sex" in table:
         odd = table[~table.sex.isin(["M", "F"]) & table.sex.notna()]
@@ -62,7 +55,7 @@ def check_table(table: pd.DataFrame, source: Path, repeated: bool = False, ages:
         refuse_if(empty, source, "no subject is in {}", "fill it, or leave the column split out")
     if "age" in table:
         years = pd.to_numeric(table.age, errors="coerce")
-        odd = table[~years.between(0, 120) & (ages | table.age.notna())]
+        odd = table[~years.between(0, 120) & (longitudinal | table.age.notna())]
         wrong = [f"{age} of {subject}" for age, subject in zip(odd.age, odd.subject_id, strict=True)]
         refuse_if(wrong, source, "age {} is not in 0 to 120 years", "correct it or drop the row")
         table = table.assign(age=years)
@@ -70,13 +63,9 @@ def check_table(table: pd.DataFrame, source: Path, repeated: bool = False, ages:
 
 
 def check_volumes(table: pd.DataFrame, channels: int = 1, labels: tuple[int, ...] = (), progress: bool = True) -> None:
-    """Read every image, and label where there are any; raises DataError for the first that is not sound.
-
-    `channels` is the number of modalities in a file, `labels` the values that a label may have.
-    """
+    """Read every image, of so many channels, and its label, if any, of these values; DataError for an unsound one."""
     columns = [table[column] for column in (("image", "label") if labels else ("image",))]
-    files = check_there(itertools.chain(*columns))
-    stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    stamps = [(str(file), file.stat().st_size, file.stat().st_mtime_ns) for file in check_there(chain(*columns))]
     key = hashlib.sha256(json.dumps([VERSION, channels, labels, stamps]).encode()).hexdigest()
     passed = data_folder() / "checked" / key
     if passed.exists():
@@ -107,17 +96,14 @@ def read(file: Path | str) -> tuple[np.ndarray, np.ndarray]:
     try:
         image = nib.load(file)
         values = np.asanyarray(image.dataobj)
-    except UNREADABLE:
+    except (OSError, EOFError, zlib.error, ValueError, nib.filebasedimages.ImageFileError):
         refuse(file, "is cut short, damaged or not a NIfTI image", "copy or download it again")
     return values, image.affine
 
 
 def read_image(file: Path | str, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Voxels (X, Y, Z), or (X, Y, Z, channels) for several, as stored, and the affine, voxel to RAS mm.
-
-    One volume stored in 4-D is taken. Raises DataError for what is no such image: unreadable, another shape, NaN,
-    constant, no geometry.
-    """
+    """Voxels (X, Y, Z), or (X, Y, Z, channels) for several, as stored, and the affine, voxel to RAS mm. DataError for
+    what is no such image: unreadable, another shape (one volume in 4-D is taken), NaN, constant, no geometry."""
     values, affine = read(file)
     if channels == 1 and values.shape[3:] == (1,):
         values = values[..., 0]
@@ -134,7 +120,7 @@ def read_image(file: Path | str, channels: int = 1) -> tuple[np.ndarray, np.ndar
     refuse_if(constant, file, f"{which} has one value everywhere", "export it again or leave it out")
     flat = not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9
     refuse_if(flat, file, "has an affine that cannot be inverted", "set the orientation in its header")
-    odd, shown = spacing.clip(*VOXEL_MM) != spacing, " x ".join(f"{length:.3g}" for length in spacing)
+    odd, shown = spacing.clip(0.1, 20.0) != spacing, " x ".join(f"{length:.3g}" for length in spacing)
     refuse_if(odd.any(), file, f"has voxels of {shown} mm", "correct the unit in its header to millimeters")
     return values, affine
 
@@ -142,7 +128,7 @@ def read_image(file: Path | str, channels: int = 1) -> tuple[np.ndarray, np.ndar
 def _check_label(file: str, image: str, shape: tuple, affine: np.ndarray, labels: tuple) -> None:
     values, placed = read(file)
     refuse_if(values.shape != shape, file, f"has shape {values.shape}, its image {shape}", f"resample it onto {image}")
-    corners = list(itertools.product(*[(0, length - 1) for length in shape]))
+    corners = list(product(*[(0, length - 1) for length in shape]))
     moved = np.abs(apply_affine(placed, corners) - apply_affine(affine, corners)).max()
     elsewhere = not moved < 0.1 * voxel_sizes(affine).min()  # NaN is not below it either
     remedy = f"copy the affine of {image} if the voxels match"

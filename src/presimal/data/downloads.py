@@ -1,18 +1,18 @@
 """The real data sets: what each costs to get, and getting it only when told so.
 
-Libraries know the addresses, the checksums and how to unpack (torchio, fastMONAI, monai.apps). Done here is the rest:
-say license and size and ask first; go on where a download broke off (by gdown); and prepare a set in `NAME.unfinished`
-beside its place, so that what has its name is complete.
-"""
+Libraries know addresses, checksums and how to unpack. Done here is the rest: say license and size and ask first; go on
+where a download broke off; prepare a set in `NAME.unfinished` beside its place, so that what has a name is complete."""
 
 import shutil
 import sys
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 
+from presimal.data.layouts import TASK
 from synthcohort.storage import DataError, data_folder, in_one_sentence, lock
 
 
@@ -28,22 +28,18 @@ class Download(NamedTuple):
 
 
 def get(name: str, yes: bool = False) -> Path:
-    """The folder of a real set; if it is not there yet, it is announced, and downloaded if the user agrees, or `yes`.
-
-    Raises DataError if not, and if the network, the checksum or the disk stand in the way; what has arrived by then
-    is kept and continued the next time.
-    """
-    wanted, folder, unfinished = DOWNLOADS[name], data_folder() / name, data_folder() / f"{name}.unfinished"
+    """The folder of a real set, downloaded first if need be and the user, or `yes`, agrees. DataError if not, and if
+    network, checksum or disk stand in the way; what has arrived by then is kept and continued the next time."""
+    folder, unfinished = data_folder() / name, data_folder() / f"{name}.unfinished"
     if folder.is_dir():
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _announce(wanted, folder)
-        _agree(name, yes)
+        _ask(name, folder, yes)
         with lock(folder):
             if not folder.is_dir():
                 unfinished.mkdir(exist_ok=True)
-                wanted.prepare(unfinished).replace(folder)
+                DOWNLOADS[name].prepare(unfinished).replace(folder)
                 shutil.rmtree(unfinished, ignore_errors=True)
     except OSError as problem:
         raise in_one_sentence(problem, folder) from None
@@ -53,21 +49,16 @@ def get(name: str, yes: bool = False) -> Path:
     return folder
 
 
-def _announce(wanted: Download, folder: Path) -> None:
-    free = shutil.disk_usage(folder.parent).free / 1e9
-    print(
-        f"{wanted.what}\n  license      {wanted.license}\n  from         {wanted.source}\n"
-        f"  download     {wanted.download_gb:g} GB, checked by MD5\n"
-        f"  disk         {wanted.disk_gb:g} GB needed while unpacking, {free:.1f} GB free\n"
-        f"  destination  {folder}",
-        flush=True,
-    )
+def _ask(name: str, folder: Path, yes: bool) -> None:
+    """Say what a set costs, and ask for it unless `yes`; DataError if the disk is too small or the answer is no."""
+    wanted, free = DOWNLOADS[name], shutil.disk_usage(folder.parent).free / 1e9
+    print(f"{wanted.what}\n  license      {wanted.license}\n  from         {wanted.source}")
+    print(f"  download     {wanted.download_gb:g} GB, checked by MD5")
+    print(f"  disk         {wanted.disk_gb:g} GB needed while unpacking, {free:.1f} GB free")
+    print(f"  destination  {folder}", flush=True)
     if free < wanted.disk_gb:
         lacking = f"The disk of {folder} has {free:.1f} GB free, and {wanted.disk_gb:g} GB are needed"
         raise DataError(f"{lacking}: free some space, or set PRESIMAL_DATA to a folder on another disk.")
-
-
-def _agree(name: str, yes: bool) -> None:
     if not yes and not sys.stdin.isatty():
         raise DataError(f"Nothing is downloaded without your word: say yes=True, or run 'presimal data {name} --yes'.")
     if not yes and input("Download it? [y/N] ").strip().lower() not in ("y", "yes"):
@@ -75,10 +66,7 @@ def _agree(name: str, yes: bool) -> None:
 
 
 def fetch(url: str, file: Path, md5: str = "") -> Path:
-    """Download a file with progress, from where an earlier attempt broke off.
-
-    Raises DataError if the server cannot be reached, breaks off or sends other than `md5` says; OSError of the disk.
-    """
+    """Download a file, or the rest of one; DataError of the network or the checksum, OSError of the disk."""
     import gdown
     import pooch
 
@@ -100,29 +88,26 @@ def fetch(url: str, file: Path, md5: str = "") -> Path:
 
 
 def _ixi(folder: Path) -> Path:
-    from fastMONAI.external_data import download_ixi_data
     from torchio.datasets import IXI
 
     archive = fetch(IXI.base_url.format(modality="T1"), folder / "IXI-T1.tar", IXI.md5_dict["T1"])
     _unpack(archive, folder / "IXI", "T1_images")
-    return _with_table(folder / "IXI", download_ixi_data)
+    return _with_table(folder / "IXI")
 
 
 def _ixi_tiny(folder: Path) -> Path:
-    from fastMONAI.external_data import download_ixi_tiny
     from torchio.datasets.ixi import IXITiny
 
     _unpack(fetch(IXITiny.url, folder / "ixi_tiny.zip", IXITiny.md5), folder / "unpacked")
     shutil.rmtree(folder / "IXITiny", ignore_errors=True)
     (folder / "unpacked" / "ixi_tiny").replace(folder / "IXITiny")
-    return _with_table(folder / "IXITiny", download_ixi_tiny)
+    return _with_table(folder / "IXITiny")
 
 
 def _msd(folder: Path) -> Path:
     from monai.apps import DecathlonDataset
 
-    task = "Task01_BrainTumour"
-    archive = fetch(DecathlonDataset.resource[task], folder / f"{task}.tar", DecathlonDataset.md5[task])
+    archive = fetch(DecathlonDataset.resource[TASK], folder / f"{TASK}.tar", DecathlonDataset.md5[TASK])
     return _unpack(archive, folder / "msd")  # DecathlonDataset takes this folder as its root_dir
 
 
@@ -135,12 +120,12 @@ def _unpack(archive: Path, folder: Path, inside: str = "") -> Path:
     return folder
 
 
-def _with_table(folder: Path, make_table: Callable) -> Path:
+def _with_table(folder: Path) -> Path:
     """With dataset.csv, which fastMONAI makes of the images that it finds there and the table of IXI's people."""
-    from fastMONAI.external_data import MURLs
+    from fastMONAI import external_data as known
 
-    fetch(MURLs.IXI_DEMOGRAPHIC_INFORMATION, folder / "IXI.xls")
-    make_table(folder.parent)
+    fetch(known.MURLs.IXI_DEMOGRAPHIC_INFORMATION, folder / "IXI.xls")
+    (known.download_ixi_tiny if folder.name == "IXITiny" else known.download_ixi_data)(folder.parent)
     table = pd.read_csv(folder / "dataset.csv")
     for column, inside in (("t1_path", None), ("labels", "label")):
         if column in table:  # paths from before the move: keep what follows the folder
@@ -149,13 +134,6 @@ def _with_table(folder: Path, make_table: Callable) -> Path:
     return folder
 
 
-_IXI_LICENSE = "CC BY-SA 3.0; acknowledge brain-development.org where you publish"
-_IXI_WHAT = "IXI: T1 images of 581 healthy people, scanned in three London hospitals"
-_TINY_WHAT = "IXITiny: 566 of the IXI images at 83 x 44 x 55 voxels, with brain masks"
-_MSD_WHAT = "Medical Segmentation Decathlon, Task01: 484 gliomas with labels, 266 without"
-_MSD_LICENSE = "CC BY-SA 4.0; cite Antonelli and others, Nat Commun 13:4128, 2022"
-DOWNLOADS = {
-    "ixi": Download(_IXI_WHAT, _IXI_LICENSE, "biomedic.doc.ic.ac.uk", 4.51, 9.1, _ixi),
-    "ixi-tiny": Download(_TINY_WHAT, _IXI_LICENSE, "dropbox.com (TorchIO)", 0.5, 1.1, _ixi_tiny),
-    "msd": Download(_MSD_WHAT, _MSD_LICENSE, "msd-for-monai.s3-us-west-2.amazonaws.com", 7.09, 14.3, _msd),
-}
+_PREPARE = {"ixi": _ixi, "ixi-tiny": _ixi_tiny, "msd": _msd}
+_COSTS = tomllib.loads(Path(__file__).with_name("downloads.toml").read_text("utf-8"))
+DOWNLOADS = {name: Download(**_COSTS[name], prepare=prepare) for name, prepare in _PREPARE.items()}

@@ -1,12 +1,10 @@
-"""Three layouts of real data sets, read into one table.
-
-Every reader returns the columns that `presimal.data` names, as far as the set has them, then whatever else its table
-has. What is not sound raises DataError.
-"""
+"""Three layouts of real data sets, read into one table: the columns that `presimal.data` names, as far as the set has
+them, then whatever else its table has. What is not sound raises DataError."""
 
 import json
 import os
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -16,7 +14,6 @@ from presimal.resampling import stem
 
 COLUMNS = {"t1_path": "image", "labels": "label", "gender": "sex", "age_at_scan": "age"}
 IXI_NAME = re.compile(r"(IXI\d+)-(\w+)-\d+")  # subject and hospital
-MODALITIES = ["flair", "t1w", "t1gd", "t2w"]
 WORDINGS = {1: r"o?edema", 2: r"non", 3: r"^(?!non).*enhanc"}  # of the labels in dataset.json
 FIRST = ("subject_id", "image", "label", "age", "sex", "site", "split")  # columns, in their order
 TASK = "Task01_BrainTumour"  # the folder of that name may be given, or the one that holds it
@@ -24,39 +21,33 @@ LANDMARKS = {"brain_age": ["dataset.csv"], "tumors": ["dataset.json", f"{TASK}/d
 
 
 def read_brain_age(folder: Path) -> pd.DataFrame:
-    """As IXI: dataset.csv with t1_path (absolute, or from the folder), subject_id (of one or several scans),
-    age_at_scan, and perhaps gender, site, split.
-    """
+    """As IXI: dataset.csv with t1_path, subject_id (of one scan or more), age_at_scan, perhaps gender, site, split."""
     source = folder / "dataset.csv"
     table = _read_csv(source, ("t1_path", "subject_id", "age_at_scan")).drop(columns="label", errors="ignore")
     table["image"] = _absolute(source, table.image)
-    return _in_order(check_table(table, source, repeated=True, ages=True))
+    return _in_order(check_table(table, source, longitudinal=True))
 
 
 def read_tumors(folder: Path) -> pd.DataFrame:
-    """As Task01 of the Medical Segmentation Decathlon: dataset.json lists 4-D images and labels; a clinical.csv beside
-    it, with the column subject_id, is joined to the cases.
-    """
+    """As MSD Task01: dataset.json lists 4-D images and labels; clinical.csv, if there, is joined by its subject_id."""
     if not (folder / "dataset.json").is_file() and (folder / TASK).is_dir():
         folder = folder / TASK
     source = folder / "dataset.json"
     try:
         listed = json.loads(source.read_text(encoding="utf-8"))
-        cases = [(case["image"], case["label"]) for case in listed["training"]]
+        paths = {kind: [case[kind] for case in listed["training"]] for kind in ("image", "label")}
         modalities = [listed["modality"][str(k)].lower() for k in range(len(listed["modality"]))]
         labels = {int(key): name.lower() for key, name in listed["labels"].items()}
     except FileNotFoundError:
         refuse(source, "is not there", "name the folder that holds it, imagesTr and labelsTr")
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         refuse(source, "does not list modality, labels and training cases", f"write it as that of {TASK}")
-    reordered, given = modalities != MODALITIES, f"has modalities {modalities}"
-    refuse_if(reordered, source, given, "stack FLAIR, T1w, T1gd, T2w in this order")
+    reordered = modalities != ["flair", "t1w", "t1gd", "t2w"]
+    refuse_if(reordered, source, f"has modalities {modalities}", "stack FLAIR, T1w, T1gd, T2w in this order")
     other = set(labels) != {0, *WORDINGS} or not all(re.search(name, labels[k]) for k, name in WORDINGS.items())
     remedy = "map them to 0 background, 1 edema, 2 non-enhancing, 3 enhancing"
     refuse_if(other, source, f"names labels {labels}", remedy)
-    table = pd.DataFrame(cases, columns=["image", "label"])
-    for column in table:
-        table[column] = _absolute(source, table[column])
+    table = pd.DataFrame({kind: _absolute(source, paths[kind]) for kind in paths})
     table["subject_id"] = table.image.map(stem)
     return _in_order(_joined(check_table(table, source), folder / "clinical.csv", complete=True))
 
@@ -101,7 +92,8 @@ def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     return table.astype({name: object for name in ("subject_id", "site") if name in table}).rename(columns=COLUMNS)
 
 
-def _absolute(source: Path, paths: pd.Series) -> list[str]:
+def _absolute(source: Path, paths: Iterable) -> list[str]:
+    """Paths that `source` lists, each absolute or from its folder."""
     odd = [path for path in paths if not isinstance(path, str) or not path.strip()]
     refuse_if(odd, source, "lists {!r} as the path of an image", "write the path, or drop the row")
     return [os.path.abspath(source.parent / path) for path in paths]
@@ -112,6 +104,5 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
     found = [IXI_NAME.match(Path(path).name) for path in table.image]
     if "site" not in table and all(found):
         table = table.assign(site=[match[2] for match in found if match])
-    known = [name for name in FIRST if name in table]
-    table = table[known + [name for name in table if name not in FIRST]]
-    return table.sort_values(["subject_id", "image"], ignore_index=True)
+    columns = sorted(table, key=[*FIRST, *table].index)
+    return table[columns].sort_values(["subject_id", "image"], ignore_index=True)

@@ -1,18 +1,17 @@
-"""How good is a prediction of survival, when some people are still alive at the end?
-
-What torchsurv's metrics do not offer: paired intervals of the concordance, calibration at a horizon, decision curves.
-Throughout, `time` is to death or last contact, `died` is 1 or 0, one entry per person; `risk` is any number that is
-larger for a worse prognosis. All raise ValueError if lengths differ or a probability is none.
-"""
+"""How good is a prediction of survival, when some people are still alive at the end? What torchsurv's metrics do not
+offer: paired intervals of the concordance, calibration at a horizon, decision curves. `time` is to death or last
+contact, `died` is 1 or 0, one entry per person; `risk` is any number that is larger for a worse prognosis. All raise
+ValueError if lengths differ or a probability is none."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import torch
 from scipy.stats import CensoredData, ecdf
 from torchsurv.stats.ipcw import get_ipcw
 
-from presimal.evaluation.intervals import Interval
+from .intervals import Interval
 
 
 def concordance_draws(
@@ -23,8 +22,7 @@ def concordance_draws(
     Of two people, one of whom is known to die first and before `horizon`, how often has this one the higher risk? Ties
     count one half. Pairs are weighted by the inverse probability, among all people, of not being censored (Uno et al.,
     Stat Med 30:1105, 2011), so that the length of follow-up does not matter. The same seed draws the same people, which
-    makes the difference of two results a paired one. Raises ValueError if no pair can be compared.
-    """
+    makes the difference of two results a paired one. Raises ValueError if no pair can be compared."""
     risk, time, died = _checked(risk, time, died)
     if not died.any():
         raise ValueError("No pair can be compared: nobody is known to have died.")
@@ -42,8 +40,7 @@ def dead_by(time: np.ndarray, died: np.ndarray, horizon: float, level: float = 0
     """The probability to die by `horizon` with its interval: 1 - Kaplan-Meier, Greenwood on the log-log scale."""
     _, time, died = _checked(time, time, died)
     survival = ecdf(CensoredData(uncensored=time[died], right=time[~died])).sf
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", RuntimeWarning)  # no interval where nobody or everybody has died
+    with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # no interval if nobody or everybody died
         band = survival.confidence_interval(level, method="log-log")
     value, low, high = (float(step.evaluate(horizon)) for step in (survival, band.low, band.high))
     low, high = (value if np.isnan(bound) else bound for bound in (low, high))
@@ -54,9 +51,7 @@ def calibration(
     predicted: np.ndarray, time: np.ndarray, died: np.ndarray, horizon: float, groups: int = 5
 ) -> list[tuple[float, Interval]]:
     """Mean predicted and observed (Kaplan-Meier) probability to die by `horizon`, in groups of similar prediction.
-
-    Groups are equally large, from the lowest prediction up. Raises ValueError if there are more of them than people.
-    """
+    Groups are equally large, from the lowest prediction up. Raises ValueError if there are more of them than people."""
     predicted, time, died = _checked(predicted, time, died, probabilities=True)
     if not 1 <= groups <= len(predicted):
         raise ValueError(f"{len(predicted)} people do not make {groups} groups.")
@@ -68,11 +63,9 @@ def net_benefit(
     predicted: np.ndarray, time: np.ndarray, died: np.ndarray, horizon: float, thresholds: np.ndarray
 ) -> np.ndarray:
     """The net benefit of acting on a prediction, per threshold (Vickers et al., BMC Med Inform Decis Mak 8:53, 2008).
-
     People with a predicted probability of at least the threshold t (0 to below 1) are treated. Net benefit is the
     fraction of all who are treated and die by the horizon (by Kaplan-Meier), less t / (1 - t) times the fraction who
-    are treated and do not: at t one is indifferent. Treating nobody gives 0; predict 1 for all to treat everybody.
-    """
+    are treated and do not: at t one is indifferent. Treating nobody gives 0; predict 1 for all to treat everybody."""
     predicted, time, died = _checked(predicted, time, died, probabilities=True)
     thresholds = np.atleast_1d(thresholds).astype(float)
     if not ((thresholds >= 0) & (thresholds < 1)).all():
@@ -86,7 +79,9 @@ def net_benefit(
     return result
 
 
-def _checked(values, time, died, probabilities: bool = False) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _checked(
+    values: Any, time: Any, died: Any, probabilities: bool = False
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     values, time, died = np.asarray(values, float), np.asarray(time, float), np.asarray(died).astype(bool)
     if not len(values) == len(time) == len(died) or not len(values):
         raise ValueError(f"Give one entry per person: these are {len(values)}, {len(time)} and {len(died)}.")

@@ -25,11 +25,9 @@ def read_scan(file: File) -> tuple[Tensor, np.ndarray]:
 
 
 def write_like(file: File, values: np.ndarray, like: File, scaling: bool = False) -> Path:
-    """Write a NIfTI of the type of `values`, in one move, with the geometry of another file. Returns its path.
-
-    Shape and affine (qform, sform, codes, units) are those of `like`, or of one volume of it where it has several.
-    With `scaling`, `values` are numbers as `like` stores them, and its slope and intercept are kept.
-    """
+    """Write a NIfTI of the type of `values`, in one move; shape and affine (qform, sform, codes, units) are those of
+    `like`, or of one volume of it where it has several. With `scaling`, `values` are numbers as `like` stores them, and
+    its slope and intercept are kept. Returns its path."""
     source: Any = nib.load(like)
     is_nifti = isinstance(source, nib.Nifti1Image)  # NIfTI-2 too
     kind, header = (type(source), source.header) if is_nifti else (nib.Nifti1Image, None)
@@ -39,8 +37,7 @@ def write_like(file: File, values: np.ndarray, like: File, scaling: bool = False
     image.header["cal_min"] = image.header["cal_max"] = 0  # the display range of the other image
     stored_as = (source.dataobj.slope, source.dataobj.inter) if scaling and is_nifti else (1, 0)
     image.header.set_slope_inter(*stored_as)  # nibabel writes the values as they are
-    content = image.to_bytes()
-    zipped = str(file).endswith(".gz")
+    content, zipped = image.to_bytes(), str(file).endswith(".gz")
     write_atomically(Path(file), gzip.compress(content, compresslevel=4, mtime=0) if zipped else content)
     return Path(file)
 

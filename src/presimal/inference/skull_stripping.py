@@ -1,10 +1,9 @@
 """Skull stripping of one's own scans: any contrast, orientation and voxel size, whole or cropped head.
 
-The network was trained on generated heads only (notebook 07, scripts/train_skull_stripping.py). The mask holds the
-brain with its ventricles and sulci, down to the foramen magnum. Not for clinical use.
-
     brain, brain_file, mask_file = strip("head.nii.gz")     # head_brain.nii.gz and head_mask.nii.gz beside it
-"""
+
+The mask holds the brain with its ventricles and sulci, down to the foramen magnum. The network was trained on generated
+heads only (notebook 07, scripts/train_skull_stripping.py). Not for clinical use."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,29 +18,14 @@ from torch import Tensor, nn
 
 from presimal.data.checks import refuse
 from presimal.evaluation import dice
-from presimal.inference.scans import (
-    Device,
-    File,
-    both_sides,
-    largest_piece,
-    read_scan,
-    ready,
-    without_holes,
-    write_like,
-)
 from presimal.resampling import Grid, from_grid, stem, to_grid
 from synthcohort.storage import DataError
+
+from .scans import Device, File, both_sides, largest_piece, read_scan, ready, without_holes, write_like
 
 WEIGHTS = "skull_stripping"
 SPACING = 3.0  # mm, of the network's grid
 SHAPE = (64, 75, 64)  # voxels: 192 x 225 x 192 mm, as in training
-CROWN_TO_CENTER = 85.0  # mm from the top of a head to the middle of its brain
-PASSES = 4  # at most: the grid is centered on the brain found, until it moves less than MOVED
-MOVED = 4.0  # mm
-SMALLEST_ML, LARGEST_ML = 250.0, 2300.0  # beyond the brains of infants and of the largest heads
-LEAST_AGREEMENT = 0.80  # Dice between the answers for the head and for its mirror image
-LEAST_DETAIL = 0.04  # interquartile range after removing a smooth image, against the median; brains have 0.09 and more
-LEAST_LIT = 0.6  # fraction of the brain that is brighter than 3 % of the brightest tissue, which air is not
 NOTHING = "There is no brain in it that the network could find: is it a scan of a head?"
 
 
@@ -69,15 +53,12 @@ def _brightest(image: Tensor) -> float:
 
 def find_brain(volume: Tensor, affine: np.ndarray, model: nn.Module | None = None, device: Device = None) -> BrainMask:
     """The brain in a scan (X, Y, Z) whose `affine` takes voxels to RAS mm: the largest piece, its holes filled.
-
-    The network's grid is placed by the outline of the head, then centered on the brain found. Raises DataError if there
-    is no brain that could be trusted.
-    """
+    DataError if none can be trusted. The network's grid is placed by the outline of the head, then by the brain."""
     model, device = ready(model, WEIGHTS, device)
     darkest = volume.flatten()[:: max(1, volume.numel() // 100_000)].quantile(0.01)
     volume = (volume - darkest.clamp(max=0)).clamp(min=0)  # a resampled scan may have a negative background
     center = _center_of_head(volume, affine)
-    for _ in range(PASSES):
+    for _ in range(4):  # at most: until the grid, centered on the brain found, moves less than 4 mm
         grid = Grid(SHAPE, SPACING, tuple(center))
         image = to_grid(volume, affine, grid)
         straight, mirrored = both_sides(model, normalize(image[None, None]), device)
@@ -87,7 +68,7 @@ def find_brain(volume: Tensor, affine: np.ndarray, model: nn.Module | None = Non
             raise DataError(NOTHING)
         voxels = np.argwhere(inside)
         before, center = center, apply_affine(grid.affine, (voxels.min(0) + voxels.max(0)) / 2)
-        if np.abs(center - before).max() < MOVED:
+        if np.abs(center - before).max() < 4.0:
             break
     filled = np.where(ndimage.binary_fill_holes(inside), np.maximum(probability, inside), probability)
     near = (filled * ndimage.binary_dilation(inside, iterations=2)).astype(np.float32)
@@ -101,29 +82,24 @@ def find_brain(volume: Tensor, affine: np.ndarray, model: nn.Module | None = Non
 
 def _check(brain: BrainMask, volume: Tensor, detail: float) -> None:
     """Raises DataError for a mask that cannot be that of a brain."""
-    if not brain.mask.any() or (volume.numpy()[brain.mask] > 0.03 * _brightest(volume)).mean() < LEAST_LIT:
+    lit = volume.numpy()[brain.mask] > 0.03 * _brightest(volume)  # which air is not
+    if not brain.mask.any() or lit.mean() < 0.6:
         raise DataError(NOTHING)
-    if detail < LEAST_DETAIL:
+    if detail < 0.04:  # brains have 0.09 and more
         raise DataError("What the network found is as even inside as a bottle of water: is it a scan of a head?")
-    if not SMALLEST_ML < brain.volume_ml < LARGEST_ML:
-        raise DataError(
-            f"What the network found has {brain.volume_ml:.0f} ml, which no brain has: is it a scan of a whole head, "
-            "and are its voxel size and orientation right?"
-        )
-    if brain.agreement < LEAST_AGREEMENT:
-        raise DataError(
-            f"The network contradicts itself on the mirror image (Dice {brain.agreement:.2f}): "
-            "is it a scan of a head, and is its orientation right?"
-        )
+    if not 250 < brain.volume_ml < 2300:  # beyond the brains of infants and of the largest heads
+        wrong = f"What the network found has {brain.volume_ml:.0f} ml, which no brain has"
+        raise DataError(f"{wrong}: is it a scan of a whole head, and are its voxel size and orientation right?")
+    if brain.agreement < 0.80:
+        wrong = f"The network contradicts itself on the mirror image (Dice {brain.agreement:.2f})"
+        raise DataError(f"{wrong}: is it a scan of a head, and is its orientation right?")
 
 
 def strip(
     scan: File, out: File | None = None, model: nn.Module | None = None, device: Device = None
 ) -> tuple[BrainMask, Path, Path]:
     """Write the brain of a NIfTI file, in its own data type, and the mask; returns BrainMask and both `output_files`.
-
-    Raises DataError, in one sentence, if the scan is not one volume of a head, or a file is there already.
-    """
+    Raises DataError, in one sentence, if the scan is not one volume of a head, or a file is there already."""
     brain_file, mask_file = output_files(scan, out)
     for file in filter(Path.exists, (brain_file, mask_file)):
         refuse(file, "is there already, and nothing is overwritten", "move it, or choose another place with -o")
@@ -153,17 +129,17 @@ def output_files(scan: File, out: File | None) -> tuple[Path, Path]:
 
 
 def _center_of_head(volume: Tensor, affine: np.ndarray) -> np.ndarray:
-    """A first guess, RAS mm: below the top of what is not air, in the middle of its sides."""
+    """A first guess, RAS mm: as far below the top of what is not air as in heads, in the middle of its sides."""
     step = [max(1, n // 64) for n in volume.shape]
     coarse = volume[:: step[0], :: step[1], :: step[2]].numpy()
     points = apply_affine(affine, np.argwhere(coarse > 0.12 * np.quantile(coarse, 0.99)) * step)
     top = np.quantile(points[:, 2], 0.998)
     low, high = np.quantile(points[points[:, 2] > top - 130], [0.01, 0.99], axis=0)
-    return np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, top - CROWN_TO_CENTER])
+    return np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, top - 85])
 
 
 def _detail(image: np.ndarray, inside: np.ndarray) -> float:
-    """How uneven an image (X, Y, Z) is well inside a mask, without what varies over centimeters."""
+    """Interquartile range over median of an image (X, Y, Z) well inside a mask, less what varies over centimeters."""
     core = ndimage.binary_erosion(inside, iterations=2)
     if not core.any():
         return 0.0

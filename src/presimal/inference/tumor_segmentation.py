@@ -4,8 +4,8 @@
     found.volumes_ml                       # whole tumor, tumor core, enhancing tumor
 
 The scans lie on one grid, skull removed, as in BraTS, the Medical Segmentation Decathlon and UPENN-GBM. The network was
-trained on generated people only (notebook 06, scripts/train_tumor_segmentation.py). Not for clinical use.
-"""
+trained on generated people and on label maps of 20 real heads, on no image of a person (notebook 06,
+scripts/train_tumor_segmentation.py). Not for clinical use."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,21 +19,17 @@ from scipy import ndimage
 from torch import Tensor, nn
 
 from presimal.data.checks import read_image, refuse
-from presimal.inference.scans import Device, File, both_sides, largest_piece, pieces, read_scan, ready, write_like
 from presimal.resampling import Grid, from_grid, to_grid
 from synthcohort import MSD_CONTRASTS
 from synthcohort.storage import DataError
+
+from .scans import Device, File, both_sides, largest_piece, pieces, read_scan, ready, write_like
 
 WEIGHTS = "tumor"
 SPACING = 2.0  # mm, of the network's grid
 CONTRASTS = dict(zip(MSD_CONTRASTS, ("FLAIR", "T1", "T1Gd", "T2"), strict=True))  # key and title
 REGIONS = ("whole tumor", "tumor core", "enhancing tumor")  # nested, as the network gives them
-MARGIN_MM = 10.0  # around the brain
-SMALLEST_ML, LARGEST_ML = 400.0, 2300.0  # of the brain
 LEAST_GAIN = 0.75  # standard deviations by which T1Gd must exceed T1 in what is called enhancing
-LEAST_ENHANCING_ML = 0.5  # less than this in all is called none
-ORDER_MARGIN = 0.5  # by which another order must fit better before a patient is refused
-LEAST_PIECE_ML = 1.0  # smaller separate pieces of whole tumor are not reported
 
 
 @dataclass(frozen=True)
@@ -59,11 +55,9 @@ def normalize(images: Tensor, brain: Tensor) -> Tensor:
 def segment(
     scans: File | Sequence[File], out: File | None = None, model: nn.Module | None = None, device: Device = None
 ) -> Segmentation:
-    """Segment one patient from NIfTI files; with `out`, write the labels with the scan's own affine.
-
-    `scans` are four files in the order of CONTRASTS, or one 4-D file whose last axis has that order. Raises DataError,
-    in one sentence, for files that are not four images of one stripped brain.
-    """
+    """Segment one patient from NIfTI files; with `out`, write the labels with the scan's own affine. `scans` are four
+    files in the order of CONTRASTS, or one 4-D file whose last axis has that order. Raises DataError, in one sentence,
+    for files that are not four images of one stripped brain."""
     files = [Path(scan) for scan in ([scans] if isinstance(scans, (str, Path)) else scans)]
     if out is not None and Path(out).exists():
         refuse(out, "is there already, and nothing is overwritten", "move it, or choose another place")
@@ -83,7 +77,7 @@ def find_tumor(
     _check_order(images, brain, name)
     voxels = brain.nonzero().numpy()
     corners = apply_affine(affine, list(product(*zip(voxels.min(0), voxels.max(0), strict=True))))
-    low, high = corners.min(0) - MARGIN_MM, corners.max(0) + MARGIN_MM
+    low, high = corners.min(0) - 10, corners.max(0) + 10  # mm around the brain
     grid = Grid(tuple(np.ceil((high - low) / SPACING).astype(int).tolist()), SPACING, tuple((low + high) / 2))
     inside = to_grid(brain.float(), affine, grid)[None, None] > 0.5
     x = normalize(torch.stack([to_grid(image, affine, grid) for image in images])[None], inside)
@@ -97,10 +91,10 @@ def find_tumor(
 
 def _labels(probabilities: np.ndarray, voxel_ml: float) -> np.ndarray:
     whole, core, enhancing = probabilities > 0.5
-    enhancing &= enhancing.sum() * voxel_ml >= LEAST_ENHANCING_ML
+    enhancing &= enhancing.sum() * voxel_ml >= 0.5  # less enhancing tumor in all is called none
     numbered, voxels = pieces(whole)
     ml = voxels * voxel_ml
-    whole &= (ml >= min(LEAST_PIECE_ML, ml.max()))[numbered]  # a tumor that is smaller in all stays
+    whole &= (ml >= min(1.0, ml.max()))[numbered]  # smaller pieces are left out; a tumor that is smaller in all stays
     return whole * (np.uint8(1) + (core | enhancing) + enhancing)
 
 
@@ -113,20 +107,17 @@ def _brain_of(images: Tensor, voxel_ml: float, name: str) -> tuple[Tensor, Tenso
     noise = 10 * (faces - background.flatten(1)).abs().median(1).values
     tiny = torch.maximum(1e-3 * images.flatten(1).abs().amax(1), noise).view(-1, 1, 1, 1)
     inside = (images.abs() > tiny).any(0).numpy()
-    if (ml := inside.sum() * voxel_ml) > LARGEST_ML:
+    if (ml := inside.sum() * voxel_ml) > 2300:
         refuse(name, f"{ml:.0f} ml differ from the background", "remove the skull first, with 'presimal strip'")
     inside = largest_piece(ndimage.binary_opening(ndimage.binary_fill_holes(inside)))
-    if (ml := inside.sum() * voxel_ml) < SMALLEST_ML:
+    if (ml := inside.sum() * voxel_ml) < 400:
         refuse(name, f"holds {ml:.0f} ml of brain", "give a whole brain, and see that the voxel size is right")
     return images, torch.from_numpy(inside)
 
 
 def _check_order(images: Tensor, brain: Tensor, name: str) -> None:
-    """Refuse four contrasts that fit another order than that of CONTRASTS clearly better.
-
-    Of 160 generated patients with contrasts wilder than any scanner's one was refused in the right order, and all in
-    the order T1, T1Gd, T2, FLAIR; T1 and T1Gd exchanged were found in one of three.
-    """
+    """Refuse contrasts that fit another order clearly better: of 160 generated patients with contrasts wilder than any
+    scanner's one in the right order, all in the order T1, T1Gd, T2, FLAIR, one in three with T1 and T1Gd exchanged."""
     values = images[:, brain][:, :: max(1, int(brain.sum()) // 100_000)].numpy()
     alike = np.corrcoef(values)
     z = (values - values.mean(1, keepdims=True)) / values.std(1, keepdims=True)
@@ -138,7 +129,7 @@ def _check_order(images: Tensor, brain: Tensor, name: str) -> None:
         return float(score + 0.3 * np.tanh(np.log(exceeds[t1gd, t1] / exceeds[t1, t1gd])))
 
     best = max(permutations(range(4)), key=lambda order: fit(*order))
-    if fit(*best) > fit(0, 1, 2, 3) + ORDER_MARGIN:
+    if fit(*best) > fit(0, 1, 2, 3) + 0.5:
         titles = list(CONTRASTS.values())
         likely = ", ".join(titles[best.index(given)] for given in range(4))
         refuse(name, f"the contrasts look like {likely}", f"give them in the order {', '.join(titles)}")

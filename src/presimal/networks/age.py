@@ -1,8 +1,6 @@
-"""Brain age: a small convolutional network that keeps where it looks, and the scale of its input.
-
-The chain follows Peng et al. (SFCN, Med Image Anal 68:101871, 2021), but the first layer halves the resolution, many
-times cheaper on a CPU, and the head keeps 2 x 3 x 2 places: brains come registered, and regions age at different rates.
-"""
+"""Brain age: a small convolutional network that keeps where it looks, and the scale of its input. The chain follows
+Peng et al. (SFCN, Med Image Anal 68:101871, 2021), but the first layer halves the resolution, many times cheaper on a
+CPU, and the head keeps 2 x 3 x 2 places: brains come registered, and regions age at different rates."""
 
 import math
 
@@ -10,15 +8,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-PLACES = (2, 3, 2)  # what a stride and three poolings of two leave of 40 x 48 x 40
-
 
 def standardize(x: Tensor) -> Tensor:
-    """T1 volumes (N, 1, X, Y, Z) in any unit, scaled so that white matter is about 1.
-
-    White matter is the median of the brightest third of the brain, a brain voxel one above 35 % of the 98th percentile.
-    A volume without any signal stays as it is.
-    """
+    """T1 volumes (N, 1, X, Y, Z), any unit, scaled to a white matter of 1: the median of the brightest third of the
+    brain, whose voxels exceed 35 % of the 98th percentile. A volume without any signal stays as it is."""
     scales = []
     for volume in x:
         top = _quantile(volume, 0.98)
@@ -44,18 +37,16 @@ def _block(inside: int, outside: int, size: int = 3, stride: int = 1, pool: int 
 
 
 class AgeNet(nn.Module):
-    """Standardized T1 volumes (N, 1, X, Y, Z) to ages in years (N,).
-
-    `mean` and `sd` are those of the training ages: the network starts near predicting the mean. `places` is the grid
-    that the head keeps; (1, 1, 1) is the usual global mean.
-    """
+    """Standardized T1 volumes (N, 1, X, Y, Z) to ages in years (N,). `mean` and `sd` are those of the training ages:
+    the network starts near predicting the mean. `places` is the grid that the head keeps, by default what the layers
+    before it leave of 40 x 48 x 40; (1, 1, 1) is the usual global mean."""
 
     def __init__(
         self,
         mean: float = 50.0,
         sd: float = 17.0,
         widths: tuple[int, ...] = (24, 48, 64, 96),
-        places: tuple[int, int, int] = PLACES,
+        places: tuple[int, int, int] = (2, 3, 2),
         dropout: float = 0.2,
     ):
         super().__init__()

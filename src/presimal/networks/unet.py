@@ -1,7 +1,5 @@
 """A U-Net (Ronneberger et al., MICCAI 2015) that a laptop can train: the finest level works at half resolution.
-
-Sub-voxel convolution: Shi et al., CVPR 2016. Deep supervision: Dou et al., Med Image Anal 41:40, 2017.
-"""
+Sub-voxel convolution: Shi et al., CVPR 2016. Deep supervision: Dou et al., Med Image Anal 41:40, 2017."""
 
 import torch
 import torch.nn.functional as F
@@ -33,8 +31,7 @@ class UNet(nn.Module):
     `widths` are the feature channels per level, the first at half the resolution of the input. In training mode
     `forward` returns a list: the logits, then those of the coarser levels from fine to coarse, for deep supervision.
     `skips=False` cuts the connections from the way down to the way up. `sharp` is the number of features at full
-    resolution that a last convolution joins with the input, to draw an edge voxel by voxel; 0 leaves it out.
-    """
+    resolution that a last convolution joins with the input, to draw an edge voxel by voxel; 0 leaves it out."""
 
     def __init__(
         self, channels: int, regions: int, widths: tuple[int, ...] = (24, 48, 96), skips: bool = True, sharp: int = 0
@@ -43,10 +40,9 @@ class UNet(nn.Module):
         self.skips, self.sharp = skips, sharp
         self.arguments = {"channels": channels, "regions": regions, "widths": list(widths), "skips": skips}
         self.arguments |= {"sharp": sharp} if sharp else {}
-        inputs = (8 * channels, *widths[:-1])
         self.down = nn.ModuleList(
             nn.Sequential(_block(before, width, stride=1 if level == 0 else 2), _block(width, width))
-            for level, (before, width) in enumerate(zip(inputs, widths, strict=True))
+            for level, (before, width) in enumerate(zip((8 * channels, *widths[:-1]), widths, strict=True))
         )
         upwards = list(zip(widths[:0:-1], widths[-2::-1], strict=True))
         self.up = nn.ModuleList(nn.ConvTranspose3d(below, width, 2, 2) for below, width in upwards)

@@ -1,11 +1,9 @@
-"""Weights that come with the workshop: small safetensors files that say what they are.
-
-Each holds the parameters of one network and, in its header, the class and the arguments that rebuild it and how it was
-trained. Nothing is unpickled.
-"""
+"""Weights that come with the workshop: safetensors files, with nothing to unpickle, of the parameters of one network;
+the header holds the class and the arguments that rebuild it, and how it was trained."""
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -22,7 +20,7 @@ NETWORKS = {"AgeNet": AgeNet, "UNet": UNet}
 FOLDERS = (Path(__file__).parents[3] / "assets" / "weights", Path(__file__).parents[1] / "weights")
 
 
-def save(model: nn.Module, file: Path | str, **metadata) -> None:
+def save(model: nn.Module, file: Path | str, **metadata: Any) -> None:
     """Write a network, in float16, with its class, `model.arguments` and metadata (JSON) on how it was trained."""
     header = {"network": type(model).__name__, "arguments": model.arguments, **metadata}
     tensors = {key: v.detach().cpu().contiguous() for key, v in model.state_dict().items()}

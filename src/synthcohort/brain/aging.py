@@ -18,25 +18,17 @@ meets them. `scripts/calibrate_cohort.py` solves for the knots; a test compares 
 - Intracranial volume: men 1,469 ml, women 1,289 ml, ratio 1.14 (Matsumae et al., J Neurosurg 84:982, 1996).
 """
 
+import tomllib
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 
-KNOT_AGES = (15.0, 25.0, 35.0, 45.0, 55.0, 65.0, 75.0, 85.0, 95.0)  # years
-
-# Targets
-VENTRICLE_ML = (14.0, 16.0, 19.0, 23.0, 27.5, 33.5, 42.0, 54.0, 66.0)
-LESION_ML = (0.03, 0.07, 0.15, 0.4, 1.0, 2.2, 4.8, 9.5, 16.0)  # median
+TABLE = tomllib.loads((Path(__file__).parent / "aging.toml").read_text("utf-8"))
+KNOT_AGES, VENTRICLE_ML, LESION_ML, KNOTS = (TABLE[name] for name in ("age", "ventricle_ml", "lesion_ml", "knots"))
 TIV_RATIO_MEN_WOMEN = 1.14
 TIV_MEAN_ML = 1500.0
-
-# Constants solved by scripts/calibrate_cohort.py
-KNOTS = {
-    "ventricle": (-2.4, -1.69, -0.81, 0.24, 1.15, 2.11, 3.24, 4.79, 6.03),  # mm of push
-    "sulcus": (0.0744, 0.0788, 0.0888, 0.103, 0.1208, 0.1403, 0.1611, 0.1818, 0.2037),
-    "lesion": (-0.95, -0.74, -0.56, -0.27, 0.05, 0.33, 0.65, 0.93, 1.2),
-}
-HEAD_SCALE = 0.929  # MNI space is about 26 % too large in volume
+HEAD_SCALE = 0.929  # solved like KNOTS: MNI space is about 26 % too large in volume
 
 # Cortical regions: how fast their sulci open, against the average of the cortex.
 SULCUS_RATE = dict(frontal=1.3, parietal=1.0, occipital=0.5, temporal=1.1, sylvian=1.5, cerebellum=0.7)

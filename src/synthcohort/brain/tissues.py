@@ -23,7 +23,7 @@ from ..grid import trilinear
 from ..people import People
 from ..template import HIGH, LOW
 from ..tissue_maps import TissueMaps
-from .aging import REGIONS
+from .aging import REGIONS, TABLE
 
 REGION_STEP = 8.0  # mm, of the grid of the regions' weights, which are smoother
 _NX, _NY, _NZ = (math.ceil((high - low) / REGION_STEP) + 1 for low, high in zip(LOW, HIGH, strict=True))
@@ -50,32 +50,26 @@ def _fields(people: People, purpose: str, volume: Tensor, spacing: float) -> par
 
 @lru_cache(maxsize=4)
 def region_weights(device: str) -> Tensor:
-    """Weights (voxels, regions) on a coarse grid in template space, in the order of REGIONS; by eye, enough for lobes.
-
-    Cortical regions add up to one everywhere, deep ones are blobs. Boundaries are planes and ellipsoids in MNI mm.
+    """Weights (voxels, regions) on a coarse grid in template space, in the order of REGIONS; by eye, enough for lobes:
+    cortical regions add up to one everywhere, deep ones are blobs. Boundaries are planes and ellipsoids in MNI mm.
     """
     axes = [torch.arange(n) * REGION_STEP + low for n, low in zip(REGION_SHAPE, LOW, strict=True)]
     x, y, z = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3).unbind(-1)
     x = x.abs()
 
-    def blob(center: tuple[int, int, int], radii: tuple[int, int, int]) -> Tensor:
-        squares = [((a - c) / r) ** 2 for a, c, r in zip((x, y, z), center, radii, strict=True)]
-        return torch.exp(-(squares[0] + squares[1] + squares[2]))
-
+    blobs = {}
+    for name, shape in TABLE["blobs"].items():
+        squares = [((a - c) / r) ** 2 for a, c, r in zip((x, y, z), shape["center"], shape["radii"], strict=True)]
+        blobs[name] = torch.exp(-(squares[0] + squares[1] + squares[2]))
     # Each takes its part of what those before it have left, the parietal lobe the rest.
     cortical = {
         "cerebellum": [soft_step(-10 + 0.25 * (y + 40) - z, 3), soft_step(-36 - y, 4)],
-        "sylvian": [blob((40, -4, 4), (14, 30, 16))],
+        "sylvian": [blobs["sylvian"]],
         "temporal": [soft_step(-2 - 0.2 * y - z, 5), soft_step(x - 20, 4), soft_step(y + 62, 8)],
         "frontal": [soft_step(y + 12 + 0.25 * (z - 20), 6)],
         "occipital": [soft_step(-66 - y + 0.2 * (z - 10), 6)],
     }
-    weights = {
-        "hippocampus": blob((27, -20, -14), (12, 22, 12)),
-        "callosum": blob((0, -5, 27), (16, 46, 12)),
-        "basal ganglia": blob((13, 4, 8), (13, 22, 16)),
-        "parietal": torch.ones_like(x),
-    }
+    weights = blobs | {"parietal": torch.ones_like(x)}
     for name, factors in cortical.items():
         weights[name] = math.prod(factors, start=weights["parietal"])
         weights["parietal"] = weights["parietal"] - weights[name]
@@ -99,8 +93,7 @@ def brain_tissues(maps: dict[str, Tensor], points: Tensor, people: People, spaci
     shift, loss, myelination = _regional(people, points).unbind(-1)
     # Ventricles, with what caudate and callosum lost to them, and the temporal horn.
     phi = phi - loss
-    radius = people.column(person.aging.horn for person in people.persons)
-    horn = soft_step(radius - maps["horn"], 0.6) * soft_step(depth - 6, 1.0)
+    horn = soft_step(people.column("aging.horn") - maps["horn"], 0.6) * soft_step(depth - 6, 1.0)
     ventricle = torch.maximum(soft_step(0.1 - phi, 0.8), horn) * mask
     brain = (mask - ventricle).clamp(min=0)
     # Sulci of the average brain, and the person's own.
@@ -133,8 +126,7 @@ def brain_tissues(maps: dict[str, Tensor], points: Tensor, people: People, spaci
     field = _fields(people, "lesion", mask, spacing)
     patch, focus = field(14.0)[:, 0], field(7.0)[:, 0]
     caps, far = torch.exp(-phi.clamp(min=0) / 5.5), 0.6 * torch.exp(-(((phi - 16) / 12) ** 2))
-    load = people.column(person.aging.lesion for person in people.persons)
-    score = 2.6 * caps + 0.46 * patch + (0.73 * focus - 1.0) * far + load - 3.1
+    score = 2.6 * caps + 0.46 * patch + (0.73 * focus - 1.0) * far + people.column("aging.lesion") - 3.1
     lesion = soft_step(score, 0.28) * soft_step(depth - 9, 2.0) * soft_step(phi - 0.5, 0.5) * white
     tissues = {"ventricle": ventricle, "csf": csf * brain, "cortex": cortex, "deep": deep}
     return TissueMaps(tissues | {"white": white - lesion, "lesion": lesion}, mask, maps["residual"] * solid)

@@ -73,8 +73,7 @@ def describe(glioma: Glioma) -> dict[str, float]:
 
 def _foci(people: People) -> dict[str, Tensor]:
     """Members of every focus, (N, FOCI, 1, 1, 1) or (N, FOCI, 1, 1, 1, 3); centers in mm of the image."""
-    names = ("center", "stretch", "core", "edema", "active")
-    foci = {name: torch.stack([getattr(glioma, name) for glioma in people.gliomas]) for name in names}
+    foci = {name: people.stack(f"glioma.{name}") for name in ("center", "stretch", "core", "edema", "active")}
     inverse = torch.linalg.inv(pose_matrix(people.stack("rotation"), people.stack("scale")))
     center = foci["center"] - torch.tensor(CENTER) - people.stack("shift")[:, None]
     foci["center"] = center @ inverse.transpose(1, 2)
@@ -84,7 +83,7 @@ def _foci(people: People) -> dict[str, Tensor]:
 def push(people: People, points: Tensor) -> Tensor:
     """Mass effect as a pull-back of image points (N, X, Y, Z, 3), mm from CENTER: radial, rising, so nothing folds."""
     foci = _foci(people)
-    strength = people.column(glioma.push for glioma in people.gliomas)
+    strength = people.column("glioma.push")
     for k in range(FOCI):
         core = foci["core"][:, k]
         offset = points - foci["center"][:, k]
@@ -97,7 +96,7 @@ def push(people: People, points: Tensor) -> Tensor:
 
 def grow(tissues: TissueMaps, depth: Tensor, people: People, grid: Grid) -> TissueMaps:
     """With a tumor in place of what was there; `depth` (N, X, Y, Z): from the surface of the template's brain, mm."""
-    gliomas, device, foci = people.gliomas, people.device, _foci(people)
+    device, foci = people.device, _foci(people)
     distance = ((grid.points(device) - foci["center"]) / foci["stretch"]).norm(dim=-1)
     streams = people.streams("field/tumor")
     lobes, bumps, grain, rough = (
@@ -114,11 +113,10 @@ def grow(tissues: TissueMaps, depth: Tensor, people: People, grid: Grid) -> Tiss
     core = soft_step(-beyond_core, edge) * inside
     edema = soft_step(-beyond_edema, edge) * inside * (1 - tissues["csf"]) * (1 - core)
     edema = edema * (0.15 + 0.85 * soft_step(paths + 0.2, 0.12))
-    rim = people.column(glioma.rim for glioma in gliomas) * (1 + 0.32 * grain).clamp(min=0.25)
-    dead = 3 * people.column(glioma.necrosis for glioma in gliomas) + 0.4 * bumps - 0.35
+    rim = people.column("glioma.rim") * (1 + 0.32 * grain).clamp(min=0.25)
+    dead = 3 * people.column("glioma.necrosis") + 0.4 * bumps - 0.35
     necrosis = soft_step(-(beyond_core + rim), edge) * soft_step(dead, 0.1)
-    enhancing = core * (1 - necrosis) * soft_step(0.66 * grain + 2.1, 0.2)
-    enhancing = enhancing * people.column(float(glioma.enhancing) for glioma in gliomas)
+    enhancing = core * (1 - necrosis) * soft_step(0.66 * grain + 2.1, 0.2) * people.column("glioma.enhancing")
     kept = 1 - core - edema
     left = {name: tissues[name] * kept for name in BRAIN[1:]}
     grown = {"edema": edema, "core": (core - enhancing).clamp(min=0), "enhancing": enhancing}

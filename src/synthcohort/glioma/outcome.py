@@ -10,7 +10,6 @@ symptom and the laboratory value do not matter.
 
 import math
 from datetime import date, timedelta
-from typing import NamedTuple
 
 from ..fields import normal, uniform
 from ..people import Person
@@ -33,17 +32,10 @@ DAYS_PER_MONTH = 30.44
 SYMPTOMS = ("headache", "seizure", "weakness", "speech", "confusion")
 
 
-class Clinic(NamedTuple):
-    """`observed`: the columns a student may use; `hidden`: the truth behind them."""
+def clinical(person: Person) -> tuple[dict[str, object], dict[str, object]]:
+    """What is observed of a person with a tumor, and the hidden truth. Raises ValueError for a person without one.
 
-    observed: dict[str, object]
-    hidden: dict[str, object]
-
-
-def clinical(person: Person) -> Clinic:
-    """The clinical record of a person with a tumor. Raises ValueError for a person without one.
-
-    observed: karnofsky (40 to 100), symptom, mgmt ("methylated", "unmethylated"), resection ("gross total", "subtotal",
+    Observed: karnofsky (40 to 100), symptom, mgmt ("methylated", "unmethylated"), resection ("gross total", "subtotal",
     "biopsy"), resected_percent, steroid_mg, ldh (U/l), diagnosis and last_seen (ISO dates), months (to death or last
     seen), died (1 or 0). A missing number is NaN, a missing word None.
     """
@@ -51,7 +43,6 @@ def clinical(person: Person) -> Clinic:
     if tumor is None:
         raise ValueError(f"Person {person.number} of kind {person.kind!r} has no tumor.")
     u, z = uniform(person.stream("clinic"), 6).tolist(), normal(person.stream("clinic measures"), 4).tolist()
-    decades = (person.age - 60) / 10
     doublings = math.log2(4 / 3 * math.pi * float(tumor.core[0]) ** 3 / 1000 / 12)  # of a core of 12 ml
     karnofsky = 10 * round(min(max(83 - 0.25 * (person.age - 60) - 2.5 * doublings + 11 * z[0], 40), 100) / 10)
     unmethylated = u[0] < 0.56
@@ -60,7 +51,7 @@ def clinical(person: Person) -> Clinic:
     resection = "gross total" if reach < 0.5 else "subtotal" if reach < 0.92 else "biopsy"
     percent = {"gross total": 100.0, "subtotal": float(round(55 + 43 * u[2])), "biopsy": math.nan}
     amounts = {
-        "age_decade": decades,
+        "age_decade": (person.age - 60) / 10,
         "unmethylated": unmethylated,
         "subtotal": resection == "subtotal",
         "biopsy": resection == "biopsy",
@@ -95,4 +86,4 @@ def clinical(person: Person) -> Clinic:
         "died": int(survival <= followed),
     }
     hidden: dict[str, object] = {"log_hazard": log_hazard, "survival_months": survival}
-    return Clinic(observed, hidden | {"mgmt_unmethylated": unmethylated, "karnofsky_true": karnofsky})
+    return observed, hidden | {"mgmt_unmethylated": unmethylated, "karnofsky_true": karnofsky}

@@ -25,25 +25,23 @@ EDEMA_TAKES = {"white": 0.95, "lesion": 0.95, "deep": 0.6, "cortex": 0.15}  # of
 
 
 def vary(tissues: TissueMaps, spacing: float, generator: Generator) -> tuple[TissueMaps, dict[str, Tensor]]:
-    """Tissue maps with another tumor of the same people, and its parts, those of VARIED (N, X, Y, Z).
-
-    Edema spreads at the cost of the other tissues; `solid`, `necrosis` and `blood` add up to `core`.
+    """Tissue maps with another tumor of the same people, and its parts, those of VARIED (N, X, Y, Z). Edema spreads at
+    the cost of the other tissues; `solid`, `necrosis` and `blood` add up to `core`.
     """
     core, rim = tissues["core"], tissues["enhancing"]
     each = (len(core), 1, 1, 1)  # one number per person
     field = partial(noise_field, generator, core, spacing=spacing)
     # Enhancement: none, or with gaps, or further in.
-    lost = torch.maximum(
-        chance(generator, SILENT, *each), chance(generator, BROKEN, *each) * soft_step(field(15.0) - 0.4, 0.15)
-    )
+    silent = chance(generator, SILENT, *each)
+    lost = torch.maximum(silent, chance(generator, BROKEN, *each) * soft_step(field(15.0) - 0.4, 0.15))
     core, rim = core + rim * lost, rim * (1 - lost)
-    near = _mean_over_cube(rim, 9.0, spacing)
+    near = mean_over_cube(rim, 9.0, spacing)
     won = chance(generator, FILLED, *each) * soft_step(near + 0.12 * field(12.0) - 0.25, 0.05) * (near > 0.02)
     core, rim = core * (1 - won), rim + core * won
     enhances = per_person((rim.flatten(1).amax(1) > 0.5).float())
     # Edema further into the tissues of EDEMA_TAKES.
     spread, uneven = chance(generator, SPREAD, *each) * enhances, field(20.0)
-    near = _mean_over_cube((core + tissues["edema"] + rim).clamp(0, 1), 15.0, spacing)
+    near = mean_over_cube((core + tissues["edema"] + rim).clamp(0, 1), 15.0, spacing)
     reached = spread * soft_step(near + 0.08 * uneven - 0.2, 0.03) * (near > 0.02)
     changed = {"core": core, "enhancing": rim, "edema": tissues["edema"]}
     for name, ease in EDEMA_TAKES.items():
@@ -52,7 +50,7 @@ def vary(tissues: TissueMaps, spacing: float, generator: Generator) -> tuple[Tis
         changed["edema"] = changed["edema"] + taken
     # What does not enhance is dead in the middle of an enhancing tumor, and mostly solid in another one.
     level = uniform(generator, *each) * 1.6 - 0.2 - 0.7 * (1 - enhances)
-    middle = _mean_over_cube(core + rim, 15.0, spacing)
+    middle = mean_over_cube(core + rim, 15.0, spacing)
     dead = soft_step(middle - 0.6 + 0.25 * field(14.0) + level - 0.4, 0.1)
     blood = chance(generator, BLED, *each) * soft_step(field(12.0) - 0.7, 0.15)
     parts = {"edema": changed["edema"], "enhancing": rim, "solid": core * (1 - dead) * (1 - blood)}
@@ -76,7 +74,7 @@ def paint(parts: dict[str, Tensor], contrasts: tuple[str, ...], generator: Gener
     return images
 
 
-def _mean_over_cube(values: Tensor, width: float, spacing: float) -> Tensor:
+def mean_over_cube(values: Tensor, width: float, spacing: float) -> Tensor:
     """Mean over a cube of about `width` mm, (N, X, Y, Z), one axis after the other."""
     half = round(width / spacing / 2)
     for side in ((1, 0, 0), (0, 1, 0), (0, 0, 1)):

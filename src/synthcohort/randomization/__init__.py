@@ -15,18 +15,14 @@ from ..tissue_maps import TissueMaps
 from .acquisition import field_of_view, pose, scan
 from .contrasts import Randomization, draw_blobs, draw_signals, paint, thin_bone
 
+__all__ = ["Randomization", "as_scanned", "randomize"]
 DEFAULT = Randomization()
 
 
 def randomize(
-    names: tuple[str, ...],
-    maps: Tensor,
-    spacing: float,
-    generator: Generator,
-    contrasts: tuple[str, ...] = (),
-    settings: Randomization = DEFAULT,
-    targets: tuple[str, ...] = ("mask",),
-) -> tuple[Tensor, Tensor]:
+    names: tuple[str, ...], maps: Tensor, spacing: float, generator: Generator, contrasts: tuple[str, ...] = (),
+    settings: Randomization = DEFAULT, targets: tuple[str, ...] = ("mask",),
+) -> tuple[Tensor, Tensor]:  # fmt: skip
     """Images (N, C, X, Y, Z) and targets (N, T, X, Y, Z), mirrored left to right in half of the people.
 
     `names` and `maps` (N, K, X, Y, Z) uint8 are those of `Cohort.tissue_maps`, at `spacing` mm. Without `contrasts`
@@ -56,6 +52,14 @@ def randomize(
         for blob in blobs:
             image = image * (1 - blob) + blob * (uniform(generator, len(maps), 1, 1, 1) * 1.3)
         images.append(image)
+    return as_scanned(tissues, images, wanted, spacing, settings, generator)
+
+
+def as_scanned(
+    tissues: TissueMaps, images: list[Tensor], wanted: Tensor, spacing: float, settings: Randomization,
+    generator: Generator,
+) -> tuple[Tensor, Tensor]:  # fmt: skip
+    """Painted images (N, X, Y, Z) and targets (N, T, X, Y, Z), in one pose, as a scanner shows them."""
     mask = tissues.mask
     seen = torch.ones_like(mask) if tissues.seen is None else tissues.seen
     whole = tissues["core"] + tissues["edema"] + tissues["enhancing"] if "core" in tissues else None
@@ -66,6 +70,6 @@ def randomize(
     stacked = stacked * seen
     if settings.gamma:
         top = stacked.flatten(1).amax(1).view(-1, 1, 1, 1, 1).clamp(min=1e-6)
-        power = torch.exp(settings.gamma * normal(generator, len(maps), stacked.shape[1], 1, 1, 1))
+        power = torch.exp(settings.gamma * normal(generator, *stacked.shape[:2], 1, 1, 1))
         stacked = top * (stacked / top) ** power
     return stacked, wanted * seen

@@ -43,10 +43,9 @@ def pose(
 
 
 def _swollen(points: Tensor, tumor: Tensor, half: Tensor, amounts: Tensor) -> Tensor:
-    """A tumor larger or smaller than it was, and its surroundings pushed away or drawn near.
-
-    The distance r from its center is read at r (1 - a exp(-r^2 / R^2)), which rises for -2 < a < 1: nothing folds. R is
-    1.2 radii of a ball of the tumor's volume; `amounts` (N,) are a.
+    """A tumor larger or smaller than it was, and its surroundings pushed away or drawn near. The distance r from its
+    center is read at r (1 - a exp(-r^2 / R^2)), which rises for -2 < a < 1: nothing folds. R is 1.2 radii of a ball of
+    the tumor's volume; `amounts` (N,) are a.
     """
     axes = [torch.arange(n, device=points.device) + 0.5 - h for n, h in zip(tumor.shape[1:], half, strict=True)]
     volume = tumor.sum((1, 2, 3)).clamp(min=1)

@@ -9,7 +9,7 @@ from torch import Generator, Tensor
 from ..fields import chance, noise_field, normal, per_person, soft_step, uniform
 from ..scanner import RESIDUAL_GAIN, VESSEL_GAIN
 from ..signals import MEANS
-from ..tissue_maps import BRAIN, CONTRASTS, GLIOMA, OUTSIDE, TISSUES, TissueMaps, textured
+from ..tissue_maps import BRAIN, CONTRASTS, GLIOMA, OUTSIDE, RESIDUAL_RANGE, TISSUES, TissueMaps
 
 SOLID = slice(BRAIN.index("cortex"), len(BRAIN))  # similar on most contrasts
 GRAY_AND_WHITE = slice(BRAIN.index("cortex"), BRAIN.index("white") + 1)
@@ -82,7 +82,7 @@ def paint(
     each = (len(mask), 1, 1, 1)  # one number per person
     field = partial(noise_field, generator, mask, spacing=spacing)
     levels, residual, vessel = signals
-    image = textured(tissues.residual, per_person(residual)) * mask
+    image = per_person(residual) * RESIDUAL_RANGE * (tissues.residual - 0.5) * mask
     if tissues.vessel is not None:
         image = image + per_person(vessel) * (0.4 + uniform(generator, *each)) * tissues.vessel
     if tumor is not None:

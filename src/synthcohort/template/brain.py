@@ -8,6 +8,7 @@ Source: Fonov et al., NeuroImage 54:313 (2011) and NeuroImage 47:S102 (2009), sy
 """
 
 import importlib.util
+import tomllib
 from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
@@ -22,27 +23,10 @@ LOW = (-110, -142, -108)  # mm, first voxel of the lattice, right-anterior-super
 HIGH = (110, 118, 112)  # mm, one past the last voxel
 SHAPE = tuple(high - low for low, high in zip(LOW, HIGH, strict=True))
 REACH = 20  # mm; farther than this from a curve does not matter
-Point = tuple[float, float, float]
-Points = Sequence[Point]
+Point = Sequence[float]
 PUSH_DECAY = 22.0  # mm over which the push of a growing ventricle fades
 FISSURE_SHIFT = 1.6  # mm by which the medial walls are moved together, see narrow_fissure
-
-# Read off the template by eye, in MNI mm, the right side of what is paired. The lumen of the temporal horn, from its
-# tip to the atrium; and what enhances: points, radius in mm, softness of the edge.
-TEMPORAL_HORN = [(27, -9, -21), (31, -17, -18), (34, -26, -13), (35, -34, -6), (31, -40, 3)]
-ENHANCING: dict[str, tuple[Points, float, float]] = {
-    "choroid": ([(31, -33, -6), (29, -39, 2), (24, -40, 9), (17, -33, 15), (10, -20, 17), (4, -6, 12)], 2.2, 0.7),
-    "choroid of the fourth ventricle": ([(-6, -50, -34), (0, -48, -32), (6, -50, -34)], 1.5, 0.5),
-    "sagittal sinus": ([(0, 62, -6), (0, 68, 22), (0, 52, 52), (0, 22, 71), (0, -20, 82), (0, -58, 74), (0, -88, 46),
-                        (0, -103, 14), (0, -104, -6)], 3.0, 0.5),
-    "transverse sinus": ([(4, -104, -8), (30, -92, -20), (52, -68, -24), (60, -50, -30)], 2.5, 0.5),
-    "straight sinus": ([(0, -44, 4), (0, -60, 2), (0, -84, 0), (0, -100, -6)], 1.8, 0.5),
-    "internal cerebral vein": ([(1.5, -8, 14), (2, -28, 14), (2, -40, 8), (0, -46, 4)], 1.2, 0.5),
-    "middle cerebral artery": ([(8, 2, -16), (20, 4, -18), (36, 2, -16), (42, -6, -4), (44, -20, 8)], 1.6, 0.5),
-    "its anterior branch": ([(40, 0, -12), (42, 14, 0), (40, 20, 12)], 1.2, 0.5),
-    "anterior cerebral artery": ([(3, 6, -14), (2.5, 24, -10), (3, 38, 6), (3, 32, 26), (3, 6, 40)], 1.2, 0.5),
-    "basilar artery": ([(0, -24, -48), (0, -26, -34), (0, -24, -20)], 1.6, 0.5),
-}  # fmt: skip
+LANDMARKS = tomllib.loads((Path(__file__).parent / "landmarks.toml").read_text("utf-8"))
 
 
 def coordinates() -> tuple[np.ndarray, ...]:
@@ -76,12 +60,12 @@ def ellipsoid(center: Point, radii: Point, steepness: float, edge: float = 1.0) 
     return soft_step((1 - np.sqrt(sum(squares))) * steepness, edge)
 
 
-def tube(points: Points, radius: float, edge: float) -> np.ndarray:
+def tube(points: Sequence[Point], radius: float, edge: float) -> np.ndarray:
     """A soft tube (0 to 1) of `radius` mm round a polyline and its mirror image."""
     return soft_step(radius - distance_to_curve(points), edge)
 
 
-def distance_to_curve(points: Points) -> np.ndarray:
+def distance_to_curve(points: Sequence[Point]) -> np.ndarray:
     """Distance in mm of every voxel to a polyline or its mirror image, at most REACH."""
     line = np.concatenate([np.linspace(a, b, 40) for a, b in pairwise(np.array(points, float))])
     line = np.round(np.concatenate([line, line * [-1, 1, 1]]) - LOW).astype(int)
@@ -203,8 +187,8 @@ def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
         "mask": ndimage.gaussian_filter(mask.astype(np.float32), 0.7),
         "residual": np.clip(residual, -0.12, 0.12),
         "depth": np.minimum(depth, 40) - np.minimum(beyond, 20),
-        "horn": distance_to_curve(TEMPORAL_HORN),
-        "vessel": reduce(np.maximum, (tube(*shape) for shape in ENHANCING.values())),
+        "horn": distance_to_curve(LANDMARKS["temporal_horn"]),
+        "vessel": reduce(np.maximum, (tube(**shape) for shape in LANDMARKS["enhancing"].values())),
         "push_x": push[0], "push_y": push[1], "push_z": push[2],
     }  # fmt: skip
     return maps, mask

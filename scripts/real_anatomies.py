@@ -1,0 +1,91 @@
+"""Tissue maps from label maps of real heads, in the form of `Cohort.tissue_maps`: labels only, no image.
+
+For `scripts/train_tumor_segmentation.py --anatomies FOLDER`. FOLDER holds label maps (*.nii.gz) with FreeSurfer's
+numbers, such as the twenty from which SynthSeg was trained (https://github.com/BBillot/SynthSeg,
+data/training_label_maps, Apache-2.0; Billot et al., Med Image Anal 86:102789, 2023). The brain is what is labeled as
+brain, closed by 5 mm; what lies in its gaps is fluid.
+"""
+
+import hashlib
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import torch
+import torch.nn.functional as F
+from banks import bank
+from patients import NAMES
+from scipy import ndimage
+from torch import Tensor
+
+from synthcohort.cohort import FIELD_OF_VIEW
+from synthcohort.storage import DataError
+
+PLEXUS = (31, 63, 136, 137, 163, 164)
+LABELS = {
+    "ventricle": (4, 5, 14, 15, 43, 44, 72, *PLEXUS),
+    "cortex": (3, 42, 8, 47),
+    "deep": (10, 11, 12, 13, 17, 18, 26, 28, 30, 48, 49, 50, 51, 52, 53, 54, 58, 60, 62),
+    "white": (2, 41, 7, 46, 16, 85, 251, 252, 253, 254, 255),
+    "lesion": (25, 57, 77, 78, 79),
+}
+VESSELS = (502, 514)  # arteries, dural veins
+CLOSED = 5  # mm, of sulci that belong to the brain
+VESSELS_WITHIN = 3  # mm of the brain
+EXTENT = FIELD_OF_VIEW["brain"]  # mm
+
+
+def tissue_maps(file: Path, spacing: float) -> Tensor:
+    """Packed maps (len(NAMES), X, Y, Z) uint8 of one head, the brain in the middle."""
+    labels = _centered(file)
+    brain = np.isin(labels, sum(LABELS.values(), ()))
+    wide = np.pad(brain, CLOSED + 3)
+    near = ndimage.distance_transform_edt(~wide) <= CLOSED
+    closed = ndimage.binary_fill_holes((ndimage.distance_transform_edt(near) > CLOSED) | wide)
+    pieces, _ = ndimage.label(closed[(slice(CLOSED + 3, -CLOSED - 3),) * 3])
+    mask = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
+    maps = {name: np.isin(labels, numbers) & mask for name, numbers in LABELS.items()}
+    maps["csf"] = mask & ~np.logical_or.reduce(list(maps.values()))
+    maps["vessel"] = np.isin(labels, VESSELS) & ndimage.binary_dilation(mask, iterations=VESSELS_WITHIN)
+    maps |= {"plexus": np.isin(labels, PLEXUS) & mask, "mask": mask}
+    empty = np.zeros_like(mask)
+    volume = torch.from_numpy(np.stack([maps.get(name, empty) for name in NAMES])).float()[None]
+    fractions = F.interpolate(volume, [round(length / spacing) for length in EXTENT], mode="area")[0]
+    fractions[NAMES.index("residual")] = 0.5  # packed: no texture
+    return (fractions * 255).round().byte()
+
+
+def _centered(file: Path) -> np.ndarray:
+    """Labels (X, Y, Z), voxels of 1 mm, right-anterior-superior, the brain in the middle of EXTENT."""
+    image = nib.as_closest_canonical(nib.load(file))
+    labels = np.asarray(image.dataobj).round().astype(np.int16)
+    zoom = nib.affines.voxel_sizes(image.affine)
+    if np.abs(zoom - 1).max() > 0.01:
+        labels = ndimage.zoom(labels, zoom, order=0)
+    voxels = np.argwhere(np.isin(labels, sum(LABELS.values(), ())))
+    if not len(voxels):
+        raise DataError(f"{file} holds no label of a brain: give label maps with FreeSurfer's numbers.")
+    start = ((voxels.min(0) + voxels.max(0)) / 2).round().astype(int) - np.array(EXTENT) // 2
+    margin = max(EXTENT)
+    return np.pad(labels, margin)[tuple(slice(s + margin, s + margin + n) for s, n in zip(start, EXTENT, strict=True))]
+
+
+def load(folder: Path, spacing: float) -> Tensor:
+    """Packed maps (N, len(NAMES), X, Y, Z) uint8 of all label maps of a folder, made once and kept (banks.py).
+
+    Raises DataError if the folder holds none, or one that is no label map of a brain.
+    """
+    files = sorted(folder.glob("*.nii.gz"))
+    if not files:
+        raise DataError(
+            f"{folder} holds no label maps (*.nii.gz): see scripts/real_anatomies.py for where to get some."
+        )
+    contents = hashlib.sha256()
+    for file in [*files, Path(__file__)]:  # other labels or another reading of them: another bank
+        contents.update(hashlib.sha256(file.read_bytes()).digest())
+    settings = {"labels": contents.hexdigest(), "spacing": spacing, "heads": len(files)}
+
+    def make() -> dict[str, Tensor]:
+        return {"maps": torch.stack([tissue_maps(file, spacing) for file in files])}
+
+    return bank(f"anatomies-{spacing:g}mm-{len(files)}", settings, make)["maps"]

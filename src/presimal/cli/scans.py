@@ -1,0 +1,52 @@
+"""`presimal strip`: the brain out of whole heads. `presimal segment`: the regions of a glioma from four contrasts."""
+
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+from presimal import networks
+from presimal.inference import skull_stripping, tumor_segmentation
+from synthcohort.storage import DataError
+
+ENDINGS = (".nii", ".nii.gz")
+
+
+def strip(scans: list[str], out: str | None) -> int:
+    """Strip every scan, whatever happens to others; returns 0 if all went well, else 1. DataError if there is none."""
+    files = [file for scan in scans for file in _files(Path(scan), out)]
+    if out and out.endswith(ENDINGS) and len(files) > 1:
+        raise DataError(f"-o {out} names one file for {len(files)} scans: give a folder.")
+    model, _ = networks.load(skull_stripping.WEIGHTS)
+    failed = False
+    with tqdm(files, unit="scan", leave=False, disable=len(files) < 2) as bar:
+        for file in bar:
+            try:
+                brain, brain_file, mask_file = skull_stripping.strip(file, out, model)
+                found = f"{brain.volume_ml:.0f} ml, agreement {brain.agreement:.3f}"
+                bar.write(f"{file}: {found}  {brain_file}  {mask_file}", file=sys.stdout)
+            except (DataError, OSError) as problem:
+                failed = True
+                bar.write(f"presimal: {problem}", file=sys.stderr)
+    return int(failed)
+
+
+def _files(scan: Path, out: str | None) -> list[Path]:
+    """A file, or the scans of a folder that are neither stripped yet nor the result of stripping."""
+    if not scan.is_dir():
+        return [scan]
+    results = ("_brain.nii.gz", "_mask.nii.gz")
+    found = [file for file in sorted(scan.iterdir()) if file.name.endswith(ENDINGS) and not file.name.endswith(results)]
+    if not found:
+        raise DataError(f"{scan} holds no .nii or .nii.gz file.")
+    return [file for file in found if not any(made.exists() for made in skull_stripping.output_files(file, out))]
+
+
+def segment(scans: list[str], out: str, weights: str = tumor_segmentation.WEIGHTS) -> int:
+    """Write the labels of one patient to `out`, print the volumes in ml; returns 0. `weights`: a name or a file."""
+    model, _ = networks.load(weights)
+    found = tumor_segmentation.segment(scans, out, model)
+    for region, ml in found.volumes_ml.items():
+        print(f"{region:16} {ml:7.1f} ml")
+    print(f"{out}: 1 edema, 2 non-enhancing or necrotic, 3 enhancing. Not for clinical use.")
+    return 0
