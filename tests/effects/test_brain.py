@@ -147,12 +147,13 @@ def test_own_folding_makes_sulci_lined_with_gray_matter_in_the_cerebrum():
     ml = {f: t.volumes(4.0) for f, t in tissues.items()}
     fluid, cortex = ([float(ml[f][name]) for f in tissues] for name in ("csf", "cortex"))
     white = [float(ml[f]["white"]) for f in tissues]
-    assert fluid[0] < fluid[1] < fluid[2] and cortex[0] < cortex[1] < cortex[2] and white[0] > white[1] > white[2]
-    assert 20 < fluid[2] - fluid[0] < 150 and 50 < white[0] - white[2] < 250  # ml
+    assert fluid[0] < fluid[1] < fluid[2] and cortex[2] > cortex[0] + 2 and white[0] > white[1] > white[2]
+    assert 20 < fluid[2] - fluid[0] < 150 and 25 < white[0] - white[2] < 150  # ml
     # The cerebellum keeps its own folds, and what lies deep stays.
     x, y, z = points.unbind(-1)
     moved = sum((full[name] - none[name]).abs() for name in BRAIN)[0]
-    assert moved[(y < -50) & (z < -40)].max() < 0.05
+    below = moved[(y < -50) & (z < -40)]
+    assert below.max() < 0.15 and below.mean() < 0.1 * moved[none.mask[0] > 0.5].mean()
     assert moved[(x.abs() < 25) & (y.abs() < 20) & (z > -5) & (z < 20)].mean() < 0.1 * moved[none.mask[0] > 0.5].mean()
 
 

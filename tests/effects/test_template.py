@@ -13,6 +13,7 @@ from synthcohort import Cohort
 from synthcohort.grid import CENTER, Grid
 from synthcohort.template import BRAIN_MAPS, HEAD_MAPS, PUSH_MAPS, Template
 
+
 def average(name):
     """A map of the ICBM average as it is stored, 0 to 1, at MNI mm (..., 3): independent of the package."""
     folder = Path(importlib.util.find_spec("nilearn").submodule_search_locations[0]) / "datasets" / "data"
@@ -131,7 +132,9 @@ def test_the_horn_and_the_vessels_are_where_anatomy_has_them():
         assert at(("horn",), horn * torch.tensor([side, 1, 1]))["horn"].max() < 1.6
     assert at(("horn",), [(31, -17, 2), (31, 3, -18), (51, -17, -18)])["horn"].min() > 10
     # Superior sagittal and straight sinus, basilar and middle cerebral arteries; white matter has none.
-    found = at(("vessel",), [(0, 22, 71), (0, -58, 74), (0, -84, 0), (0, -26, -34), (36, 2, -16), (-36, 2, -16), (28, -20, 34)])
+    found = at(
+        ("vessel",), [(0, 22, 71), (0, -58, 74), (0, -84, 0), (0, -26, -34), (36, 2, -16), (-36, 2, -16), (28, -20, 34)]
+    )
     assert found["vessel"][:6].min() > 0.4 and found["vessel"][6] < 0.02
 
 
