@@ -134,7 +134,7 @@ def test_fatness_is_fat_of_the_face_for_muscle(base, tissues, change):
 
 @pytest.mark.parametrize("below, above", [(0.0, 0.0), (0.25, 0.0), (0.0, 0.06), (0.3, 0.05)])
 def test_the_field_of_view_is_cut_below_and_above(base, change, below, above):
-    """Fractions of the height: nothing is seen in the slices whose middle lies there, and everything else is as it was."""
+    """Fractions of the height: nothing is seen in slices whose middle lies there, and the rest is as it was."""
     cohort, people, _ = base
     whole = cohort.tissues(change(people, head={"crop": (0.0, 0.0)}), 8.0)
     found = cohort.tissues(change(people, head={"crop": (below, above)}), 8.0)

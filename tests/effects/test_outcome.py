@@ -251,7 +251,7 @@ def test_months_run_from_diagnosis_to_death_or_to_the_end_of_the_study(table):
     assert (table.last_seen[alive] == "2019-06-28").all() and (table.last_seen <= "2019-06-28").all()
     months = np.array([m.month for m in diagnosis])
     assert np.bincount(months)[1:].min() > 0.05 * len(months)  # all year round
-    # The survival of everyone, of whom some were still alive: the first year from the product limit of Kaplan and Meier.
+    # Nobody is followed beyond death, and nobody dies beyond the end.
     truth = Cohort(7).truth(range(600), "tumor").survival_months
     first = table[:600]
     assert (first.months <= truth + 0.06).all() and ((first.died == 1) == (truth <= first.months + 0.06)).all()

@@ -25,7 +25,7 @@ def run(bank, seed=0, contrasts=("t1",), targets=("mask",), spacing=SPACING, **k
 
 
 def bank_of(count=1, **maps):
-    """Maps (X, Y, Z), 0 to 1, of as many people who are all alike; outside the mask no texture of the brain disturbs."""
+    """Maps (X, Y, Z), 0 to 1, of as many people, all alike; without a mask there is no texture."""
     first = next(iter(maps.values()))
     maps = {"mask": torch.zeros_like(first), "residual": torch.full_like(first, 128 / 255)} | maps
     stacked = torch.stack(list(maps.values()))[None].expand(count, -1, -1, -1, -1)
@@ -120,7 +120,7 @@ def test_flat_takes_the_difference_of_gray_and_white_and_keeps_their_mean(swatch
 
 
 def test_invented_contrasts_are_any(swatches):
-    """Signals even from 0 to 1.2; solid tissues of the brain resemble each other; air stays dark; half of them at 0.5."""
+    """Even from 0 to 1.2; solid tissues of the brain resemble each other; air stays dark; half of them at 0.5."""
     usual = straight(swatches, 300, contrasts=())[:, 0]
     known = torch.tensor([[SIGNALS[c][name].mean for name in TISSUES] for c in CONTRASTS])
     found = straight(swatches, 300, contrasts=(), invented=1.0)[:, 0]
@@ -271,7 +271,7 @@ def test_the_bias_field_is_as_strong_as_its_knob():
     assert torch.allclose(found[0.3], 2 * found[0.15], atol=1e-4)
     assert float(found[0.3].pow(2).mean().sqrt()) == pytest.approx(0.3 / 3**0.5 * (5 / 6) ** 1.5 / 0.55, rel=0.12)
     assert found[0.3].diff(dim=2).abs().mean() < 0.3 * found[0.3].abs().mean()
-    assert (found[0.3].std((1, 2, 3, 4)) > 1e-3).all()
+    assert found[0.3].std((1, 2, 3, 4)).median() > 0.05
     assert torch.equal(run(bank, bias=0.0)[0], run(bank)[0])
 
 
@@ -347,7 +347,7 @@ def test_gamma_is_a_power_that_keeps_black_and_the_brightest():
 
 
 def test_the_field_of_view_is_cut_below_above_and_in_front():
-    """At most 34 % below, 10 % above and 16 % in front; nothing at the sides or behind; above and in front in a third."""
+    """At most 34 % below, 10 % above and 16 % in front; none at the sides or behind; above and front in a third."""
     bank = bank_of(200, white=torch.ones(4, 50, 50), seen=torch.ones(4, 50, 50))
     images, wanted = run(bank, targets=("white",), cut=1.0)
     seen = (images[:, 0] > 0).float()
@@ -422,7 +422,7 @@ def test_tumors_are_varied_only_if_asked(tumors):
 
 
 def test_a_tumor_of_many_patients_has_the_fractions_of_the_variation():
-    """A phantom: a rim of 6 mm round a core, in white matter: 10 % lose all enhancement, 40 % gain edema, 10 % have bled."""
+    """A rim of 8 mm round a core, in white matter: 10 % lose all enhancement, 40 % gain edema."""
     shape = (20, 20, 20)
     outer, inner, wide = (ball(shape, radius=r) for r in (24.0, 16.0, 34.0))
     zero = torch.zeros(shape)

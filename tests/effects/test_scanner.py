@@ -139,7 +139,7 @@ def test_contrast_of_sites_has_its_spread_and_belongs_to_site_and_sequence():
 
 
 def test_the_bias_field_is_as_strong_as_its_site_says(use_sites):
-    """Log of image over image without: zero at zero, else a smooth field whose standard deviation is that of the site."""
+    """Log of image over image without: zero at zero, else a smooth field with the standard deviation of the site."""
     cohort = Cohort(0)
     people = cohort.draw(range(30)).replace(site=0)
     shape = cohort.grid("brain", SPACING).shape
