@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-
 from synthcohort import Cohort
 from synthcohort.scanner import Site
 

@@ -3,12 +3,11 @@
 import numpy as np
 import pytest
 import torch
-
 from synthcohort import Cohort
 from synthcohort.brain import aging
 from synthcohort.brain.aging import REGIONS
-from synthcohort.scanner import acquire
-from synthcohort.scanner.signals import draw_signals
+from synthcohort.scanner import acquire, draw_signals
+from synthcohort.template import sample_template
 from synthcohort.tissue_maps import BRAIN, TISSUES
 
 SPACING = 6.0
@@ -232,7 +231,7 @@ def test_hyperintensities_take_white_matter_round_the_ventricles(change, places)
         if name not in ("white", "lesion"):
             assert torch.equal(none[name], many[name])
     assert torch.allclose(none["white"], many["white"] + many["lesion"], atol=1e-6)
-    maps = cohort.template.sample(cohort.points(people, SPACING), ("phi", "depth"))
+    maps = sample_template(cohort.points(people, SPACING), ("phi", "depth"))
     phi = float((some["lesion"] * maps["phi"]).sum() / some["lesion"].sum())
     white = float((some["white"] * maps["phi"]).sum() / some["white"].sum())
     assert phi < 0.5 * white and float((some["lesion"] * (maps["depth"] < 5)).sum()) * ML < 0.1

@@ -6,7 +6,6 @@ from dataclasses import replace
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-
 from synthcohort import Cohort
 from synthcohort.grid import CENTER
 from synthcohort.tissue_maps import BRAIN

@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-
 from synthcohort import Cohort
+from synthcohort.template import sample_template
 from synthcohort.tissue_maps import BRAIN, FLUID_OUTSIDE, OUTSIDE
 
 SPACING = 4.0
@@ -14,7 +14,7 @@ USUAL = {"layers": torch.tensor([1.0, 1.5, 6.0, 6.0, 6.0]), "air": 1.0, "fatness
 def base(still, change):
     cohort, place = still
     people = change(cohort.draw([1], "head"), {"ventricle": 0.0}, None, USUAL, **place)
-    maps = cohort.template.sample(cohort.points(people, SPACING), ("hull", "face", "depth", "temple", "eye"))
+    maps = sample_template(cohort.points(people, SPACING), ("hull", "face", "depth", "temple", "eye"))
     return cohort, people, {name: values[0] for name, values in maps.items()}
 
 

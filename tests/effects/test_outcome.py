@@ -8,7 +8,6 @@ import pandas as pd
 import pytest
 import torch
 from scipy.optimize import minimize
-
 from synthcohort import Cohort
 from synthcohort.glioma.outcome import clinical
 

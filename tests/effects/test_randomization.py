@@ -4,11 +4,9 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
-
 from synthcohort import CONTRASTS, Cohort
-from synthcohort.glioma.signals import signal_of
 from synthcohort.randomization import Randomization, randomize
-from synthcohort.scanner.signals import SIGNALS
+from synthcohort.scanner import MEANS, RANGES, VARIED
 from synthcohort.tissue_maps import OUTSIDE, TISSUES, TissueMaps
 
 SPACING = 6.0
@@ -84,7 +82,7 @@ def straight(swatches, count, seed=0, **knobs):
 def test_no_knob_shows_the_means_of_the_one_table(swatches):
     found = straight(swatches, 6)
     for c, contrast in enumerate(CONTRASTS):
-        means = torch.tensor([SIGNALS[contrast][name].mean for name in TISSUES])
+        means = MEANS[contrast]
         keep = [k for k, name in enumerate(TISSUES) if name not in ("core", "edema", "enhancing")]  # never even
         assert torch.allclose(found[:, c, keep], means[keep].expand(6, -1), atol=2e-3)
 
@@ -122,7 +120,7 @@ def test_flat_takes_the_difference_of_gray_and_white_and_keeps_their_mean(swatch
 def test_invented_contrasts_are_any(swatches):
     """Even from 0 to 1.2; solid tissues of the brain resemble each other; air stays dark; half of them at 0.5."""
     usual = straight(swatches, 300, contrasts=())[:, 0]
-    known = torch.tensor([[SIGNALS[c][name].mean for name in TISSUES] for c in CONTRASTS])
+    known = torch.stack([MEANS[c] for c in CONTRASTS])
     found = straight(swatches, 300, contrasts=(), invented=1.0)[:, 0]
     bone, air, fat = (TISSUES.index(name) for name in ("bone", "air", "fat"))
     assert usual[:, bone].max() < 0.11 and known[:, bone].max() < 0.11
@@ -142,7 +140,7 @@ def test_invented_contrasts_are_any(swatches):
 def test_real_contrasts_lie_between_two(swatches):
     """Without invention, six in ten are one of the four, the rest lie between two."""
     found = straight(swatches, 400, contrasts=())[:, 0]
-    known = torch.tensor([[SIGNALS[c][name].mean for name in TISSUES] for c in CONTRASTS])
+    known = torch.stack([MEANS[c] for c in CONTRASTS])
     ventricle, white = TISSUES.index("ventricle"), TISSUES.index("white")
     one = ((found[:, None, [ventricle, white]] - known[None, :, [ventricle, white]]).abs().amax(2) < 3e-3).any(1)
     assert float(one.float().mean()) == pytest.approx(
@@ -417,7 +415,7 @@ def test_tumors_are_varied_only_if_asked(tumors):
         return torch.stack([i[e].mean() for i, e in zip(images[:, flair], edema, strict=True) if e.any()])
 
     usual, any_look = levels(images, plain), levels(varied, found)
-    _, low, high = signal_of("edema", "flair")
+    low, high = RANGES["flair"][VARIED.index("edema")]
     assert any_look.std() > 1.8 * usual.std() and low - 0.15 < any_look.min() and any_look.max() < high + 0.15
 
 
@@ -450,7 +448,7 @@ def test_vessels_take_up_gadolinium_from_batch_to_batch():
     gain = images[:, :, 3, 3, 3] - images[:, :, 0, 0, 0]
     for c, (contrast, expected) in enumerate({"t1": 0.03, "t1gd": 1.35, "t2": -0.55, "flair": -0.08}.items()):
         low, high = sorted((0.4 * expected, 1.4 * expected))
-        floor = -SIGNALS[contrast]["white"].mean  # nothing is darker than black
+        floor = -float(MEANS[contrast][TISSUES.index("white")])  # nothing is darker than black
         assert gain[:, c].min() >= max(low, floor) - 1e-3 and gain[:, c].max() <= high + 1e-3, contrast
     assert float(gain[:, 1].mean()) == pytest.approx(0.9 * 1.35, rel=0.05)
 

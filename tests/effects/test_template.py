@@ -8,10 +8,9 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
-
 from synthcohort import Cohort
 from synthcohort.grid import CENTER, Grid
-from synthcohort.template import BRAIN_MAPS, HEAD_MAPS, PUSH_MAPS, Template
+from synthcohort.template import BRAIN_MAPS, HEAD_MAPS, PUSH_MAPS, sample_template
 
 
 def average(name):
@@ -39,7 +38,7 @@ def gray():
 
 
 def at(names, points, step=2):
-    values = Template().sample(torch.as_tensor(points, dtype=torch.float32).view(1, 1, 1, -1, 3), names, step)
+    values = sample_template(torch.as_tensor(points, dtype=torch.float32).view(1, 1, 1, -1, 3), names, step)
     return {name: v.flatten() for name, v in values.items()}
 
 

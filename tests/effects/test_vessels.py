@@ -2,9 +2,9 @@
 
 import pytest
 import torch
-
 from synthcohort import Cohort, TissueMaps
 from synthcohort.scanner import acquire
+from synthcohort.template import sample_template
 
 SPACING = 6.0
 KINDS = {"large": (1.0, 0.0, 0.0), "veins": (0.0, 1.0, 0.0), "dura": (0.0, 0.0, 1.0)}
@@ -72,7 +72,7 @@ def test_uptakes_of_people_differ():
 def test_heads_show_their_dura_and_a_person_without_vessels_is_drawn(cohort):
     people = cohort.draw([1], "head").replace(vessel=torch.zeros(3))
     tissues = cohort.tissues(people, SPACING)
-    maps = cohort.template.sample(cohort.points(people, SPACING), ("hull",))
+    maps = sample_template(cohort.points(people, SPACING), ("hull",))
     inner = float(people.heads[0].layers[0])
     center = float((tissues.vessel * maps["hull"]).sum() / tissues.vessel.sum())
     assert center == pytest.approx(inner, abs=2) and tissues.vessel.max() <= 0.45 + 1e-6
