@@ -5,7 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 from synthcohort import CONTRASTS, Cohort, TissueMaps
-from synthcohort.scanner import MEANS, RANGES, SITES, VARIED, Site, acquire, draw_signals, site_gain
+from synthcohort.glioma.variation import VARIED
+from synthcohort.scanner import SITES, Site, acquire, draw_signals, site_gain
+from synthcohort.signals import SIGNALS
 from synthcohort.tissue_maps import BRAIN, GLIOMA, OUTSIDE, TISSUES
 
 SPACING = 8.0
@@ -68,13 +70,15 @@ def test_the_texture_of_the_real_t1_is_dark_on_t2(brain, use_sites, contrast, ga
 
 
 def mean(name, contrast):
-    return float(MEANS[contrast][TISSUES.index(name)])
+    return SIGNALS[name][contrast].mean
 
 
 @pytest.mark.parametrize("contrast", CONTRASTS)
 def test_the_one_table_has_the_order_of_physics(contrast):
     means = [mean(name, contrast) for name in ORDER[contrast]]
-    assert means == sorted(means) and float(MEANS[contrast].min()) > 0
+    assert means == sorted(means) and all(
+        0 < row[contrast].low < row[contrast].mean < row[contrast].high for row in SIGNALS.values()
+    )
     assert mean("enhancing", "t1gd") > 1.8 * mean("enhancing", "t1")
     for name in set(TISSUES) - {"enhancing", "muscle", "marrow"}:  # the others take up little
         assert abs(mean(name, "t1gd") - mean(name, "t1")) < 0.03
@@ -83,7 +87,7 @@ def test_the_one_table_has_the_order_of_physics(contrast):
 @pytest.mark.parametrize("contrast", CONTRASTS)
 def test_a_varied_tumor_lies_round_the_means_of_the_table(contrast):
     """A core is dead or solid: its mean lies within both; blood is bright on T1, necrosis darkest there."""
-    ranges = dict(zip(VARIED, RANGES[contrast], strict=True))
+    ranges = {part: SIGNALS[part][contrast][1:] for part in VARIED}
     assert all(0 < low < high for low, high in ranges.values())
     for part in ("edema", "enhancing"):
         low, high = ranges[part]
@@ -114,6 +118,10 @@ def test_signals_of_people_vary_round_the_means_of_the_table(contrast, use_sites
         else:
             assert float(ratio.mean()) == pytest.approx(1, abs=4 * spread / 800**0.5), name
             assert float(ratio.std()) == pytest.approx(spread, rel=0.12), name
+        if name not in GLIOMA:  # the range of the table: two standard deviations
+            usual, low, high = SIGNALS[name][contrast]
+            assert (low, high) == pytest.approx((usual * (1 - 2 * spread), usual * (1 + 2 * spread)), abs=1.1e-3)
+            assert float(((drawn[:, k] > low) & (drawn[:, k] < high)).float().mean()) == pytest.approx(0.954, abs=0.04)
     relation = torch.corrcoef(drawn.T) - torch.eye(len(TISSUES))
     assert relation.abs().max() < 0.2  # every tissue of its own
 
