@@ -174,6 +174,8 @@ def test_blobs_are_structures_in_and_round_the_brain(heads):
     inside, nothing = wanted[:, 0] > 0.99, (wanted.sum(1) < 0.001)
     assert 0.02 < float(changed[outside].float().mean()) < 0.3
     assert float(changed[inside].float().mean()) < 0.5 * float(changed[outside].float().mean())
+    some = (changed & inside).flatten(1).sum(1) > 3  # six in ten have any, and not all of those a large one
+    assert 0.1 < float(some.float().mean()) < 0.8
     assert not changed[nothing].any()
     assert (changed & outside).flatten(1).any(1).all()  # everyone has some
     half = (run(many, 3, blobs=0.5)[0][:, 0] - plain).abs() > 0.03
@@ -451,6 +453,7 @@ def test_vessels_take_up_gadolinium_from_batch_to_batch():
         floor = -SIGNALS["white"][contrast].mean  # nothing is darker than black
         assert gain[:, c].min() >= max(low, floor) - 1e-3 and gain[:, c].max() <= high + 1e-3, contrast
     assert float(gain[:, 1].mean()) == pytest.approx(0.9 * 1.35, rel=0.05)
+    assert float(gain[:, 1].std()) == pytest.approx(1.35 / 12**0.5, rel=0.12)
 
 
 def test_the_residual_is_texture_of_the_brain_alone():
