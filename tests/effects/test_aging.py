@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+
 from synthcohort import Cohort
 from synthcohort.brain import aging
 from synthcohort.brain.aging import REGIONS

@@ -6,8 +6,11 @@ from dataclasses import replace
 import pytest
 import torch
 from scipy.spatial.transform import Rotation
-from synthcohort import Cohort
+
+from synthcohort import Cohort, Person
+from synthcohort.glioma.outcome import clinical
 from synthcohort.grid import CENTER
+from synthcohort.scanner import acquire
 from synthcohort.tissue_maps import BRAIN
 
 SPACING = 8.0
@@ -174,6 +177,18 @@ def test_every_person_has_a_stream_of_their_own():
     for other in (replace(person, seed=1), replace(person, kind="head"), replace(person, number=2)):
         assert not torch.equal(first, torch.rand(4, generator=other.stream("a")))
     assert not torch.equal(first, torch.rand(4, generator=person.stream("b")))
+
+
+@pytest.mark.parametrize("kind", ["brain", "tumor", "head"])
+def test_no_stream_serves_two_purposes(kind, monkeypatch):
+    """Else two things that have nothing to do with each other would go together in everyone."""
+    asked, cohort = [], Cohort(0)
+    people, usual = cohort.draw([1], kind), Person.stream
+    monkeypatch.setattr(Person, "stream", lambda self, purpose: asked.append(purpose) or usual(self, purpose))
+    acquire(cohort.tissues(people, SPACING), people, "flair", SPACING)
+    if kind == "tumor":
+        clinical(people.persons[0])
+    assert len(asked) > 8 and sorted(asked) == sorted(set(asked))
 
 
 def test_no_anatomy_leaves_age_alone():

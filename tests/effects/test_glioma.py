@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from synthcohort import Cohort
 from synthcohort.grid import CENTER
 from synthcohort.template import sample_template

@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from synthcohort import Cohort
 from synthcohort.template import sample_template
 from synthcohort.tissue_maps import BRAIN, FLUID_OUTSIDE, OUTSIDE

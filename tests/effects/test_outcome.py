@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from scipy.optimize import minimize
+
 from synthcohort import Cohort
 from synthcohort.glioma.outcome import clinical
 

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+
 from synthcohort import CONTRASTS, Cohort
 from synthcohort.randomization import Randomization, randomize
 from synthcohort.signals import MEANS, SIGNALS

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from scipy import ndimage
+
 from synthcohort import Cohort
 from synthcohort.grid import CENTER, Grid
 from synthcohort.template import BRAIN_MAPS, HEAD_MAPS, PUSH_MAPS, sample_template

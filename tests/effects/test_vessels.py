@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+
 from synthcohort import Cohort, TissueMaps
 from synthcohort.scanner import acquire
 from synthcohort.template import sample_template
