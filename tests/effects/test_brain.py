@@ -7,11 +7,11 @@ import pytest
 import torch
 from scipy.spatial.transform import Rotation
 
-from synthcohort import Cohort, Person
+from synthcohort import Cohort, Person, TissueMaps
 from synthcohort.glioma.outcome import clinical
 from synthcohort.grid import CENTER
 from synthcohort.scanner import acquire
-from synthcohort.tissue_maps import BRAIN
+from synthcohort.tissue_maps import BRAIN, textured
 
 SPACING = 8.0
 MIDDLE = torch.tensor(CENTER)
@@ -177,6 +177,44 @@ def test_every_person_has_a_stream_of_their_own():
     for other in (replace(person, seed=1), replace(person, kind="head"), replace(person, number=2)):
         assert not torch.equal(first, torch.rand(4, generator=other.stream("a")))
     assert not torch.equal(first, torch.rand(4, generator=person.stream("b")))
+
+
+def test_volumes_are_the_sums_of_the_maps():
+    """By hand, from 3 x 3 x 3 voxels of 10 mm: 1 ml each; white matter counts what is hyperintense in it."""
+    amounts = dict(zip(BRAIN, (1.0, 2.0, 3.0, 4.0, 5.0, 6.0), strict=True))
+    whole = torch.ones(1, 3, 3, 3)
+    maps = TissueMaps({name: whole * amount / 27 for name, amount in amounts.items()}, whole, 0 * whole)
+    found = {name: float(ml) for name, ml in maps.volumes(10.0).items()}
+    assert all(found[name] == pytest.approx(amounts[name]) for name in BRAIN if name != "white")
+    assert (found["gray"], found["white"]) == pytest.approx((3 + 4, amounts["white"] + amounts["lesion"]))
+    assert (found["tiv"], found["brain"], found["fraction"]) == pytest.approx((27, 18, 18 / 27))
+
+
+def test_what_is_packed_comes_back():
+    """To a step of 255: maps, mask, vessels, and the residual, dark and bright."""
+    generator = torch.Generator().manual_seed(0)
+    maps = {name: torch.rand(2, 4, 4, 4, generator=generator) for name in (*BRAIN, "mask", "vessel")}
+    residual = 0.12 * (2 * torch.rand(2, 4, 4, 4, generator=generator) - 1)
+    mask, vessel = maps.pop("mask"), maps.pop("vessel")
+    again = TissueMaps.unpack(*TissueMaps(maps, mask, residual, vessel).pack())
+    for before, after in ((mask, again.mask), (vessel, again.vessel), *((maps[n], again[n]) for n in BRAIN)):
+        assert (before - after).abs().max() < 0.51 / 255
+    assert (textured(again.residual, torch.ones(2, 1, 1, 1)) - residual).abs().max() < 0.24 * 0.51 / 255 + 1e-6
+
+
+@pytest.mark.parametrize("spacing, step", [(1.0, 1), (1.4, 1), (1.5, 2), (4.0, 2)])
+def test_fine_images_read_fine_maps(spacing, step, monkeypatch):
+    asked = []
+
+    def noted(points, names, step=2):
+        asked.append(step)
+        raise InterruptedError
+
+    monkeypatch.setattr("synthcohort.cohort.sample_template", noted)
+    monkeypatch.setattr(Cohort, "points", lambda *_: torch.zeros(1, 1, 1, 1, 3))
+    with pytest.raises(InterruptedError):
+        Cohort(0).tissues(Cohort(0).draw([0]), spacing)
+    assert asked == [step]
 
 
 @pytest.mark.parametrize("kind", ["brain", "tumor", "head"])
