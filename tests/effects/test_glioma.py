@@ -105,7 +105,7 @@ def test_a_further_focus_pushes_by_two_fifths(patient, change):
 
 
 def test_the_push_of_people_is_three_tenths_of_their_core():
-    gliomas = Cohort(0).draw(range(400), "tumor").gliomas
+    gliomas = [person.glioma for person in Cohort(0).draw(range(400), "tumor").persons]
     ratio = {e: torch.tensor([g.push / float(g.core[0]) for g in gliomas if g.enhancing == e]) for e in (True, False)}
     assert 0.3 * 0.4 <= ratio[True].min() < 0.16 and 0.32 < ratio[True].max() <= 0.3 * 1.2 + 1e-6
     assert float(ratio[True].mean()) == pytest.approx(0.3 * 0.8, rel=0.05)
@@ -277,7 +277,7 @@ def test_labels_are_those_of_the_decathlon(patient):
 def test_the_drawn_tumors():
     """Rims 3.2 to 7.8 mm, cores 10 to 23 mm; 18 % do not enhance and have little edema; 13 % have several foci."""
     people = Cohort(0).draw(range(600), "tumor")
-    gliomas = people.gliomas
+    gliomas = [person.glioma for person in people.persons]
     rim, core = torch.tensor([g.rim for g in gliomas]), torch.tensor([float(g.core[0]) for g in gliomas])
     assert 3.2 <= rim.min() < 3.4 and 7.6 < rim.max() <= 7.8 and float(rim.mean()) == pytest.approx(5.5, abs=0.2)
     assert 10 <= core.min() < 11 and 22 < core.max() <= 23 and 16.5 < core.mean() < 18.5
@@ -301,7 +301,7 @@ def test_the_drawn_tumors():
 
 def test_tumors_start_in_white_matter_on_either_side():
     people = Cohort(0).draw(range(300), "tumor")
-    center = torch.stack([g.center[0] for g in people.gliomas])
+    center = torch.stack([g.center[0] for g in (person.glioma for person in people.persons)])
     assert center[:, 0].abs().min() > 12 and center[:, 2].min() > -25
     assert 0.42 < float((center[:, 0] > 0).float().mean()) < 0.58
     maps = sample_template(center.view(1, 1, 1, -1, 3), ("wm", "depth", "phi"))
@@ -311,7 +311,8 @@ def test_tumors_start_in_white_matter_on_either_side():
 def test_the_truth_holds_the_geometry_that_was_drawn():
     cohort = Cohort(0)
     truth = cohort.truth(range(40), "tumor")
-    for row, glioma in zip(truth.itertuples(), cohort.draw(range(40), "tumor").gliomas, strict=True):
+    persons = cohort.draw(range(40), "tumor").persons
+    for row, glioma in zip(truth.itertuples(), (person.glioma for person in persons), strict=True):
         x, y, z = glioma.center[0].tolist()
         assert (row.tumor_x, row.tumor_y, row.tumor_z) == pytest.approx((x, y, z))
         assert (row.foci, row.enhances, row.rim_mm, row.push_mm) == (

@@ -173,7 +173,7 @@ def test_everything_adds_up_to_one_inside_and_to_none_outside(base, tissues):
 
 def test_heads_are_drawn_within_everyday_anatomy():
     """Fluid 0.3 to 2.4, tables 1.3 to 2.3, skull 4 to 9, scalp 3 to 10, temporal muscle 3 to 11 mm."""
-    heads = Cohort(0).draw(range(600), "head").heads
+    heads = [person.head for person in Cohort(0).draw(range(600), "head").persons]
     layers = torch.stack([head.layers for head in heads])
     low, high = torch.tensor([0.3, 1.3, 4.0, 3.0, 3.0]), torch.tensor([2.4, 2.3, 9.0, 10.0, 11.0])
     assert ((layers >= low) & (layers <= high)).all()

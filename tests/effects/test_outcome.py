@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,7 +11,14 @@ import torch
 from scipy.optimize import minimize
 
 from synthcohort import Cohort
-from synthcohort.glioma.outcome import clinical
+from synthcohort.glioma import outcome
+
+
+def clinical(person) -> SimpleNamespace:
+    """The record of a person: what is `observed`, and the `hidden` truth."""
+    observed, hidden = outcome.clinical(person)
+    return SimpleNamespace(observed=observed, hidden=hidden)
+
 
 PEOPLE = 4000
 # Gessler et al., 2019; Cancers 14:3161; PMID 30347300; the last three are ours.

@@ -342,7 +342,7 @@ def test_the_scanners_of_the_cohort():
 
 def test_an_image_shows_only_what_is_seen(cohort):
     people = cohort.people(range(40), "head")
-    number = next(int(n) for n in people.number if cohort.draw([int(n)], "head").heads[0].crop[0] > 0.15)
+    number = next(int(n) for n in people.number if cohort.draw([int(n)], "head").persons[0].head.crop[0] > 0.15)
     batch = cohort.render([number], "head", SPACING, ("t1", "t2"))
     seen = cohort.tissues(cohort.draw([number], "head"), SPACING).seen[0]
     assert (batch.images[0, :, seen == 0] == 0).all() and (batch.images[0, :, seen == 1] > 0).all()

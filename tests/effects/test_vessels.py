@@ -74,7 +74,7 @@ def test_heads_show_their_dura_and_a_person_without_vessels_is_drawn(cohort):
     people = cohort.draw([1], "head").replace(vessel=torch.zeros(3))
     tissues = cohort.tissues(people, SPACING)
     maps = sample_template(cohort.points(people, SPACING), ("hull",))
-    inner = float(people.heads[0].layers[0])
+    inner = float(people.persons[0].head.layers[0])
     center = float((tissues.vessel * maps["hull"]).sum() / tissues.vessel.sum())
     assert center == pytest.approx(inner, abs=2) and tissues.vessel.max() <= 0.45 + 1e-6
     plain = TissueMaps(tissues.tissues, tissues.mask, tissues.residual)
