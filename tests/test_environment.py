@@ -23,6 +23,7 @@ IMPORT_NAME = {"scikit-image": "skimage", "scikit-learn": "sklearn", "pillow": "
 IMPORT_NAME |= {"pytorch": "torch", "pyyaml": "yaml"}
 OURS = {folder.name for folder in (ROOT / "src").iterdir()}
 OURS |= {file.stem for folder in ("tests", "scripts") for file in (ROOT / folder).rglob("*.py")}
+OURS |= {file.parent.name for file in (ROOT / "scripts").rglob("__init__.py")}
 
 
 def requirements_of_pip() -> dict[str, tuple[str, str]]:
