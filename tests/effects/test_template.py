@@ -175,5 +175,7 @@ def test_the_layers_of_the_head_lie_one_beyond_the_other():
     assert maps["hull"][edge].median().abs() < 4
     skin = maps["skin"][(maps["hull"] > 4) & (maps["hull"] < 6)]
     assert skin.median() == pytest.approx(13 - 5, abs=2)  # a head ends 13 mm beyond the hull, before scalp and skull
+    above = at(("hull",), [(0, -20, 90), (0, -20, 100), (85, -20, 20), (95, -20, 20)])["hull"]
+    assert (above[1::2] - above[::2]).tolist() == pytest.approx([10, 10], abs=1.2)  # mm, straight above and beside
     low = at(("cord", "air"), [(0, -42, -85), (0, 60, -66), (30, 60, -70), (0, -42, 0)])
     assert low["cord"][0] > 0.8 and low["cord"][3] < 0.01 and low["air"][1:3].min() > 0.5
