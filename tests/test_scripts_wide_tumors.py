@@ -7,6 +7,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from nothing_varies import seeded
 
 from synthcohort import MSD_CONTRASTS, Cohort
 from synthcohort.randomization import Randomization
@@ -29,10 +30,6 @@ def people():
     cohort = Cohort(3)
     groups = ((2, "tumor"), (4, "brain"))
     return torch.cat([complete(*cohort.tissue_maps(range(count), kind, SPACING)) for count, kind in groups])
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from dataclasses import fields, replace
 
 import pytest
 import torch
+from nothing_varies import NONE, seeded
 
 from synthcohort import CONTRASTS, Cohort
 from synthcohort.randomization import Randomization, randomize
@@ -11,11 +12,6 @@ from synthcohort.signals import MEANS, SIGNALS
 from synthcohort.tissue_maps import OUTSIDE, TISSUES, TissueMaps
 
 SPACING = 6.0
-NONE = Randomization(**{field.name: 0 for field in fields(Randomization)} | {"tumors": False, "slice_mm": 7.0})
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def run(bank, seed=0, contrasts=("t1",), targets=("mask",), spacing=SPACING, **knobs):

@@ -1,17 +1,16 @@
 """Randomized images: the anatomy stays, the look changes, the same seed gives the same image."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from nothing_varies import NONE, seeded
 
 from synthcohort import Cohort, TissueMaps
 from synthcohort.randomization import Randomization, randomize
 from synthcohort.randomization.contrasts import thin_bone
 
 SPACING = 6.0
-PLAIN = Randomization(
-    invented=0, jitter=0, texture=0, blobs=0, thin=0, rotation=0, scaling=0, elastic=0, bias=0, thick=0,
-    noise=0, gamma=0, cut=0, defaced=0, stripped=0,
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -24,10 +23,6 @@ def tumors():
     return Cohort(3).tissue_maps(range(4), "tumor", SPACING)
 
 
-def seeded(seed=0, device="cpu"):
-    return torch.Generator(device).manual_seed(seed)
-
-
 def test_the_same_seed_gives_the_same_images(heads):
     first, again, other = (randomize(*heads, SPACING, seeded(seed))[0] for seed in (1, 1, 2))
     assert torch.equal(first, again) and not torch.equal(first, other)
@@ -36,7 +31,7 @@ def test_the_same_seed_gives_the_same_images(heads):
 
 def test_maps_stay_those_of_the_person_or_of_a_mirror_image(heads):
     names, maps = heads
-    _, wanted = randomize(names, maps, SPACING, seeded(4), settings=PLAIN, targets=names)
+    _, wanted = randomize(names, maps, SPACING, seeded(4), settings=NONE, targets=names)
     mirrored = 0
     for before, after in zip(maps.float() / 255, wanted, strict=True):
         seen = before[names.index("seen")]
@@ -50,7 +45,7 @@ def test_maps_stay_those_of_the_person_or_of_a_mirror_image(heads):
 def test_real_contrasts_keep_the_order_of_their_tissues(tumors, turn):
     """Fluid is dark on T1 and bright on T2, edema bright on FLAIR, the enhancing part bright on T1Gd."""
     names, maps = tumors
-    settings = Randomization(**{**vars(PLAIN), "rotation": turn})
+    settings = replace(NONE, rotation=turn)
     images, wanted = randomize(names, maps, SPACING, seeded(), ("t1", "t2", "flair", "t1gd"), settings, names)
 
     def mean(contrast, tissue):
@@ -87,9 +82,7 @@ def test_a_turn_keeps_volumes_and_a_stretch_changes_them(heads):
     names, maps = heads
     before = maps[:, names.index("mask")].float().sum((1, 2, 3)) / 255
     turned, stretched = (
-        randomize(names, maps, SPACING, seeded(3), settings=Randomization(**{**vars(PLAIN), **pose}))[1].sum(
-            (1, 2, 3, 4)
-        )
+        randomize(names, maps, SPACING, seeded(3), settings=replace(NONE, **pose))[1].sum((1, 2, 3, 4))
         for pose in ({"rotation": 20}, {"scaling": 0.1})
     )
     assert torch.allclose(turned / before, torch.ones(4), atol=0.03)
@@ -121,6 +114,6 @@ def test_noise_is_rician(heads):
     nothing = torch.zeros_like(maps)
     nothing[:, names.index("seen")] = 255
     nothing[:, names.index("residual")] = 128
-    images, _ = randomize(names, nothing, SPACING, seeded(), settings=Randomization(**{**vars(PLAIN), "noise": 0.1}))
+    images, _ = randomize(names, nothing, SPACING, seeded(), settings=replace(NONE, noise=0.1))
     for air in images[:, 0]:
         assert float(air.mean() / air.std()) == pytest.approx(1.913, rel=0.03)

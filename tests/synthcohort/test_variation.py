@@ -1,30 +1,25 @@
 """A tumor varied: what its parts add up to, where it may spread, how it looks, how large it becomes."""
 
+from dataclasses import replace
+
 import pytest
 import torch
+from nothing_varies import NONE, seeded
 
 from synthcohort import Cohort, TissueMaps
 from synthcohort.glioma import variation
 from synthcohort.glioma.growth import NON_ENHANCING
-from synthcohort.randomization import Randomization, randomize
+from synthcohort.randomization import randomize
 from synthcohort.signals import SIGNALS
 from synthcohort.tissue_maps import BRAIN
 
 SPACING = 4.0
 CONTRASTS = ("flair", "t1", "t1gd", "t2")
-PLAIN = Randomization(
-    invented=0, jitter=0, texture=0, blobs=0, thin=0, rotation=0, scaling=0, elastic=0, bias=0, thick=0,
-    noise=0, gamma=0, cut=0, defaced=0, stripped=0,
-)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
 def bank():
     return Cohort(3).tissue_maps(range(24), "tumor", SPACING)
-
-
-def seeded(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def soft(names, maps):
@@ -96,7 +91,7 @@ def test_an_unknown_contrast_is_refused(bank):
 
 def test_images_and_targets_are_those_of_the_varied_tumor(bank):
     names, maps = bank
-    settings = Randomization(**vars(PLAIN) | {"tumors": True})
+    settings = replace(NONE, tumors=True)
     targets = ("core", "enhancing", "edema", "white")
     images, wanted = randomize(names, maps, SPACING, seeded(5), CONTRASTS, settings, targets)
     core, enhancing, edema, white = (share > 0.98 for share in wanted.unbind(1))
@@ -116,7 +111,7 @@ def test_a_tumor_swells_and_the_far_side_stays(bank):
     names = (*BRAIN, "core", "edema", "enhancing", "residual", "mask")
     maps = torch.zeros(8, len(names), *shape)
     maps[:, names.index("core")], maps[:, names.index("mask")] = ball, 1
-    settings = Randomization(**vars(PLAIN) | {"swell": 0.45})
+    settings = replace(NONE, swell=0.45)
     _, wanted = randomize(names, (255 * maps).round().byte(), SPACING, seeded(6), CONTRASTS, settings, ("core", "mask"))
     radius = (wanted[:, 0].sum((1, 2, 3)) * SPACING**3 * 0.75 / torch.pi) ** (1 / 3)
     r = torch.linspace(0, 60, 6001)
@@ -133,7 +128,7 @@ def test_flat_contrast_brings_gray_and_white_matter_together(bank):
     names, maps = bank
 
     def difference(flat):
-        settings = Randomization(**vars(PLAIN) | {"flat": flat})
+        settings = replace(NONE, flat=flat)
         images, wanted = randomize(names, maps, SPACING, seeded(7), ("t1",), settings, ("white", "cortex"))
 
         def mean(fraction):
