@@ -131,8 +131,7 @@ def _check_label(file: str, image: str, shape: tuple, affine: np.ndarray, labels
     corners = list(product(*[(0, length - 1) for length in shape]))
     moved = np.abs(apply_affine(placed, corners) - apply_affine(affine, corners)).max()
     elsewhere = not moved < 0.1 * voxel_sizes(affine).min()  # NaN is not below it either
-    remedy = f"copy the affine of {image} if the voxels match"
-    refuse_if(elsewhere, file, "lies elsewhere than its image (affine)", remedy)
+    refuse_if(elsewhere, file, "lies elsewhere than its image", f"copy the affine of {image} if the voxels match")
     odd = sorted(set(np.unique(values).tolist()) - set(labels))
     refuse_if(odd, file, f"has a label {{:g}}, not {labels[0]} to {labels[-1]}", "map its labels to these")
     single = len(labels) == 2 and values.min() == values.max()

@@ -91,8 +91,7 @@ def _ixi(folder: Path) -> Path:
     from torchio.datasets import IXI
 
     archive = fetch(IXI.base_url.format(modality="T1"), folder / "IXI-T1.tar", IXI.md5_dict["T1"])
-    _unpack(archive, folder / "IXI", "T1_images")
-    return _with_table(folder / "IXI")
+    return _with_table(_unpack(archive, folder / "IXI", "T1_images"))
 
 
 def _ixi_tiny(folder: Path) -> Path:

@@ -14,18 +14,13 @@ class Interval(NamedTuple):
     high: float
 
     def __format__(self, spec: str) -> str:
-        value, low, high = (format(number, spec) for number in self)
-        return f"{value} [{low}, {high}]"
+        return "{} [{}, {}]".format(*(format(number, spec) for number in self))
 
 
 def bootstrap_interval(
-    statistic: Callable[..., float],
-    *arrays: np.ndarray,
-    groups: np.ndarray | None = None,
-    level: float = 0.95,
-    repeats: int = 1000,
-    seed: int = 0,
-) -> Interval:
+    statistic: Callable[..., float], *arrays: np.ndarray, groups: np.ndarray | None = None, level: float = 0.95,
+    repeats: int = 1000, seed: int = 0,
+) -> Interval:  # fmt: skip
     """A statistic of the data and its percentile bootstrap interval (Efron, 1979, Ann Stat 7:1).
 
     `statistic` takes the arrays, one entry (or row) per case, and returns one number: a score, or the difference of two

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy import ndarray as Array
 from scipy.stats import CensoredData, ecdf
 from torchsurv.stats.ipcw import get_ipcw
 
@@ -15,8 +16,8 @@ from .intervals import Interval
 
 
 def concordance_draws(
-    risk: np.ndarray, time: np.ndarray, died: np.ndarray, horizon: float, repeats: int = 1000, seed: int = 0
-) -> np.ndarray:
+    risk: Array, time: Array, died: Array, horizon: float, repeats: int = 1000, seed: int = 0
+) -> Array:
     """The concordance index, then its values in `repeats` bootstrap resamples of people: (1 + repeats,).
 
     Of two people, one of whom is known to die first and before `horizon`, how often has this one the higher risk? Ties
@@ -36,7 +37,7 @@ def concordance_draws(
     return ((drawn @ concordant) * drawn).sum(1) / ((drawn @ comparable) * drawn).sum(1)
 
 
-def dead_by(time: np.ndarray, died: np.ndarray, horizon: float, level: float = 0.95) -> Interval:
+def dead_by(time: Array, died: Array, horizon: float, level: float = 0.95) -> Interval:
     """The probability to die by `horizon` with its interval: 1 - Kaplan-Meier, Greenwood on the log-log scale."""
     _, time, died = _checked(time, time, died)
     survival = ecdf(CensoredData(uncensored=time[died], right=time[~died])).sf
@@ -48,7 +49,7 @@ def dead_by(time: np.ndarray, died: np.ndarray, horizon: float, level: float = 0
 
 
 def calibration(
-    predicted: np.ndarray, time: np.ndarray, died: np.ndarray, horizon: float, groups: int = 5
+    predicted: Array, time: Array, died: Array, horizon: float, groups: int = 5
 ) -> list[tuple[float, Interval]]:
     """Mean predicted and observed (Kaplan-Meier) probability to die by `horizon`, in groups of similar prediction.
     Groups are equally large, from the lowest prediction up. Raises ValueError if there are more of them than people."""
@@ -59,9 +60,7 @@ def calibration(
     return [(float(predicted[part].mean()), dead_by(time[part], died[part], horizon)) for part in parts]
 
 
-def net_benefit(
-    predicted: np.ndarray, time: np.ndarray, died: np.ndarray, horizon: float, thresholds: np.ndarray
-) -> np.ndarray:
+def net_benefit(predicted: Array, time: Array, died: Array, horizon: float, thresholds: Array) -> Array:
     """The net benefit of acting on a prediction, per threshold (Vickers et al., BMC Med Inform Decis Mak 8:53, 2008).
     People with a predicted probability of at least the threshold t (0 to below 1) are treated. Net benefit is the
     fraction of all who are treated and die by the horizon (by Kaplan-Meier), less t / (1 - t) times the fraction who
@@ -79,9 +78,7 @@ def net_benefit(
     return result
 
 
-def _checked(
-    values: Any, time: Any, died: Any, probabilities: bool = False
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _checked(values: Any, time: Any, died: Any, probabilities: bool = False) -> tuple[Array, ...]:
     values, time, died = np.asarray(values, float), np.asarray(time, float), np.asarray(died).astype(bool)
     if not len(values) == len(time) == len(died) or not len(values):
         raise ValueError(f"Give one entry per person: these are {len(values)}, {len(time)} and {len(died)}.")

@@ -27,13 +27,10 @@ def _quantile(values: Tensor, fraction: float) -> Tensor:
 
 
 def _block(inside: int, outside: int, size: int = 3, stride: int = 1, pool: int = 1) -> nn.Sequential:
+    convolution = nn.Conv3d(inside, outside, size, stride, padding=size // 2, bias=False)
     # Pooling first leaves eight times fewer voxels to normalize, a fifth of the time of a step.
-    return nn.Sequential(
-        nn.Conv3d(inside, outside, size, stride, padding=size // 2, bias=False),
-        nn.MaxPool3d(pool) if pool > 1 else nn.Identity(),
-        nn.BatchNorm3d(outside),
-        nn.ReLU(inplace=True),
-    )
+    pooling = nn.MaxPool3d(pool) if pool > 1 else nn.Identity()
+    return nn.Sequential(convolution, pooling, nn.BatchNorm3d(outside), nn.ReLU(inplace=True))
 
 
 class AgeNet(nn.Module):
@@ -42,13 +39,9 @@ class AgeNet(nn.Module):
     before it leave of 40 x 48 x 40; (1, 1, 1) is the usual global mean."""
 
     def __init__(
-        self,
-        mean: float = 50.0,
-        sd: float = 17.0,
-        widths: tuple[int, ...] = (24, 48, 64, 96),
-        places: tuple[int, int, int] = (2, 3, 2),
-        dropout: float = 0.2,
-    ):
+        self, mean: float = 50.0, sd: float = 17.0, widths: tuple[int, ...] = (24, 48, 64, 96),
+        places: tuple[int, int, int] = (2, 3, 2), dropout: float = 0.2,
+    ):  # fmt: skip
         super().__init__()
         self.mean, self.sd, self.places = float(mean), float(sd), places
         self.arguments = {"mean": self.mean, "sd": self.sd, "widths": list(widths), "places": list(places)}

@@ -18,11 +18,8 @@ def pixelshuffle(x: Tensor) -> Tensor:
 
 
 def _block(inside: int, outside: int, stride: int = 1) -> nn.Sequential:
-    return nn.Sequential(
-        nn.Conv3d(inside, outside, 3, stride, padding=1, bias=False),
-        nn.InstanceNorm3d(outside, affine=True),
-        nn.LeakyReLU(0.01, inplace=True),
-    )
+    convolution = nn.Conv3d(inside, outside, 3, stride, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.InstanceNorm3d(outside, affine=True), nn.LeakyReLU(0.01, inplace=True))
 
 
 class UNet(nn.Module):

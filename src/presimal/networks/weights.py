@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_model
 from safetensors.torch import save as to_bytes
 from torch import nn
 
@@ -23,8 +24,8 @@ FOLDERS = (Path(__file__).parents[3] / "assets" / "weights", Path(__file__).pare
 def save(model: nn.Module, file: Path | str, **metadata: Any) -> None:
     """Write a network, in float16, with its class, `model.arguments` and metadata (JSON) on how it was trained."""
     header = {"network": type(model).__name__, "arguments": model.arguments, **metadata}
-    tensors = {key: v.detach().cpu().contiguous() for key, v in model.state_dict().items()}
-    tensors = {key: v.half() if v.is_floating_point() else v for key, v in tensors.items()}
+    halves = {k: v.half() if v.is_floating_point() else v for k, v in model.state_dict().items()}
+    tensors = {key: value.cpu().contiguous() for key, value in halves.items()}
     write_atomically(Path(file), to_bytes(tensors, {"presimal": json.dumps(header)}))
 
 
@@ -38,9 +39,8 @@ def load(name: str, device: torch.device | str = "cpu") -> tuple[nn.Module, dict
     try:
         with safe_open(file, "pt") as content:
             header = json.loads(content.metadata()["presimal"])
-            state = {key: content.get_tensor(key) for key in content.keys()}
         model = NETWORKS[header["network"]](**header["arguments"])
-        model.load_state_dict({key: v.float() if v.is_floating_point() else v for key, v in state.items()})
+        load_model(model, file)  # which makes them float32 again
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError):
         raise DataError(f"{file} is damaged or holds another network: get it again from the repository.") from None
     return model.to(device).eval(), header
