@@ -19,7 +19,8 @@ from torch import Generator, Tensor
 
 from presimal import compute, networks
 from presimal.evaluation import dice
-from presimal.inference.tumor_segmentation import CONTRASTS, SPACING, normalize
+from presimal.inference.contrasts import CONTRASTS
+from presimal.inference.tumor_segmentation import SPACING, normalize
 from synthcohort.fields import uniform
 from synthcohort.randomization import Randomization
 

@@ -20,7 +20,7 @@ WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text(encod
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
 CONDA_NAME = {"torch": "pytorch"}
 IMPORT_NAME = {"scikit-image": "skimage", "scikit-learn": "sklearn", "pillow": "PIL", "ipython": "IPython"}
-IMPORT_NAME |= {"pytorch": "torch", "pyyaml": "yaml"}
+IMPORT_NAME |= {"pytorch": "torch", "pyyaml": "yaml", "simpleitk": "SimpleITK"}
 OURS = {folder.name for folder in (ROOT / "src").iterdir()}
 OURS |= {file.stem for folder in ("tests", "scripts") for file in (ROOT / folder).rglob("*.py")}
 OURS |= {file.parent.name for file in (ROOT / "scripts").rglob("__init__.py")}

@@ -1,12 +1,10 @@
-"""Calibration and selective prediction, against scikit-learn and closed forms."""
+"""Calibration, against scikit-learn and closed forms."""
 
 import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import brier_score_loss
 
-from presimal.evaluation import expected_calibration_error, fit_temperature, reliability, risk_coverage
+from presimal.evaluation import expected_calibration_error, reliability
 
 
 @pytest.fixture
@@ -54,41 +52,6 @@ def test_probabilities_that_are_true_are_calibrated_and_too_sure_ones_are_not(ca
     assert expected_calibration_error(sigmoid(3 * logits), y) > 0.08
 
 
-def test_the_temperature_is_the_inverse_slope_of_a_logistic_regression(cases):
-    logits, y = cases
-    slope = LogisticRegression(C=np.inf, fit_intercept=False).fit(logits[:, None], y).coef_[0, 0]
-    assert fit_temperature(logits, y) == pytest.approx(1 / slope, rel=1e-3)
-
-
-@pytest.mark.parametrize("factor", [0.5, 1.0, 4.0])
-def test_logits_that_are_too_large_are_divided_by_what_they_were_multiplied_with(cases, factor):
-    logits, y = cases
-    assert fit_temperature(factor * logits, y) == pytest.approx(factor * fit_temperature(logits, y), rel=1e-3)
-    t = fit_temperature(factor * logits, y)
-    worse = brier_score_loss(y, sigmoid(factor * logits)) - brier_score_loss(y, sigmoid(factor * logits / t))
-    assert worse > (0.005 if factor == 4.0 else -1e-3)
-
-
-def test_large_logits_do_not_overflow():
-    with np.errstate(all="raise", under="ignore"):
-        assert fit_temperature([800.0, -800.0, 700.0, -700.0], [1, 0, 0, 1]) > 1
-
-
-def test_what_is_kept_has_the_mean_error_of_the_most_certain():
-    share, risk = risk_coverage([1, 0, 0, 1], [0.1, 0.9, 0.8, 0.5])
-    np.testing.assert_allclose(share, [0.25, 0.5, 0.75, 1.0])
-    np.testing.assert_allclose(risk, [0, 0, 1 / 3, 1 / 2])
-
-
-def test_certainty_that_knows_the_error_is_the_best_and_a_constant_changes_nothing():
-    random = np.random.default_rng(1)
-    error = random.random(500)
-    _share, best = risk_coverage(error, -error)
-    np.testing.assert_allclose(best, np.cumsum(np.sort(error)) / np.arange(1, 501))
-    assert np.all(best <= risk_coverage(error, random.random(500))[1] + 1e-12)
-    np.testing.assert_allclose(risk_coverage(error, np.zeros(500))[1], np.cumsum(error) / np.arange(1, 501))
-
-
 @pytest.mark.parametrize(
     ("call", "part"),
     [
@@ -97,8 +60,6 @@ def test_certainty_that_knows_the_error_is_the_best_and_a_constant_changes_nothi
         (lambda: reliability([2.0], [1]), "logits"),
         (lambda: reliability([0.5], [2]), "0 and 1"),
         (lambda: expected_calibration_error([np.nan], [1]), "NaN"),
-        (lambda: fit_temperature([1.0, 2.0], [1, 1]), "Both classes"),
-        (lambda: risk_coverage([1.0], [1.0, 2.0]), "One value per case"),
     ],
 )
 def test_bad_input_gets_one_clear_sentence(call, part):

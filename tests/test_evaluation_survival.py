@@ -11,7 +11,7 @@ from torchsurv.stats.ipcw import get_ipcw
 from torchsurv.stats.kaplan_meier import KaplanMeierEstimator
 
 from presimal.evaluation import interval_of
-from presimal.evaluation.survival import calibration, concordance_draws, dead_by, net_benefit
+from presimal.evaluation.survival import concordance_draws, dead_by, net_benefit
 
 
 def simulated(n, seed=0, censored_until=3.0):
@@ -106,22 +106,6 @@ def test_dead_by_when_nobody_or_everybody_has_died():
         assert dead_by(np.array([5.0, 6.0]), np.array([1, 1]), 9.0) == (1, 1, 1)
 
 
-def test_true_probabilities_are_calibrated_and_exaggerated_ones_are_not():
-    time, died, x, _ = simulated(6000)
-    truth = 1 - np.exp(-np.exp(x))  # to die by time 1
-    for predicted, observed in calibration(truth, time, died, 1.0):
-        assert predicted == pytest.approx(observed.value, abs=0.04)
-    first, *_, last = calibration(1 - np.exp(-np.exp(2 * x)), time, died, 1.0)
-    assert first[0] < first[1].low and last[0] > last[1].high
-
-
-def test_calibration_counts_deaths_where_nobody_is_censored():
-    time, predicted = np.arange(1.0, 21.0), np.repeat([0.9, 0.1], 10)
-    (low, few), (high, many) = calibration(predicted, time, np.ones(20), 8.0, groups=2)
-    assert (low, high) == pytest.approx((0.1, 0.9))
-    assert (few.value, many.value) == pytest.approx((0.0, 0.8))
-
-
 def test_net_benefit_is_true_less_weighted_false_positives():
     _, _, x, survival = simulated(500)
     predicted, dead = 1 / (1 + np.exp(-x)), survival <= 1
@@ -161,8 +145,7 @@ def test_concordance_of_a_yes_or_no_outcome_is_the_area_under_the_curve():
 @pytest.mark.parametrize(
     "call, says",
     [
-        (lambda: calibration([0.1, 1.2], [1, 2], [1, 1], 1), "between 0 and 1"),
-        (lambda: calibration([0.1, 0.2], [1, 2], [1, 1], 1, groups=3), "do not make 3 groups"),
+        (lambda: net_benefit([0.1, 1.2], [1, 2], [1, 1], 1, [0.5]), "between 0 and 1"),
         (lambda: net_benefit([0.1], [1], [1], 1, [1.0]), "below 1"),
         (lambda: dead_by([], [], 1), "one entry per person"),
     ],

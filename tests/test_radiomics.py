@@ -173,16 +173,6 @@ def test_a_single_voxel_has_a_volume_and_no_neighbors():
     assert math.isnan(found["contrast"]) and math.isnan(found["flatness"])
 
 
-def test_foci_are_counted_if_they_are_large_enough():
-    mask = np.zeros((30, 10, 10))
-    mask[2:6, 2:6, 2:6] = mask[6:8, 6:8, 6:8] = 1  # two that touch in a corner
-    mask[15:19, 2:6, 2:6] = mask[25, 5, 5] = 1  # another, and a speck
-    assert radiomics.count_foci(mask, 4.0) == 2
-    assert radiomics.count_foci(mask, 4.0, least_ml=0) == 3
-    assert radiomics.count_foci(mask, 5.0, least_ml=8.0) == 2  # the second has exactly 64 voxels of 0.125 ml
-    assert radiomics.count_foci(np.zeros((4, 4, 4)), 4.0) == 0
-
-
 @pytest.mark.parametrize(
     "image, mask, spacing, levels, says",
     [

@@ -12,7 +12,8 @@ from safetensors.torch import load_file
 
 from presimal import compute, networks
 from presimal.cli import scans
-from presimal.inference.tumor_segmentation import CONTRASTS, segment
+from presimal.inference.contrasts import CONTRASTS
+from presimal.inference.tumor_segmentation import segment
 from synthcohort import Cohort
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "train_distributed.py"

@@ -10,17 +10,9 @@ import torch
 from scipy import ndimage
 
 from presimal.cli import main
+from presimal.inference.contrasts import CONTRASTS
 from presimal.inference.scans import read_scan
-from presimal.inference.tumor_segmentation import (
-    CONTRASTS,
-    LEAST_GAIN,
-    REGIONS,
-    _check_order,
-    _labels,
-    find_tumor,
-    normalize,
-    segment,
-)
+from presimal.inference.tumor_segmentation import LEAST_GAIN, REGIONS, _labels, find_tumor, normalize, segment
 from presimal.networks import UNet, save
 from synthcohort import Cohort
 from synthcohort.storage import DataError
@@ -58,8 +50,9 @@ def test_the_regions_are_found_and_written_with_the_affine_of_the_scan(patient, 
     assert np.allclose(written.affine, affine) and written.get_data_dtype() == np.uint8
     assert np.array_equal(np.asarray(written.dataobj), found.labels)
     assert set(np.unique(found.labels)) <= {0, 1, 2, 3}
-    assert found.volumes_ml[REGIONS[0]] == pytest.approx((found.labels > 0).sum() * 0.008)
+    assert found.volumes_ml[REGIONS[0]].value == pytest.approx((found.labels > 0).sum() * 0.008)
     assert list(found.volumes_ml.values()) == sorted(found.volumes_ml.values(), reverse=True)  # nested
+    assert all(0 < ml.low < ml.value < ml.high < 3 * ml.value for ml in found.volumes_ml.values())
 
 
 def test_one_file_with_four_volumes_is_the_same(patient, files, tmp_path):
@@ -112,18 +105,18 @@ def coarse():
 def test_what_takes_up_no_gadolinium_does_not_enhance(coarse):
     images, affine = coarse
     found = find_tumor(images, affine, Says(0.99, 0.99))
-    assert found.volumes_ml["enhancing tumor"] > 5  # vessels and rim
+    assert found.volumes_ml["enhancing tumor"].value > 5  # vessels and rim
     gain = normalize(images[None], images[None, 1:2] > 0)[0]
     gain = gain[2] - gain[1]
     assert gain[found.labels == 3].mean() > LEAST_GAIN > gain[found.labels == 2].mean() + 0.5
     without = images.clone()
     without[2] = images[1]
     found = find_tumor(without, affine, Says(0.99, 0.99))
-    assert found.volumes_ml["enhancing tumor"] == 0 and found.volumes_ml["tumor core"] > 500
+    assert found.volumes_ml["enhancing tumor"].value == 0 and found.volumes_ml["tumor core"].value > 500
     assert found.probabilities[2].max() == 0
 
 
-@pytest.mark.parametrize(("left", "right", "is_tumor"), [(0.9, 0.2, True), (0.2, 0.9, True), (0.7, 0.2, False)])
+@pytest.mark.parametrize(("left", "right", "is_tumor"), [(0.9, 0.2, True), (0.2, 0.9, True), (0.6, 0.1, False)])
 def test_the_answer_is_the_mean_over_the_brain_and_its_mirror_image(coarse, left, right, is_tumor):
     found = find_tumor(*coarse, Says(left, right))
     inside = found.probabilities[0] > 0.9 * found.probabilities[0].max()  # not at the rim, where it falls to 0
@@ -144,14 +137,17 @@ def test_a_network_left_in_training_mode_answers_as_in_evaluation_mode(coarse):
         def forward(self, x):
             return -super().forward(x) if self.training else super().forward(x)
 
-    assert find_tumor(*coarse, Moody(0.9, 0.9).train()).volumes_ml["whole tumor"] > 500
+    assert find_tumor(*coarse, Moody(0.9, 0.9).train()).volumes_ml["whole tumor"].value > 500
 
 
-def test_small_pieces_are_not_reported_unless_there_is_nothing_else():
+def test_small_pieces_are_not_reported():
     probabilities = np.zeros((3, 20, 20, 20), np.float32)
-    probabilities[0, 15:17, 15:17, 15:17] = 0.9  # 8 voxels of 8 mm3
-    assert (_labels(probabilities, 0.008) == 1).sum() == 8
-    probabilities[0, 2:10, 2:10, 2:10] = 0.9  # 512 voxels, 4 ml
+    probabilities[0, 15:17, 15:17, 15:17] = 0.9  # 8 voxels of 8 mm3: no tumor of 1 ml
+    assert _labels(probabilities, 0.008).max() == 0 and _labels(probabilities, 0.2).max() == 1
+    probabilities[0, 2:10, 2:10, 2:10] = 0.45  # 512 voxels, 4 ml
+    assert _labels(probabilities, 0.008).max() == 0
+    assert (_labels(probabilities, 0.008, threshold=0.4) == 1).sum() == 512
+    probabilities[0, 2:10, 2:10, 2:10] = 0.9
     probabilities[2, 3:7, 3:7, 3:6] = 0.9  # 48 voxels, 0.38 ml
     assert np.bincount(_labels(probabilities, 0.008).ravel()).tolist() == [8000 - 512, 512]
     probabilities[2, 3:7, 3:7, 3:7] = 0.9  # 64 voxels, 0.51 ml: enough to be called enhancing
@@ -176,7 +172,7 @@ def test_normalize_gives_zero_mean_and_unit_sd_in_the_brain():
 def spoil(name, images, affine, tmp_path, files):
     """Files with one fault, and a word of the sentence that must come."""
     if name == "two files":
-        return files[:2], "four are needed"
+        return files[:2], "2 files were given"
     if name == "wrong order":
         return [files[1], files[2], files[3], files[0]], "look like T1, T1Gd, T2, FLAIR"
     if name == "three volumes":
@@ -184,20 +180,15 @@ def spoil(name, images, affine, tmp_path, files):
         return tmp_path / "x.nii.gz", "not (X, Y, Z, 4)"
     if name == "missing":
         return [*files[:3], tmp_path / "none.nii.gz"], "none.nii.gz"
-    image, place = images[3].astype(np.float32), affine.copy()
-    if name == "another shape":
-        image = image[2:]
-    if name == "another place":
-        place[0, 3] += 8
+    image = images[3].astype(np.float32)
     if name == "NaN":
         image[10, 10, 10] = np.nan
     if name == "labels":
         image = (image > 0).astype(np.float32) * 2
     if name == "constant":
         image[:] = 4
-    nib.save(nib.Nifti1Image(image, place), files[3])
-    return files, {"another shape": "another grid", "another place": "another grid", "NaN": "NaN",
-                   "labels": "labels", "constant": "one value"}[name]  # fmt: skip
+    nib.save(nib.Nifti1Image(image, affine), files[3])
+    return files, {"NaN": "NaN", "labels": "labels", "constant": "one value"}[name]  # fmt: skip
 
 
 @pytest.mark.parametrize(
@@ -207,8 +198,6 @@ def spoil(name, images, affine, tmp_path, files):
         "wrong order",
         "three volumes",
         "missing",
-        "another shape",
-        "another place",
         "NaN",
         "labels",
         "constant",
@@ -220,21 +209,6 @@ def test_bad_input_is_refused_in_one_sentence(fault, patient, files, tmp_path):
         segment(scans, tmp_path / "out.nii.gz")
     assert said in str(refused.value) and "\n" not in str(refused.value)
     assert not (tmp_path / "out.nii.gz").exists()
-
-
-def test_no_generated_patient_is_refused_for_the_order_of_the_contrasts():
-    batch = Cohort(9, sites=5).render(range(30), "tumor", 6.0, NAMES)
-    wrong = [1, 2, 3, 0]  # T1, T1Gd, T2, FLAIR, as BraTS has them
-    for images, mask in zip(batch.images, batch.mask > 0, strict=True):
-        _check_order(images, mask, "x")
-        with pytest.raises(DataError, match="look like T1, T1Gd, T2, FLAIR"):
-            _check_order(images[wrong], mask, "x")
-
-
-def test_a_head_with_its_skull_is_sent_to_strip():
-    batch = Cohort(3).render([0], "head", 4.0, NAMES)
-    with pytest.raises(DataError, match="presimal strip"):
-        find_tumor(batch.images[0], batch.affine.numpy())
 
 
 def test_the_command(files, tmp_path, capsys):
@@ -250,7 +224,7 @@ def test_the_command(files, tmp_path, capsys):
     save(own, tmp_path / "own.safetensors")
     options = ["-o", str(tmp_path / "none.nii.gz"), "--weights", str(tmp_path / "own.safetensors")]
     assert main(["segment", *map(str, files), *options]) == 0
-    assert "whole tumor          0.0 ml" in capsys.readouterr().out
+    assert "no tumor found\nwhole tumor          0.0 ml (0.0 to " in capsys.readouterr().out
 
 
 @pytest.fixture(scope="module")
@@ -264,7 +238,7 @@ def real_glioma():
 
 
 def test_a_real_glioma(real_glioma):
-    whole, core, enhancing = real_glioma[2].volumes_ml.values()
+    whole, core, enhancing = (ml.value for ml in real_glioma[2].volumes_ml.values())
     assert 15 < whole < 70 and 5 < core < whole and enhancing < 0.2 * whole
 
 

@@ -41,13 +41,10 @@ def autocast(device: torch.device) -> AbstractContextManager:
     on, processors with its instructions), else unchanged. bfloat16 has the range of float32: no loss scaling is needed.
     Leave it out for networks with batch normalization on a CPU: gradients became NaN there."""
     fast = device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
-    fast = fast or (device.type == "cpu" and _cpu_has_bfloat16())
+    if device.type == "cpu":
+        capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # missing in older torch
+        fast = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return torch.autocast(device.type, torch.bfloat16) if fast else nullcontext()
-
-
-def _cpu_has_bfloat16() -> bool:
-    capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # missing in older torch
-    return bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
 def banner(device: torch.device) -> str:

@@ -8,7 +8,7 @@ import math
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.ndimage import find_objects, label
+from scipy.ndimage import find_objects
 from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 from scipy.special import entr
@@ -117,12 +117,6 @@ def texture(gray: np.ndarray) -> dict[str, float]:
     found |= {"inverse_difference": (p / (1 + apart)).sum(), "inverse_difference_moment": (p / (1 + apart**2)).sum()}
     found |= {"correlation": covariance / variance if variance > 0 else 1.0}
     return found | {"cluster_shade": ((level[:, None] + level - 2 * average) ** 3 * p).sum()}
-
-
-def count_foci(mask: np.ndarray, spacing: ArrayLike, least_ml: float = 0.5) -> int:
-    """The separate parts of a region (X, Y, Z) of `least_ml` or more; a face, an edge or a corner connects voxels."""
-    voxels = np.bincount(label(mask, np.ones((3, 3, 3)))[0].ravel())[1:]
-    return int((voxels * _spacing(spacing).prod() / 1000 >= least_ml).sum())
 
 
 def _spacing(spacing: ArrayLike) -> np.ndarray:

@@ -57,8 +57,11 @@ def _parser() -> argparse.ArgumentParser:
     add = command("strip", "scans.strip", "the brain out of MRI scans of heads: its mask, and the scan without skull")
     add("scans", nargs="+", metavar="SCAN", help="NIfTI files, or folders of them")
     add("-o", "--out", metavar="OUT", help="folder, or for one scan the file of the brain; default: beside the scan")
-    add = command("segment", "scans.segment", "the regions of a glioma, from four contrasts without skull")
-    add("scans", nargs="+", metavar="SCAN", help="FLAIR, T1, T1Gd, T2 in this order, or one 4-D file")
+    add = command("segment", "scans.segment", "the regions of a glioma, from four contrasts of a head, or fewer")
+    add("scans", nargs="*", metavar="SCAN", help="FLAIR, T1, T1Gd, T2 in this order, or one 4-D file")
+    for key in ("flair", "t1", "t1gd", "t2"):
+        add(f"--{key}", metavar="SCAN", help="by its name, where one or more are left out")
     add("-o", "--out", metavar="OUT", required=True, help="file for the labels, .nii.gz")
+    add("--brats", action="store_true", help="number the labels as BraTS 2023: 1 non-enhancing, 2 edema, 3 enhancing")
     add("--weights", default=argparse.SUPPRESS, metavar="FILE", help="weights of your own; default: those shipped")
     return parser

@@ -7,6 +7,7 @@ from tqdm import tqdm
 
 from presimal import networks
 from presimal.inference import skull_stripping, tumor_segmentation
+from presimal.inference.contrasts import CONTRASTS
 from synthcohort.storage import DataError
 
 ENDINGS = (".nii", ".nii.gz")
@@ -42,11 +43,19 @@ def _files(scan: Path, out: str | None) -> list[Path]:
     return [file for file in found if not any(made.exists() for made in skull_stripping.output_files(file, out))]
 
 
-def segment(scans: list[str], out: str, weights: str = tumor_segmentation.WEIGHTS) -> int:
+def segment(scans: list[str], out: str, weights: str = "tumor", brats: bool = False, **named: str | None) -> int:
     """Write the labels of one patient to `out`, print the volumes in ml; returns 0. `weights`: a name or a file."""
+    given = {key: file for key, file in named.items() if file}
+    if scans and given:
+        raise DataError("Give the scans in their order, or each by its name, and not both.")
     model, _ = networks.load(weights)
-    found = tumor_segmentation.segment(scans, out, model)
+    found = tumor_segmentation.segment(scans or given, out, model, numbers="brats" if brats else "msd")
+    if not found.labels.any():
+        print("no tumor found")
     for region, ml in found.volumes_ml.items():
-        print(f"{region:16} {ml:7.1f} ml")
-    print(f"{out}: 1 edema, 2 non-enhancing or necrotic, 3 enhancing. Not for clinical use.")
+        print(f"{region:16} {ml.value:7.1f} ml ({ml.low:.1f} to {ml.high:.1f})")
+    if lacking := [title for key, title in CONTRASTS.items() if given and key not in given]:
+        print(f"left out: {', '.join(lacking)}, without which tumor is missed more often, or what enhances is not seen")
+    first = "1 non-enhancing or necrotic, 2 edema" if brats else "1 edema, 2 non-enhancing or necrotic"
+    print(f"{out}: {first}, 3 enhancing. Not for clinical use.")
     return 0

@@ -1,5 +1,5 @@
 """How good is a prediction of survival, when some people are still alive at the end? What torchsurv's metrics do not
-offer: paired intervals of the concordance, calibration at a horizon, decision curves. `time` is to death or last
+offer: paired intervals of the concordance, the observed risk at a horizon, decision curves. `time` is to death or last
 contact, `died` is 1 or 0, one entry per person; `risk` is any number that is larger for a worse prognosis. All raise
 ValueError if lengths differ or a probability is none."""
 
@@ -46,18 +46,6 @@ def dead_by(time: Array, died: Array, horizon: float, level: float = 0.95) -> In
     value, low, high = (float(step.evaluate(horizon)) for step in (survival, band.low, band.high))
     low, high = (value if np.isnan(bound) else bound for bound in (low, high))
     return Interval(1 - value, 1 - high, 1 - low)
-
-
-def calibration(
-    predicted: Array, time: Array, died: Array, horizon: float, groups: int = 5
-) -> list[tuple[float, Interval]]:
-    """Mean predicted and observed (Kaplan-Meier) probability to die by `horizon`, in groups of similar prediction.
-    Groups are equally large, from the lowest prediction up. Raises ValueError if there are more of them than people."""
-    predicted, time, died = _checked(predicted, time, died, probabilities=True)
-    if not 1 <= groups <= len(predicted):
-        raise ValueError(f"{len(predicted)} people do not make {groups} groups.")
-    parts = np.array_split(np.argsort(predicted, kind="stable"), groups)
-    return [(float(predicted[part].mean()), dead_by(time[part], died[part], horizon)) for part in parts]
 
 
 def net_benefit(predicted: Array, time: Array, died: Array, horizon: float, thresholds: Array) -> Array:

@@ -1,0 +1,99 @@
+"""The contrasts of one patient, four or fewer, with or without skull: as images on one grid, and the brain in them."""
+
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+from pathlib import Path
+
+import numpy as np
+import torch
+from nibabel.affines import apply_affine
+from scipy import ndimage
+from torch import Tensor
+
+from presimal.data.checks import read_image, refuse
+from synthcohort import MSD_CONTRASTS
+from synthcohort.storage import DataError
+
+from .registration import register
+from .scans import Device, File, largest_piece, read_scan
+from .skull_stripping import find_brain
+
+CONTRASTS = dict(zip(MSD_CONTRASTS, ("FLAIR", "T1", "T1Gd", "T2"), strict=True))  # key and title
+LARGEST_BRAIN = 2300  # ml
+LEAST_BRAIN = 400  # ml, of which less is no whole brain
+MARGIN = 0.3  # of the fit to another order: refuses none of seven real gliomas in the right order
+
+
+def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[Tensor, np.ndarray, Path]:
+    """Images (4, X, Y, Z) in the order of CONTRASTS, 0 where one is left out, on the grid of the scan with the finest
+    voxels; the affine of that scan, voxel to RAS mm, and its file. `scans` are four files in this order, one 4-D file,
+    or files by the keys of CONTRASTS. What lies on another grid is registered. DataError for what is no such set."""
+    files = [scans] if isinstance(scans, (str, Path)) else list(scans.values() if isinstance(scans, Mapping) else scans)
+    if files and (isinstance(scans, Mapping) or len(files) == len(CONTRASTS)):
+        read = [(*read_scan(file), Path(file)) for file in files]
+    elif len(files) == 1:
+        values, affine = read_image(files[0], len(CONTRASTS))
+        volumes = torch.from_numpy(np.moveaxis(values, -1, 0).astype(np.float32))
+        read = [(volume, affine, Path(files[0])) for volume in volumes]
+    else:
+        order = ", ".join(CONTRASTS.values())
+        raise DataError(f"{len(files)} files were given: give {order} in this order, one 4-D file, or some by name.")
+    for volume, _, file in read:
+        if len(volume.flatten()[:: max(1, volume.numel() // 200_000)].unique()) < 12:
+            refuse(file, "holds labels and no image", "give the scan itself")
+    finest, affine, file = min(read, key=lambda scan: round(abs(np.linalg.det(scan[1][:3, :3])), 3))
+    images = torch.zeros(len(CONTRASTS), *finest.shape)
+    corners = np.array([[0, 0, 0], finest.shape])
+    for key, (volume, place, other) in zip(scans if isinstance(scans, Mapping) else CONTRASTS, read, strict=True):
+        near = np.allclose(apply_affine(place, corners), apply_affine(affine, corners), atol=0.5)  # mm
+        if volume.shape != finest.shape or not near:
+            try:
+                volume = register(volume, place, finest, affine)
+            except RuntimeError:
+                refuse(other, f"cannot be registered to {file}", "see that both show the same head")
+        images[list(CONTRASTS).index(key)] = volume
+    return images, affine, file
+
+
+def brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = None) -> tuple[Tensor, Tensor]:
+    """Images (4, X, Y, Z) with a background of 0, and the brain (X, Y, Z): what differs from the background anywhere,
+    or what `presimal strip` finds where a scan has its skull. DataError, which begins with `name`, if there is none."""
+    voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
+    faces = torch.cat([images.movedim(axis, 1)[:, [0, -1]].flatten(1) for axis in (1, 2, 3)], 1)
+    background = faces.median(1).values.view(-1, 1, 1, 1)
+    # A stripped scan has a constant background; one that is not constant is noise, seen on the faces too.
+    noise = 10 * (faces - background.flatten(1)).abs().median(1).values
+    there = images - background
+    differs = there.abs() > torch.maximum(1e-3 * there.flatten(1).abs().amax(1), noise).view(-1, 1, 1, 1)
+    inside = differs.any(0).numpy()
+    if (ml := inside.sum() * voxel_ml) > LARGEST_BRAIN:
+        whole = [k for k in (1, 2, 0, 3) if differs[k].sum() * voxel_ml > LARGEST_BRAIN]  # T1 first
+        if not whole:
+            refuse(name, f"{ml:.0f} ml differ from the background", "remove the skull first, with 'presimal strip'")
+        try:
+            return there, torch.from_numpy(find_brain(images[whole[0]], affine, device=device).mask)
+        except DataError as problem:
+            raise DataError(f"{name}: {problem}") from None
+    inside = largest_piece(ndimage.binary_opening(ndimage.binary_fill_holes(inside)))
+    if (ml := inside.sum() * voxel_ml) < LEAST_BRAIN:
+        refuse(name, f"holds {ml:.0f} ml of brain", "give a whole brain, and see that the voxel size is right")
+    return there, torch.from_numpy(inside)
+
+
+def check_order(images: Tensor, healthy: Tensor, name: str) -> None:
+    """Refuse images (4, X, Y, Z) whose order in the brain outside the tumor (X, Y, Z) fits another one clearly better.
+    T1 and T1Gd are most alike, then FLAIR; T2 shows fluid bright; vessels are brighter on T1Gd than on T1."""
+    values = images[:, healthy][:, :: max(1, int(healthy.sum()) // 100_000)].numpy()
+    alike = np.corrcoef(values)
+    z = (values - values.mean(1, keepdims=True)) / values.std(1, keepdims=True)
+    exceeds = np.quantile(z[:, None] - z[None], 0.997, axis=2) + 1e-6
+
+    def fit(flair: int, t1: int, t1gd: int, t2: int) -> float:
+        score = alike[t1, t1gd] + 0.5 * (alike[flair, t1] + alike[flair, t1gd]) - alike[t1, t2] - alike[t1gd, t2]
+        return float(score + 0.3 * np.tanh(np.log(exceeds[t1gd, t1] / exceeds[t1, t1gd])))
+
+    best = max(permutations(range(4)), key=lambda order: fit(*order))
+    if fit(*best) > fit(0, 1, 2, 3) + MARGIN:
+        titles = list(CONTRASTS.values())
+        likely = ", ".join(titles[best.index(given)] for given in range(4))
+        refuse(name, f"the contrasts look like {likely}", f"give them in the order {', '.join(titles)}")

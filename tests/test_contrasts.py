@@ -1,0 +1,150 @@
+"""The contrasts of one patient: left out, in another order, on other grids, moved, with skull; and what is refused."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from scipy import ndimage
+
+from presimal.cli import main
+from presimal.inference.contrasts import CONTRASTS, brain_of, check_order, read_contrasts
+from presimal.inference.registration import register
+from presimal.inference.tumor_segmentation import find_tumor, segment
+from presimal.resampling import resample
+from synthcohort import Cohort
+from synthcohort.storage import DataError
+
+NAMES = tuple(CONTRASTS)
+WRONG = [1, 2, 3, 0]  # T1, T1Gd, T2, FLAIR, as BraTS has them
+
+
+def dice(a, b):
+    return 2 * (a & b).sum() / (a.sum() + b.sum())
+
+
+@pytest.fixture(scope="module")
+def patient():
+    """A generated glioma at 2 mm: images (4, X, Y, Z) float32 without skull, labels, affine."""
+    batch = Cohort(55).render([4], "tumor", 2.0, NAMES)
+    return (batch.images[0] * batch.mask[0]).numpy(), batch.labels[0].numpy(), batch.affine.numpy()
+
+
+@pytest.fixture
+def files(patient, tmp_path):
+    images, _, affine = patient
+    for name, image in zip(NAMES, images, strict=True):
+        nib.save(nib.Nifti1Image(image, affine), tmp_path / f"{name}.nii.gz")
+    return {name: tmp_path / f"{name}.nii.gz" for name in NAMES}
+
+
+def moved(degrees, millimeters):
+    """A turn about the left-right axis and a shift, of RAS mm."""
+    turn = np.eye(4)
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    turn[1:3, 1:3], turn[:3, 3] = [[c, -s], [s, c]], millimeters
+    return turn
+
+
+@pytest.mark.parametrize(("degrees", "shift"), [(0, (0, 0, 0)), (8, (3, -6, 9)), (-12, (40, 10, -60))])
+def test_registration_undoes_a_known_movement_between_contrasts(patient, degrees, shift):
+    """T2 is moved, and cut into slices of 4 mm; on the grid of T1Gd it is where it was, but for the slices."""
+    images, _, affine = patient
+    place = moved(degrees, shift) @ affine
+    slices = np.add.reduceat(images[3], np.arange(0, images.shape[3], 2), axis=2) / 2
+    thick = place @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 2, 0.5], [0, 0, 0, 1.0]])
+    found = register(torch.from_numpy(slices), thick, torch.from_numpy(images[2]), affine).numpy()
+    still = resample(slices, np.linalg.inv(moved(degrees, shift)) @ thick, affine, images[2].shape)
+    assert np.corrcoef(found.ravel(), still.ravel())[0, 1] > 0.985
+    apart = [ndimage.center_of_mass(image) for image in (found, still)]
+    assert np.abs(np.subtract(*apart)).max() * 2 < 0.8  # mm
+
+
+def test_registration_is_the_same_every_time(patient):
+    images, _, affine = patient
+    volumes, place = torch.from_numpy(images), moved(5, (2, 2, 2)) @ affine
+    one, other = (register(volumes[0], place, volumes[1], affine) for _ in range(2))
+    assert torch.equal(one, other)
+
+
+def test_scans_on_other_grids_are_brought_to_the_finest(patient, files):
+    images, _, affine = patient
+    coarse = affine @ np.diag([1, 1, 2, 1.0])
+    nib.save(nib.Nifti1Image(images[0][:, :, ::2], moved(6, (4, 4, 4)) @ coarse), files["flair"])
+    nib.save(nib.Nifti1Image(images[3][5:], affine), files["t2"])  # as if 10 mm elsewhere
+    found, place, file = read_contrasts(files)
+    assert np.array_equal(place, affine) and file == files["t1"] and found.shape == images.shape
+    assert np.array_equal(found[1:3].numpy(), images[1:3])
+    for k in (0, 3):
+        assert np.corrcoef(found[k].numpy().ravel(), images[k].ravel())[0, 1] > 0.97
+    plain = find_tumor(torch.from_numpy(images), affine).labels
+    assert dice(find_tumor(found, place).labels > 0, plain > 0) > 0.9
+
+
+def test_a_scan_that_shows_something_else_is_refused_by_name(files):
+    noise = np.random.default_rng(0).normal(100, 20, (60, 60, 60)).astype(np.float32)
+    nib.save(nib.Nifti1Image(noise, np.diag([3, 3, 3, 1.0])), files["t2"])
+    with pytest.raises(DataError, match=r"t2\.nii\.gz: cannot be registered to .*flair"):
+        read_contrasts(files)
+
+
+@pytest.mark.parametrize("left_out", [("t1",), ("t2",), ("t1gd",), ("t1", "t2")])
+def test_contrasts_may_be_left_out(patient, files, left_out):
+    given = {name: file for name, file in files.items() if name not in left_out}
+    images, _, _ = read_contrasts(given)
+    assert [bool(image.any()) for image in images] == [name in given for name in NAMES]
+    found = segment(given)
+    assert dice(found.labels > 0, patient[1] > 0) > 0.75
+    assert (found.volumes_ml["enhancing tumor"].value == 0) == ("t1gd" in left_out)
+
+
+def test_names_in_any_order_are_the_same_as_files_in_order(files):
+    turned = dict(reversed(files.items()))
+    assert np.array_equal(segment(turned).labels, segment(list(files.values())).labels)
+
+
+def test_the_order_of_the_contrasts_is_judged_outside_the_tumor():
+    """Of 30 generated patients of five sites none is refused in the right order, and all are in that of BraTS."""
+    batch = Cohort(9, sites=5).render(range(30), "tumor", 6.0, NAMES)
+    for images, mask, labels in zip(batch.images, batch.mask > 0.5, batch.labels, strict=True):
+        healthy = mask & (labels == 0)
+        check_order(images, healthy, "x")
+        with pytest.raises(DataError, match="look like T1, T1Gd, T2, FLAIR"):
+            check_order(images[WRONG], healthy, "x")
+
+
+def test_contrasts_in_the_wrong_order_are_refused_with_and_without_skull(patient):
+    images, _, affine = patient
+    with pytest.raises(DataError, match="look like T1, T1Gd, T2, FLAIR"):
+        find_tumor(torch.from_numpy(images[WRONG]), affine)
+
+
+def test_a_skull_is_taken_off_first():
+    batch = Cohort(3).render([0], "head", 3.0, NAMES)
+    images, brain = brain_of(batch.images[0], batch.affine.numpy(), "x")
+    assert dice(brain.numpy(), batch.mask[0].numpy() > 0.5) > 0.95
+    assert images.shape == batch.images[0].shape
+    assert find_tumor(batch.images[0], batch.affine.numpy()).volumes_ml["whole tumor"].value < 3
+
+
+def test_the_command_takes_contrasts_by_name_and_says_what_is_missing(files, tmp_path, capsys):
+    out = tmp_path / "labels.nii.gz"
+    named = ["--flair", str(files["flair"]), "--t1gd", str(files["t1gd"]), "-o", str(out)]
+    assert main(["segment", *named]) == 0
+    said = capsys.readouterr().out
+    assert "left out: T1, T2" in said and "whole tumor" in said and " to " in said
+    assert main(["segment", str(files["t1"]), *named]) == 2
+    assert "not both" in capsys.readouterr().err
+    assert main(["segment", "-o", str(tmp_path / "none.nii.gz")]) == 2
+    assert "0 files were given" in capsys.readouterr().err
+
+
+def test_labels_in_the_numbers_of_brats(files, tmp_path, capsys):
+    both = []
+    for options in ([], ["--brats"]):
+        out = tmp_path / f"labels{len(options)}.nii.gz"
+        assert main(["segment", *map(str, files.values()), "-o", str(out), *options]) == 0
+        both.append(np.asarray(nib.load(out).dataobj))
+    msd, brats = both
+    assert np.array_equal(msd == 1, brats == 2) and np.array_equal(msd == 2, brats == 1)
+    assert np.array_equal(msd == 3, brats == 3) and (msd == 1).any() and (msd == 2).any()
+    assert "1 non-enhancing or necrotic, 2 edema" in capsys.readouterr().out
