@@ -19,8 +19,8 @@ from .scans import Device, File, largest_piece, read_scan
 from .skull_stripping import find_brain
 
 CONTRASTS = dict(zip(MSD_CONTRASTS, ("FLAIR", "T1", "T1Gd", "T2"), strict=True))  # key and title
-LARGEST_BRAIN = 2300  # ml
-LEAST_BRAIN = 400  # ml, of which less is no whole brain
+ORDER = ", ".join(CONTRASTS.values())
+LEAST_BRAIN, LARGEST_BRAIN = 400, 2300  # ml of what may be a whole brain
 MARGIN = 0.3  # of the fit to another order: refuses none of seven real gliomas in the right order
 
 
@@ -36,8 +36,7 @@ def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[T
         volumes = torch.from_numpy(np.moveaxis(values, -1, 0).astype(np.float32))
         read = [(volume, affine, Path(files[0])) for volume in volumes]
     else:
-        order = ", ".join(CONTRASTS.values())
-        raise DataError(f"{len(files)} files were given: give {order} in this order, one 4-D file, or some by name.")
+        raise DataError(f"{len(files)} files were given: give {ORDER} in this order, one 4-D file, or some by name.")
     for volume, _, file in read:
         if len(volume.flatten()[:: max(1, volume.numel() // 200_000)].unique()) < 12:
             refuse(file, "holds labels and no image", "give the scan itself")
@@ -64,7 +63,8 @@ def brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = Non
     # A stripped scan has a constant background; one that is not constant is noise, seen on the faces too.
     noise = 10 * (faces - background.flatten(1)).abs().median(1).values
     there = images - background
-    differs = there.abs() > torch.maximum(1e-3 * there.flatten(1).abs().amax(1), noise).view(-1, 1, 1, 1)
+    limits = torch.maximum(1e-3 * there.flatten(1).norm(torch.inf, 1), noise)
+    differs = torch.stack([image.abs() > limit for image, limit in zip(there, limits, strict=True)])
     inside = differs.any(0).numpy()
     if (ml := inside.sum() * voxel_ml) > LARGEST_BRAIN:
         whole = [k for k in (1, 2, 0, 3) if differs[k].sum() * voxel_ml > LARGEST_BRAIN]  # T1 first
@@ -94,6 +94,5 @@ def check_order(images: Tensor, healthy: Tensor, name: str) -> None:
 
     best = max(permutations(range(4)), key=lambda order: fit(*order))
     if fit(*best) > fit(0, 1, 2, 3) + MARGIN:
-        titles = list(CONTRASTS.values())
-        likely = ", ".join(titles[best.index(given)] for given in range(4))
-        refuse(name, f"the contrasts look like {likely}", f"give them in the order {', '.join(titles)}")
+        likely = ", ".join(list(CONTRASTS.values())[best.index(given)] for given in range(4))
+        refuse(name, f"the contrasts look like {likely}", f"give them in the order {ORDER}")

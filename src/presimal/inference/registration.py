@@ -21,7 +21,7 @@ def register(volume: Tensor, affine: np.ndarray, fixed: Tensor, fixed_affine: np
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(32)
     method.SetMetricSamplingStrategy(method.REGULAR)
-    method.SetMetricSamplingPercentagePerLevel([0.25, 0.08], seed=1)
+    method.SetMetricSamplingPercentagePerLevel([0.1, 0.03], seed=1)
     method.SetShrinkFactorsPerLevel([2, 1])
     method.SetSmoothingSigmasPerLevel([2, 0])
     method.SetInterpolator(sitk.sitkLinear)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from nibabel.affines import apply_affine
+from nibabel.affines import apply_affine, from_matvec
 from torch import Tensor, nn
 
 from presimal.data.checks import refuse
@@ -80,7 +80,10 @@ def find_tumor(
     given = images.flatten(1).any(1)
     images, brain = brain_of(images, affine, name, device)
     voxels = brain.nonzero().numpy()
-    corners = apply_affine(affine, list(product(*zip(voxels.min(0), voxels.max(0), strict=True))))
+    start, stop = voxels.min(0), voxels.max(0) + 1  # of the brain, which is small in its scan
+    box, around = tuple(map(slice, start, stop)), np.stack([start, brain.shape - stop], 1)
+    images, brain, affine = images[:, *box], brain[box], affine @ from_matvec(np.eye(3), start)
+    corners = apply_affine(affine, list(product(*((0, n - 1) for n in brain.shape))))
     low, high = corners.min(0) - 10, corners.max(0) + 10  # mm around the brain
     grid = Grid(tuple(np.ceil((high - low) / SPACING).astype(int).tolist()), SPACING, tuple((low + high) / 2))
     inside = to_grid(brain.float(), affine, grid)[None, None] > 0.5
@@ -101,7 +104,7 @@ def find_tumor(
         check_order(images, outside if outside.sum() > brain.sum() / 3 else brain, name)
     labels = _labels(probabilities.numpy(), voxel_ml, WHOLE if given.all() else 0.5)
     volumes = {region: _volume(labels > k, probabilities[k].numpy(), voxel_ml) for k, region in enumerate(REGIONS)}
-    return Segmentation(labels, probabilities.numpy(), volumes)
+    return Segmentation(np.pad(labels, around), np.pad(probabilities.numpy(), [(0, 0), *around]), volumes)
 
 
 def _labels(probabilities: np.ndarray, voxel_ml: float, threshold: float = 0.5) -> np.ndarray:
