@@ -4,6 +4,7 @@ import ast
 import errno
 import hashlib
 import os
+import threading
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import cache, lru_cache
@@ -50,14 +51,14 @@ def lock(folder: Path) -> AbstractContextManager:
     try:
         return held.acquire(timeout=0)
     except Timeout:
-        print(f"Another process is making {folder}: waiting for it.", flush=True)
+        print(f"{folder} is just being made: waiting for it.", flush=True)
         return held.acquire()
 
 
 def write_atomically(path: Path, content: bytes) -> str:
     """Write a file in one move: what has its name is complete. Returns the SHA-256 of the content."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{os.getpid()}.part")
+    unfinished = path.with_name(f".{path.name}.{threading.get_native_id()}.part")  # of this thread alone
     try:
         unfinished.write_bytes(content)
         os.replace(unfinished, path)
@@ -87,16 +88,15 @@ def load_tensors(path: Path, names: Iterable[str] | None = None) -> dict[str, to
 @lru_cache(maxsize=16)
 def _intact(path: Path, _changed: int, _size: int) -> bool:
     with safe_open(path, "pt") as file:
-        written = (file.metadata() or {}).get(CHECKSUM)
-        return written == _checksum({name: file.get_tensor(name) for name in file.keys()})
+        return (file.metadata() or {}).get(CHECKSUM) == _checksum({name: file.get_tensor(name) for name in file.keys()})
 
 
 def _checksum(tensors: dict[str, torch.Tensor]) -> str:
-    digest = hashlib.blake2b(digest_size=16)
+    content = hashlib.blake2b(digest_size=16)
     for name, values in sorted(tensors.items()):
-        digest.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
-        digest.update(values.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
+        content.update(f"{name} {values.dtype} {tuple(values.shape)}".encode())
+        content.update(values.flatten().view(torch.uint8).numpy().data)
+    return content.hexdigest()
 
 
 def digest(folder: Path, *settings: object, without: tuple[str, ...] = ()) -> str:

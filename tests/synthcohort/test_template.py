@@ -1,5 +1,8 @@
 """The template: what was derived is anatomy of the right size, sampled where it is."""
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 import torch
 
@@ -96,3 +99,26 @@ def test_data_folder_follows_the_environment(monkeypatch, tmp_path):
     assert data_folder() == tmp_path
     monkeypatch.delenv("PRESIMAL_DATA")
     assert data_folder() != tmp_path
+
+
+def test_threads_that_want_the_template_at_once_wait_for_one_of_them(tmp_path, monkeypatch):
+    """In an empty data folder; the derivation, which takes minutes, is replaced by a slow one that counts."""
+    made = []
+
+    def derive(path, fine):
+        made.append(path)
+        time.sleep(0.3)
+        storage.save_tensors(path, {"gm": torch.ones(2)})
+
+    monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path))
+    monkeypatch.setattr(template, "_derive", derive)
+    with ThreadPoolExecutor(6) as pool:
+        files = list(pool.map(template_file, [2] * 6))
+    assert len(made) == 1 and len(set(files)) == 1 and files[0].is_file()
+
+
+def test_threads_that_write_one_file_do_not_take_each_others_half(tmp_path):
+    contents = [bytes([k]) * 3_000_000 for k in range(8)]
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda content: storage.write_atomically(tmp_path / "one", content), contents * 5))
+    assert (tmp_path / "one").read_bytes() in contents and len(list(tmp_path.iterdir())) == 1

@@ -1,4 +1,4 @@
-"""The one door to data: brain_age() generates people who never lived, brain_age("ixi") downloads a real set when you
+"""All data of the workshop: brain_age() generates people who never lived, brain_age("ixi") downloads a real set if you
 agree, brain_age("my/scans") opens your own in the same layout; `tumors` and `heads` likewise.
 
 Each returns a DataFrame with one row per scan: `subject_id`, `image` and `label` (absolute paths), `age` (years), `sex`

@@ -31,7 +31,7 @@ NOTHING = "There is no brain in it that the network could find: is it a scan of 
 
 @dataclass(frozen=True)
 class BrainMask:
-    """The brain in a scan, and how sure the network is: `agreement` needs no truth, and falls where it is lost."""
+    """The brain in a scan; a low `agreement` says, without a reference, that the network is unsure."""
 
     mask: np.ndarray  # (X, Y, Z) bool, on the grid of the scan
     volume_ml: float

@@ -1,4 +1,4 @@
-"""Brain age: a small convolutional network that keeps where it looks, and the scale of its input. The chain follows
+"""Brain age: a small convolutional network, and how its input is scaled. The chain of layers follows
 Peng et al. (SFCN, Med Image Anal 68:101871, 2021), but the first layer halves the resolution, many times cheaper on a
 CPU, and the head keeps 2 x 3 x 2 places: brains come registered, and regions age at different rates."""
 

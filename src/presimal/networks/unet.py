@@ -13,7 +13,7 @@ def pixelunshuffle(x: Tensor) -> Tensor:
 
 
 def pixelshuffle(x: Tensor) -> Tensor:
-    """The way back."""
+    """The inverse of `pixelunshuffle`."""
     return x.unflatten(1, (-1, 2, 2, 2)).permute(0, 1, 5, 2, 6, 3, 7, 4).flatten(6).flatten(4, 5).flatten(2, 3)
 
 

@@ -1,4 +1,4 @@
-"""Domain randomization: the same anatomy as no two scanners would show it.
+"""Domain randomization: the same anatomy with contrasts, noise and faults drawn anew for every image.
 
 Tissue maps are made once (`Cohort.tissue_maps`); contrast, texture, pose, bias field, resolution, noise and field of
 view are drawn anew for every batch, from one generator on the device of the maps. A network trained on such images

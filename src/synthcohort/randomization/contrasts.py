@@ -114,7 +114,7 @@ def draw_blobs(tissues: TissueMaps, spacing: float, settings: Randomization, gen
 
 
 def thin_bone(tissues: TissueMaps, spacing: float, settings: Randomization, generator: Generator) -> TissueMaps:
-    """In places muscle takes the room of the bone: at 3 mm a thin skull is hardly to be seen."""
+    """Muscle instead of bone in some places, since a thin skull hardly shows in voxels of 3 mm."""
     bone = tissues["bone"]
     some = chance(generator, settings.thin, len(bone), 1, 1, 1)
     thin = some * soft_step(noise_field(generator, bone, 25.0, spacing) - 0.6, 0.2)

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from ..grid import trilinear
-from ..storage import data_folder, digest, load_tensors, save_tensors, write_atomically
+from ..storage import data_folder, digest, load_tensors, lock, save_tensors, write_atomically
 from .brain import HIGH, LOW, derive_brain
 from .head import derive_head
 
@@ -26,8 +26,10 @@ def template_file(step: int) -> Path:
     """Path of the maps of `step` mm (1 or 2), derived if not there or damaged. FileNotFoundError without nilearn's."""
     path = data_folder() / "template" / f"icbm152-{digest(Path(__file__).parent)}-{step}mm.safetensors"
     if load_tensors(path, ("gm",)) is None:
-        write_atomically(path.parent / "LICENSE-ICBM152.txt", NOTICE.encode())
-        _derive(path, fine=step == 1)
+        with lock(path):
+            if load_tensors(path, ("gm",)) is None:  # nobody else has made it meanwhile
+                write_atomically(path.parent / "LICENSE-ICBM152.txt", NOTICE.encode())
+                _derive(path, fine=step == 1)
     return path
 
 
@@ -57,8 +59,7 @@ def _read(names: Iterable[str], step: int) -> list[Tensor]:
 @lru_cache(maxsize=8)
 def _table(names: tuple[str, ...], step: int, device: torch.device) -> Tensor:
     """Rows of `names` for every voxel, float32."""
-    maps = torch.stack(_read(names, min(step, 2)))
-    maps = F.avg_pool3d(maps, step // 2) if step > 2 else maps
+    maps = F.avg_pool3d(torch.stack(_read(names, min(step, 2))), max(1, step // 2))
     return maps.flatten(1).T.contiguous().to(device)
 
 
