@@ -1,9 +1,10 @@
 """Tensors that are made once and kept in the data folder: what the training scripts render before they train.
 
-A file's name holds a digest of the generator's code and of all settings, the file a checksum of its content, so that
-nothing old or damaged is trained on.
+A file's name holds a digest of the code that makes it, the generator's and the script's, and of all settings, the file a
+checksum of its content, so that nothing old or damaged is trained on.
 """
 
+import inspect
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,7 +19,8 @@ def bank(name: str, settings: dict, make: Callable[[], dict[str, Tensor]]) -> di
 
     `settings` is all that the tensors depend on besides the generator's code: seed, spacing, people.
     """
-    file = data_folder() / "banks" / f"{name}-{digest(Path(synthcohort.__file__).parent, settings)}.safetensors"
+    made_by = digest(Path(synthcohort.__file__).parent, settings, inspect.getsource(make))
+    file = data_folder() / "banks" / f"{name}-{made_by}.safetensors"
     tensors = load_tensors(file)
     if tensors is None:
         tensors = make()

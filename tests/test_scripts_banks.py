@@ -50,6 +50,14 @@ def test_other_code_is_another_bank(calls, monkeypatch):
     assert len(calls) == 2
 
 
+def test_what_another_function_makes_is_another_bank(calls):
+    def brighter():
+        return {"maps": 2 * torch.ones(1)}
+
+    ask(calls)
+    assert bank("head-8mm-2", SETTINGS, brighter)["maps"] == 2
+
+
 @pytest.mark.parametrize("damage", ["a bit", "cut short", "empty"])
 def test_a_damaged_one_is_made_anew(calls, tmp_path, damage):
     ask(calls)

@@ -20,7 +20,7 @@ def main(arguments: list[str] | None = None) -> int:
         print("\npresimal: interrupted.", file=sys.stderr)
         return 130
     except Exception as problem:
-        from synthcohort.storage import DataError  # only now: `presimal check` works where no library does
+        from synthcohort.storage import DataError  # only now: `presimal check` names a large library that is missing
 
         if not isinstance(problem, DataError):
             raise
