@@ -1,7 +1,7 @@
 """Tensors that are made once and kept in the data folder: what the training scripts render before they train.
 
-A file's name holds a digest of the code that makes it, the generator's and the script's, and of all settings, the file a
-checksum of its content, so that nothing old or damaged is trained on.
+A file's name holds a digest of the code that makes it, the generator's and the script's, and of all settings; the file
+holds a checksum of its content: nothing old or damaged is trained on.
 """
 
 import inspect
