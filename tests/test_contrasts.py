@@ -97,6 +97,30 @@ def test_contrasts_may_be_left_out(patient, files, left_out):
     assert (found.volumes_ml["enhancing tumor"].value == 0) == ("t1gd" in left_out)
 
 
+class Remembers(torch.nn.Module):
+    """A network that finds nothing and keeps what it has seen."""
+
+    def forward(self, x):
+        self.seen = x
+        return torch.full((len(x), 3, *x.shape[2:]), -9.0)
+
+
+def test_what_is_left_out_has_a_stand_in(patient):
+    images, network = torch.from_numpy(patient[0]), Remembers()
+    seen = {}
+    for k, name in enumerate(NAMES):
+        fewer = images.clone()
+        fewer[k] = 0
+        find_tumor(fewer, patient[2], network)
+        seen[name] = network.seen[0]
+    assert torch.equal(seen["t1gd"][2], seen["t1gd"][1])
+    fluid = seen["flair"][3] > 2.5
+    assert fluid.any() and (seen["flair"][0][fluid] == -1).all()
+    assert torch.equal(seen["flair"][0][~fluid], seen["flair"][3][~fluid])
+    assert not seen["t1"][1].any() and not seen["t2"][3].any()
+    assert torch.equal(seen["t2"][0], seen["t1"][0]) and torch.equal(seen["t2"][2], seen["t1"][2])
+
+
 def test_names_in_any_order_are_the_same_as_files_in_order(files):
     turned = dict(reversed(files.items()))
     assert np.array_equal(segment(turned).labels, segment(list(files.values())).labels)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from sklearn.calibration import calibration_curve
 
-from presimal.evaluation import expected_calibration_error, reliability
+from presimal.evaluation import reliability
 
 
 @pytest.fixture
@@ -37,21 +37,6 @@ def test_probabilities_on_an_edge_belong_to_the_bin_above_and_one_to_the_last():
     assert reliability([0.4, 0.5, 1.0], [0, 1, 1], bins=2).count.tolist() == [1, 2]
 
 
-def test_the_calibration_error_by_hand():
-    # Bin 0.2: two cases, none positive, distance 0.2. Bin 0.9: three cases, two positive, distance 0.9 - 2/3.
-    p, y = [0.2, 0.2, 0.9, 0.9, 0.9], [0, 0, 1, 1, 0]
-    assert expected_calibration_error(p, y) == pytest.approx((2 * 0.2 + 3 * (0.9 - 2 / 3)) / 5)
-    # In one bin both errors cancel but for 0.02: a mean of 0.62, and three of five are positive.
-    assert expected_calibration_error(p, [1, 0, 1, 1, 0], bins=1) == pytest.approx(0.62 - 3 / 5)
-    assert expected_calibration_error(p, [1, 0, 1, 1, 0]) == pytest.approx((2 * 0.3 + 3 * (0.9 - 2 / 3)) / 5)
-
-
-def test_probabilities_that_are_true_are_calibrated_and_too_sure_ones_are_not(cases):
-    logits, y = cases
-    assert expected_calibration_error(sigmoid(logits), y) < 0.02
-    assert expected_calibration_error(sigmoid(3 * logits), y) > 0.08
-
-
 @pytest.mark.parametrize(
     ("call", "part"),
     [
@@ -59,7 +44,7 @@ def test_probabilities_that_are_true_are_calibrated_and_too_sure_ones_are_not(ca
         (lambda: reliability([], []), "at least one"),
         (lambda: reliability([2.0], [1]), "logits"),
         (lambda: reliability([0.5], [2]), "0 and 1"),
-        (lambda: expected_calibration_error([np.nan], [1]), "NaN"),
+        (lambda: reliability([np.nan], [1]), "NaN"),
     ],
 )
 def test_bad_input_gets_one_clear_sentence(call, part):

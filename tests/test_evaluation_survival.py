@@ -11,7 +11,7 @@ from torchsurv.stats.ipcw import get_ipcw
 from torchsurv.stats.kaplan_meier import KaplanMeierEstimator
 
 from presimal.evaluation import interval_of
-from presimal.evaluation.survival import concordance_draws, dead_by, net_benefit
+from presimal.evaluation.survival import concordance_draws, dead_by
 
 
 def simulated(n, seed=0, censored_until=3.0):
@@ -106,35 +106,6 @@ def test_dead_by_when_nobody_or_everybody_has_died():
         assert dead_by(np.array([5.0, 6.0]), np.array([1, 1]), 9.0) == (1, 1, 1)
 
 
-def test_net_benefit_is_true_less_weighted_false_positives():
-    _, _, x, survival = simulated(500)
-    predicted, dead = 1 / (1 + np.exp(-x)), survival <= 1
-    for threshold in (0.1, 0.4, 0.8):
-        called = predicted >= threshold
-        by_counting = ((called & dead).sum() - (called & ~dead).sum() * threshold / (1 - threshold)) / 500
-        assert net_benefit(predicted, survival, np.ones(500), 1.0, threshold)[0] == pytest.approx(by_counting)
-
-
-def test_those_exactly_at_the_threshold_are_treated():
-    """Four people with a prediction of 0.5, three of whom die: 3/4 - 1/4 at even odds; the fifth lives at 0.4."""
-    predicted, survival = np.array([0.5, 0.5, 0.5, 0.5, 0.4]), np.array([0.2, 0.4, 0.6, 3.0, 3.0])
-    assert net_benefit(predicted, survival, np.ones(5), 1.0, [0.5])[0] == pytest.approx((3 - 1) / 5)
-
-
-def test_net_benefit_with_censoring_is_near_that_without():
-    time, died, x, survival = simulated(8000)
-    predicted, thresholds = 1 - np.exp(-np.exp(x)), np.array([0.2, 0.5, 0.7])
-    free = net_benefit(predicted, survival, np.ones(8000), 1.0, thresholds)
-    assert net_benefit(predicted, time, died, 1.0, thresholds) == pytest.approx(free, abs=0.02)
-
-
-def test_treating_nobody_has_no_benefit_and_treating_all_that_of_the_prevalence():
-    _, _, _, survival = simulated(300)
-    dead = (survival <= 1).mean()
-    assert net_benefit(np.zeros(300), survival, np.ones(300), 1.0, [0.3])[0] == 0
-    assert net_benefit(np.ones(300), survival, np.ones(300), 1.0, [0.0, dead]) == pytest.approx([dead, 0])
-
-
 def test_concordance_of_a_yes_or_no_outcome_is_the_area_under_the_curve():
     random = np.random.default_rng(3)
     dead, score = random.random(120) < 0.4, random.normal(size=120)
@@ -145,8 +116,6 @@ def test_concordance_of_a_yes_or_no_outcome_is_the_area_under_the_curve():
 @pytest.mark.parametrize(
     "call, says",
     [
-        (lambda: net_benefit([0.1, 1.2], [1, 2], [1, 1], 1, [0.5]), "between 0 and 1"),
-        (lambda: net_benefit([0.1], [1], [1], 1, [1.0]), "below 1"),
         (lambda: dead_by([], [], 1), "one entry per person"),
     ],
 )

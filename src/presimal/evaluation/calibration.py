@@ -30,11 +30,3 @@ def reliability(p: np.ndarray, y: np.ndarray, bins: int = 10) -> Reliability:
     held = count > 0
     predicted, observed = (np.bincount(bin_of, values, bins)[held] / count[held] for values in (p, y))
     return Reliability(predicted, observed, count[held])
-
-
-def expected_calibration_error(p: np.ndarray, y: np.ndarray, bins: int = 10) -> float:
-    """Mean distance between predicted and observed, bins weighted by their cases (Naeini et al., AAAI 2015). 0 is
-    perfect; it depends on the bins, and on how many easy cases (background) are counted (Guo et al., ICML 2017).
-    Arguments and errors as `reliability`."""
-    curve = reliability(p, y, bins)
-    return float(np.average(np.abs(curve.predicted - curve.observed), weights=curve.count))

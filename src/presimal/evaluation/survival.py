@@ -1,7 +1,6 @@
 """How good is a prediction of survival, when some people are still alive at the end? What torchsurv's metrics do not
-offer: paired intervals of the concordance, the observed risk at a horizon, decision curves. `time` is to death or last
-contact, `died` is 1 or 0, one entry per person; `risk` is any number that is larger for a worse prognosis. All raise
-ValueError if lengths differ or a probability is none."""
+offer: paired intervals of the concordance, and the observed risk at a horizon. `time` is to death or last contact,
+`died` is 1 or 0, one entry per person; `risk` is any number that is larger for a worse prognosis."""
 
 import warnings
 from typing import Any
@@ -48,28 +47,8 @@ def dead_by(time: Array, died: Array, horizon: float, level: float = 0.95) -> In
     return Interval(1 - value, 1 - high, 1 - low)
 
 
-def net_benefit(predicted: Array, time: Array, died: Array, horizon: float, thresholds: Array) -> Array:
-    """The net benefit of acting on a prediction, per threshold (Vickers et al., BMC Med Inform Decis Mak 8:53, 2008).
-    People with a predicted probability of at least the threshold t (0 to below 1) are treated. Net benefit is the
-    fraction of all who are treated and die by the horizon (by Kaplan-Meier), less t / (1 - t) times the fraction who
-    are treated and do not: at t one is indifferent. Treating nobody gives 0; predict 1 for all to treat everybody."""
-    predicted, time, died = _checked(predicted, time, died, probabilities=True)
-    thresholds = np.atleast_1d(thresholds).astype(float)
-    if not ((thresholds >= 0) & (thresholds < 1)).all():
-        raise ValueError("A threshold is a probability below 1.")
-    result = np.zeros(len(thresholds))
-    for k, threshold in enumerate(thresholds):
-        treated = predicted >= threshold
-        if treated.any():
-            dead = dead_by(time[treated], died[treated], horizon).value
-            result[k] = treated.mean() * (dead - (1 - dead) * threshold / (1 - threshold))
-    return result
-
-
-def _checked(values: Any, time: Any, died: Any, probabilities: bool = False) -> tuple[Array, ...]:
+def _checked(values: Any, time: Any, died: Any) -> tuple[Array, ...]:
     values, time, died = np.asarray(values, float), np.asarray(time, float), np.asarray(died).astype(bool)
     if not len(values) == len(time) == len(died) or not len(values):
         raise ValueError(f"Give one entry per person: these are {len(values)}, {len(time)} and {len(died)}.")
-    if probabilities and not ((values >= 0) & (values <= 1)).all():
-        raise ValueError("A predicted probability lies between 0 and 1.")
     return values, time, died

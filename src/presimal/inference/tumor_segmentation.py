@@ -28,6 +28,7 @@ WEIGHTS = "tumor"
 SPACING = 2.0  # mm, of the network's grid
 REGIONS = ("whole tumor", "tumor core", "enhancing tumor")  # nested, as the network gives them
 LEAST_GAIN = 0.75  # standard deviations by which T1Gd must exceed T1 in what is called enhancing
+BRIGHTEST_TUMOR = 2.5  # standard deviations on T2, beyond which it is taken for fluid
 LEAST_ML = 1.0  # smaller pieces of tumor are left out
 WHOLE = 0.4  # probability from which four contrasts show tumor: at 0.5 its edge was left out on real scans
 SURE, PERHAPS = 0.95, 0.05  # probabilities within which volumes are counted for the interval
@@ -88,6 +89,9 @@ def find_tumor(
     grid = Grid(tuple(np.ceil((high - low) / SPACING).astype(int).tolist()), SPACING, tuple((low + high) / 2))
     inside = to_grid(brain.float(), affine, grid)[None, None] > 0.5
     x = normalize(torch.stack([to_grid(image, affine, grid) for image in images])[None], inside)
+    # What is left out has a stand-in, else most tumors were not found: T2 with its fluid dark for FLAIR, T1 for T1Gd.
+    x[:, 0] = x[:, 0] if given[0] else x[:, 3].where(x[:, 3] < BRIGHTEST_TUMOR, -1.0)
+    x[:, 2] = x[:, 2] if given[2] else x[:, 1]
 
     def ask(x: Tensor) -> Tensor:
         return sum(both_sides(model, x, place)) / 2 * inside[0]
