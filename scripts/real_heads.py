@@ -1,0 +1,123 @@
+"""Whole heads from label maps of real people, and what varies from head to head round the brain: labels, no image.
+
+For `scripts/train_skull_stripping.py --anatomies FOLDER`; real_anatomies.py says where the label maps come from. Besides
+FreeSurfer's numbers they name what lies round the brain, 502 and above.
+
+**What the mask is**, the same as in public masks of real heads that were looked at: what is labeled as brain, closed by
+6 mm, and the fluid and vessels within BORDER of it. The rest of the fluid, up to the skull, is outside.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import real_anatomies
+import torch
+import torch.nn.functional as F
+from real_anatomies import LABELS, VESSELS
+from scipy import ndimage
+from torch import Generator, Tensor
+
+from presimal.inference.scans import largest_piece
+from synthcohort.cohort import FIELD_OF_VIEW
+from synthcohort.fields import chance, noise_field, normal, soft_step, uniform
+from synthcohort.tissue_maps import BRAIN, OUTSIDE
+
+NAMES = (*BRAIN, *OUTSIDE, "vessel", "residual", "mask", "seen")  # those of a generated head
+SOFT = ("soft", "scalp")  # fat and muscle, which the labels do not tell apart, and which of it lies under the skin
+FLUID = 24
+BRAIN_STEM, CORD, CEREBELLUM = 16, 512, (7, 8, 46, 47)
+BELOW_CEREBELLUM = 6  # mm, where the foramen magnum is
+AROUND = {"bone": (515,), "marrow": (516,), "eye": (506,), "nerve": (CORD, 530), "muscle": (508, 509, 511)}
+FAT_AND_MUSCLE = 507
+CLOSED = 6  # mm, of sulci that belong to the brain
+BORDER = 1.2  # mm of fluid round it; the cortex of label maps is a little thin
+UNDER_SKIN = 7.0  # mm from the air
+EXTENT = FIELD_OF_VIEW["head"]  # mm
+
+
+def tissue_maps(file: Path, spacing: float) -> Tensor:
+    """Packed maps (len(NAMES) + 2, X, Y, Z) uint8 of one head, the brain in the middle: those of NAMES and SOFT."""
+    labels = real_anatomies.centered(file, (EXTENT[0], EXTENT[1] + 1, EXTENT[2]))  # 75 voxels of 3 mm
+    lowest = np.argwhere(np.isin(labels, CEREBELLUM))[:, 2].min(initial=labels.shape[2])
+    below = labels[:, :, : max(0, lowest - BELOW_CEREBELLUM)]
+    below[below == BRAIN_STEM] = CORD  # some are labeled brain stem far into the neck
+    brain = np.isin(labels, sum(LABELS.values(), ()))
+    fluid = np.isin(labels, (FLUID, *VESSELS)) | (labels == 0)
+    mask = real_anatomies.closed(brain, CLOSED) & (brain | fluid)
+    near = ndimage.distance_transform_edt(~mask) <= BORDER
+    mask = largest_piece(mask | near & np.isin(labels, (FLUID, *VESSELS)))
+    maps = {name: np.isin(labels, numbers) & mask for name, numbers in LABELS.items()}
+    maps |= {name: np.isin(labels, numbers) & ~mask for name, numbers in AROUND.items()}
+    vessel = np.isin(labels, VESSELS)
+    soft = (labels == FAT_AND_MUSCLE) & ~mask
+    head = ndimage.binary_fill_holes(labels > 0)
+    depth = ndimage.distance_transform_edt(np.pad(head, 1, mode="edge"))[1:-1, 1:-1, 1:-1]
+    maps |= {"soft": soft, "scalp": soft & (depth < UNDER_SKIN), "mask": mask, "vessel": vessel}
+    maps["csf"] = (mask | (labels == FLUID) | vessel) & ~np.logical_or.reduce([maps[name] for name in LABELS])
+    maps["air"] = head & (labels == 0) & ~mask
+    maps["seen"] = np.ones_like(mask)
+    empty = np.zeros_like(mask)
+    volume = torch.from_numpy(np.stack([maps.get(name, empty) for name in (*NAMES, *SOFT)])).float()[None]
+    shape = [round(length / spacing) for length in labels.shape]
+    fractions = F.interpolate(volume, shape, mode="area")[0]
+    fractions[NAMES.index("residual")] = 0.5  # packed: no texture
+    return (fractions * 255).round().byte()
+
+
+def load(folder: Path, spacing: float) -> Tensor:
+    """Packed maps (N, len(NAMES) + 2, X, Y, Z) uint8 of all label maps of a folder; see real_anatomies.read_all."""
+    return real_anatomies.read_all("heads", folder, spacing, tissue_maps, Path(__file__), Path(real_anatomies.__file__))
+
+
+def with_fat(maps: Tensor, spacing: float, generator: Generator) -> Tensor:
+    """Packed maps (N, len(NAMES), X, Y, Z) of NAMES, SOFT divided between fat and muscle: streaks, and much under skin."""
+    soft, scalp = (maps[:, -2:].float()).unbind(1)
+    level, under = 1.6 * uniform(generator, 2, len(maps), 1, 1, 1)
+    streaks = soft_step(noise_field(generator, soft, 14.0, spacing) - level, 0.3)
+    fat = torch.maximum(soft * streaks, scalp * under.clamp(max=1))
+    maps = maps[:, :-2].clone()
+    maps[:, NAMES.index("fat")] = fat.round().byte()
+    maps[:, NAMES.index("muscle")] += (soft - fat.round()).clamp(min=0).byte()
+    return maps
+
+
+def around_the_brain(
+    names: tuple[str, ...], maps: Tensor, spacing: float, generator: Generator, fluid: float = 0.6, mixed: float = 0.5
+) -> Tensor:
+    """Packed maps (N, K, X, Y, Z) with another layer of fluid outside the brain in a fraction `fluid` of the people,
+    and with bone and air of the skull base mixed with what gives signal in a fraction `mixed`; the mask stays.
+
+    The layer is 0.2 to 5 mm and uneven: thin in the young, where the cortex touches the skull, wide in the old. It
+    gives room to bone, or takes it, over the vault only, as cisterns and the spinal canal are anatomy.
+    """
+    soft = {name: maps[:, names.index(name)].float() / 255 for name in (*OUTSIDE, "csf", "mask")}
+    mask, each = soft["mask"], (len(maps), 1, 1, 1)
+    # Distance from the mask, mm: a straight edge blurred by a Gaussian of width s is the normal distribution of d / s.
+    blurred = F.avg_pool3d(F.avg_pool3d(mask[:, None], 3, 1, 1), 3, 1, 1)[:, 0]
+    distance = -(4 / 3) ** 0.5 * spacing * torch.special.ndtri(blurred.clamp(0.005, 0.995))
+    z = torch.arange(mask.shape[3], device=mask.device) * spacing
+    height = z - (mask.sum((1, 2)) @ z / mask.sum((1, 2, 3)).clamp(min=1)).view(each)  # mm above the brain's middle
+    thickness = 0.2 * 25 ** uniform(generator, *each) * torch.exp(0.35 * noise_field(generator, mask, 40.0, spacing))
+    vault = soft_step(height + 20, 6.0) * chance(generator, fluid, *each)
+    solid = torch.stack([soft[name] for name in OUTSIDE]).sum(0)
+    outside = torch.minimum(soft["csf"], (1 - mask - solid).clamp(min=0))  # fluid outside the mask
+    change = vault * ((solid + outside) * soft_step(thickness - distance, 0.5) - outside)
+    change = change.clamp(max=0) + torch.minimum(change.clamp(min=0), soft["bone"] + soft["marrow"])
+    soft["csf"] = soft["csf"] + change
+    kept = 1 - change.clamp(min=0) / (soft["bone"] + soft["marrow"]).clamp(min=1e-6)
+    soft["bone"] = soft["bone"] * kept + (-change).clamp(min=0)
+    soft["marrow"] = soft["marrow"] * kept
+    # The skull base: mucosa, thin walls and air cells make any signal between those of the parts.
+    base = soft_step(10 - height, 8.0) * soft_step(22 - distance, 3.0) * chance(generator, mixed, *each)
+    patches = base * soft_step(noise_field(generator, mask, 9.0, spacing) - normal(generator, *each).abs(), 0.2)
+    amount = patches * uniform(generator, *each)
+    replaced = amount * (soft["bone"] + soft["air"])
+    shares = uniform(generator, 3, *each)
+    for name in ("bone", "air"):
+        soft[name] = soft[name] * (1 - amount)
+    for name, share in zip(("marrow", "muscle", "fat"), shares / shares.sum(0), strict=True):
+        soft[name] = soft[name] + replaced * share
+    maps = maps.clone()
+    for name in (*OUTSIDE, "csf"):
+        maps[:, names.index(name)] = (soft[name].clamp(0, 1) * 255).round().byte()
+    return maps
