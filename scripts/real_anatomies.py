@@ -1,9 +1,9 @@
 """Tissue maps from label maps of real heads, in the form of `Cohort.tissue_maps`: labels only, no image.
 
-For `scripts/train_tumor_segmentation.py --anatomies FOLDER`; real_heads.py reads the same files as whole heads. FOLDER holds label maps (*.nii.gz) with FreeSurfer's
-numbers, such as the twenty from which SynthSeg was trained (https://github.com/BBillot/SynthSeg,
-data/training_label_maps, Apache-2.0; Billot et al., Med Image Anal 86:102789, 2023). The brain is what is labeled as
-brain, closed by 5 mm; what lies in its gaps is fluid.
+For `scripts/train_tumor_segmentation.py --anatomies FOLDER`; real_heads.py reads the same files as whole heads. FOLDER
+holds label maps (*.nii.gz) with FreeSurfer's numbers, such as the twenty from which SynthSeg was trained
+(https://github.com/BBillot/SynthSeg, data/training_label_maps, Apache-2.0; Billot et al., Med Image Anal 86:102789,
+2023). The brain is what is labeled as brain, closed by 5 mm; what lies in its gaps is fluid.
 """
 
 import hashlib

@@ -3,14 +3,15 @@
     python scripts/train_skull_stripping.py --anatomies FOLDER --out assets/weights/skull_stripping.safetensors
 
 Tissue maps of some hundred generated heads are made once; label maps of real heads, if given (real_heads.py), make a
-quarter of each batch. Every step draws new contrasts, scanners and fields of view (synthcohort.randomization), and
-another layer of fluid and another skull base (real_heads.py). The last 40 generated heads are kept for the score that
-is stored.
+quarter of each batch. Every step draws new contrasts, scanners and fields of view (synthcohort.randomization), another
+layer of fluid and another skull base (around_the_brain.py). The last 40 generated heads are kept for the score that is
+stored.
 """
 
 from dataclasses import replace
 from pathlib import Path
 
+import around_the_brain
 import real_heads
 import torch
 from longer_training import begin_with, options, region_loss, tissue_maps, train_longer
@@ -45,11 +46,11 @@ def main() -> None:
 
     def draw():
         chosen = train[torch.randint(len(train), (wanted.batch - count,))].to(device)
-        chosen = real_heads.around_the_brain(names, chosen, SPACING, generator)
+        chosen = around_the_brain.vary(names, chosen, SPACING, generator)
         parts = [randomize(names, chosen, SPACING, generator)]
         if real is not None:
             heads = real_heads.with_fat(real[torch.randint(len(real), (count,))].to(device), SPACING, generator)
-            heads = real_heads.around_the_brain(real_heads.NAMES, heads, SPACING, generator)
+            heads = around_the_brain.vary(real_heads.NAMES, heads, SPACING, generator)
             parts.append(randomize(real_heads.NAMES, heads, SPACING, generator, settings=BENT))
         images, fractions = (torch.cat(part) for part in zip(*parts, strict=True))
         return normalize(images), fractions
