@@ -1,6 +1,8 @@
-"""What varies from head to head round the brain, in packed tissue maps: the layer of fluid, and the base of the skull.
+"""What the mask of a brain is, and what varies from head to head round it, in packed tissue maps.
 
-For `scripts/train_skull_stripping.py`; the mask stays what it is, so that a network learns not to go by the skull.
+For `scripts/train_skull_stripping.py`. **What the mask is**, alike for generated heads and for label maps of real ones,
+and close to public masks of real heads that were looked at: over the vault it reaches into the fluid, by up to BORDER
+and to the skull at most; round the cerebellum it lies close, without cisterns and sinuses.
 """
 
 import torch
@@ -8,35 +10,49 @@ import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from synthcohort.fields import chance, noise_field, normal, soft_step, uniform
-from synthcohort.tissue_maps import OUTSIDE
+from synthcohort.tissue_maps import BRAIN, OUTSIDE
+
+BORDER = 2.5  # mm of fluid
+VAULT, FOSSA = (
+    -20.0,
+    (-22.0, -15.0),
+)  # mm from the middle of the brain: the vault is above, the cerebellum below, behind
 
 
 def vary(
     names: tuple[str, ...], maps: Tensor, spacing: float, generator: Generator, fluid: float = 0.6, mixed: float = 0.5
 ) -> Tensor:
     """Packed maps (N, K, X, Y, Z) with another layer of fluid outside the brain in a fraction `fluid` of the people,
-    and with bone and air of the skull base mixed with what gives signal in a fraction `mixed`; the mask stays.
+    bone and air of the skull base mixed with what gives signal in a fraction `mixed`, and the mask as defined above.
 
-    The layer is 0.2 to 5 mm and uneven: thin in the young, where the cortex touches the skull, wide in the old. It
+    The layer is 0.3 to 5 mm and uneven: thin in the young, where the cortex touches the skull, wide in the old. It
     gives room to bone, or takes it, over the vault only, as cisterns and the spinal canal are anatomy.
     """
-    soft = {name: maps[:, names.index(name)].float() / 255 for name in (*OUTSIDE, "csf", "mask")}
+    soft = {name: maps[:, names.index(name)].float() / 255 for name in (*BRAIN, *OUTSIDE, "mask")}
     mask, each = soft["mask"], (len(maps), 1, 1, 1)
     # Distance from the mask, mm: a straight edge blurred by a Gaussian of width s is the normal distribution of d / s.
     blurred = F.avg_pool3d(F.avg_pool3d(mask[:, None], 3, 1, 1), 3, 1, 1)[:, 0]
     distance = -((4 / 3) ** 0.5) * spacing * torch.special.ndtri(blurred.clamp(0.005, 0.995))
-    z = torch.arange(mask.shape[3], device=mask.device) * spacing
-    height = z - (mask.sum((1, 2)) @ z / mask.sum((1, 2, 3)).clamp(min=1)).view(each)  # mm above the brain's middle
-    thickness = 0.2 * 25 ** uniform(generator, *each) * torch.exp(0.35 * noise_field(generator, mask, 40.0, spacing))
-    vault = soft_step(height + 20, 6.0) * chance(generator, fluid, *each)
+    behind, height = (_from_the_middle(mask, axis, spacing) for axis in (2, 3))
+    vault = soft_step(height - VAULT, 6.0)
+
+    thickness = 0.3 * 16 ** uniform(generator, *each) * torch.exp(0.35 * noise_field(generator, mask, 40.0, spacing))
     solid = torch.stack([soft[name] for name in OUTSIDE]).sum(0)
     outside = torch.minimum(soft["csf"], (1 - mask - solid).clamp(min=0))  # fluid outside the mask
-    change = vault * ((solid + outside) * soft_step(thickness - distance, 0.5) - outside)
-    change = change.clamp(max=0) + torch.minimum(change.clamp(min=0), soft["bone"] + soft["marrow"])
+    change = (solid + outside) * soft_step(thickness - distance, 0.5) - outside
+    skull = soft["bone"] + soft["marrow"]
+    change = torch.minimum(change * vault * chance(generator, fluid, *each), skull)
     soft["csf"] = soft["csf"] + change
-    kept = 1 - change.clamp(min=0) / (soft["bone"] + soft["marrow"]).clamp(min=1e-6)
+    kept = 1 - change.clamp(min=0) / skull.clamp(min=1e-6)
     soft["bone"] = soft["bone"] * kept + (-change).clamp(min=0)
     soft["marrow"] = soft["marrow"] * kept
+
+    soft["mask"] = mask + (outside + change).clamp(min=0) * vault * soft_step(BORDER - distance, 0.5)
+    tissue = torch.stack([soft[name] for name in BRAIN if name != "csf"]).sum(0)
+    tight = -F.max_pool3d(-F.max_pool3d(tissue[:, None], 5, 1, 2), 5, 1, 2)[:, 0]  # without narrow gaps
+    fossa = soft_step(FOSSA[0] - height, 4.0) * soft_step(FOSSA[1] - behind, 6.0)
+    soft["mask"] = soft["mask"] - fossa * (soft["mask"] - tight).clamp(min=0)
+
     # The skull base: mucosa, thin walls and air cells make any signal between those of the parts.
     base = soft_step(10 - height, 8.0) * soft_step(22 - distance, 3.0) * chance(generator, mixed, *each)
     patches = base * soft_step(noise_field(generator, mask, 9.0, spacing) - normal(generator, *each).abs(), 0.2)
@@ -47,7 +63,17 @@ def vary(
         soft[name] = soft[name] * (1 - amount)
     for name, share in zip(("marrow", "muscle", "fat"), shares / shares.sum(0), strict=True):
         soft[name] = soft[name] + replaced * share
+
     maps = maps.clone()
-    for name in (*OUTSIDE, "csf"):
+    for name in (*OUTSIDE, "csf", "mask"):
         maps[:, names.index(name)] = (soft[name].clamp(0, 1) * 255).round().byte()
     return maps
+
+
+def _from_the_middle(mask: Tensor, axis: int, spacing: float) -> Tensor:
+    """Distance in mm along an axis from the center of each mask (N, X, Y, Z), to be broadcast over it."""
+    shape = [1, 1, 1, 1]
+    shape[axis] = mask.shape[axis]
+    place = (torch.arange(mask.shape[axis], device=mask.device) * spacing).view(shape)
+    middle = (mask * place).sum((1, 2, 3)) / mask.sum((1, 2, 3)).clamp(min=1)
+    return place - middle.view(-1, 1, 1, 1)

@@ -3,8 +3,7 @@
 For `scripts/train_skull_stripping.py --anatomies FOLDER`; real_anatomies.py says where the label maps come from. What
 lies round the brain has numbers of 502 and above in them.
 
-**What the mask is**, the same as in public masks of real heads that were looked at: what is labeled as brain, closed by
-6 mm, and the fluid and vessels within BORDER of it. The rest of the fluid, up to the skull, is outside.
+The mask is what is labeled as brain, closed by 6 mm, and the fluid within BORDER of it (around_the_brain.py widens it).
 """
 
 from pathlib import Path
