@@ -76,17 +76,21 @@ def find_brain(volume: Tensor, affine: np.ndarray, model: nn.Module | None = Non
     mask = without_holes(largest_piece(on_scan.numpy() > 0.5))
     agreement = dice((straight > 0.5)[None], (mirrored > 0.5)[None]).item()
     brain = BrainMask(mask, float(mask.sum() * abs(np.linalg.det(affine[:3, :3])) / 1000), agreement)
-    _check(brain, volume, _detail(image.numpy(), inside))
+    _check(brain, volume, image.numpy(), inside)
     return brain
 
 
-def _check(brain: BrainMask, volume: Tensor, detail: float) -> None:
-    """Raises DataError for a mask that cannot be that of a brain."""
+def _check(brain: BrainMask, volume: Tensor, image: np.ndarray, inside: np.ndarray) -> None:
+    """Raises DataError for a mask that cannot be that of a brain; `image` and `inside` are on the network's grid. Of 50
+    scans of adults none has less detail than 0.036 or covers itself by more than 0.88, even if cut off; of things that
+    were made, such as balls with spheres or a checker pattern in them, most are below 0.015 or above 0.93."""
     lit = volume.numpy()[brain.mask] > 0.03 * _brightest(volume)  # which air is not
     if not brain.mask.any() or lit.mean() < 0.6:
         raise DataError(NOTHING)
-    if detail < 0.04:  # brains have 0.09 and more
+    if _detail(image, inside) < 0.022:
         raise DataError("What the network found is as even inside as a bottle of water: is it a scan of a head?")
+    if _own_reflection(inside) > 0.92:
+        raise DataError("What the network found has no top and bottom, like a ball: is it a scan of a head?")
     if not 250 < brain.volume_ml < 2300:  # beyond the brains of infants and of the largest heads
         wrong = f"What the network found has {brain.volume_ml:.0f} ml, which no brain has"
         raise DataError(f"{wrong}: is it a scan of a whole head, and are its voxel size and orientation right?")
@@ -139,10 +143,19 @@ def _center_of_head(volume: Tensor, affine: np.ndarray) -> np.ndarray:
 
 
 def _detail(image: np.ndarray, inside: np.ndarray) -> float:
-    """Interquartile range over median of an image (X, Y, Z) well inside a mask, less what varies over centimeters."""
+    """Standard deviation over 27 voxels of an image (X, Y, Z), relative to the median, in the evenest quarter of what
+    is well inside a mask: a brain has folds nearly everywhere."""
     core = ndimage.binary_erosion(inside, iterations=2)
     if not core.any():
         return 0.0
-    smooth = ndimage.gaussian_filter(image * core, 4) / np.maximum(ndimage.gaussian_filter(core.astype(float), 4), 1e-3)
-    low, high = np.quantile((image - smooth)[core], [0.25, 0.75])
-    return float((high - low) / max(np.median(image[core]), 1e-6))
+    mean, square = (ndimage.uniform_filter(values, 3)[core] for values in (image, image**2))
+    spread = np.sqrt(np.maximum(square - mean**2, 0))
+    return float(np.quantile(spread, 0.25) / max(np.median(image[core]), 1e-6))
+
+
+def _own_reflection(mask: np.ndarray) -> float:
+    """The part of a mask (X, Y, Z) that its reflection through its center covers, however it is turned."""
+    voxels = np.argwhere(mask)
+    opposite = np.rint(2 * voxels.mean(0) - voxels).astype(int)
+    opposite = opposite[((opposite >= 0) & (opposite < mask.shape)).all(1)]
+    return float(mask[tuple(opposite.T)].sum() / len(voxels))
