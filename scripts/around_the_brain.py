@@ -20,13 +20,23 @@ VAULT, FOSSA = (
 
 
 def vary(
-    names: tuple[str, ...], maps: Tensor, spacing: float, generator: Generator, fluid: float = 0.6, mixed: float = 0.5
+    names: tuple[str, ...],
+    maps: Tensor,
+    spacing: float,
+    generator: Generator,
+    fluid: float = 0.6,
+    full: float = 0.4,
+    dura: float = 0.4,
+    mixed: float = 0.5,
 ) -> Tensor:
-    """Packed maps (N, K, X, Y, Z) with another layer of fluid outside the brain in a fraction `fluid` of the people,
-    bone and air of the skull base mixed with what gives signal in a fraction `mixed`, and the mask as defined above.
+    """Packed maps (N, K, X, Y, Z) with other surroundings of the brain, and the mask as defined above. Each is drawn
+    for a fraction of the people:
 
-    The layer is 0.3 to 5 mm and uneven: thin in the young, where the cortex touches the skull, wide in the old. It
-    gives room to bone, or takes it, over the vault only, as cisterns and the spinal canal are anatomy.
+    fluid  the layer outside the brain is 0.3 to 5 mm and uneven: wide in the old. It gives room to bone, or takes it,
+           over the vault only, as cisterns and the spinal canal are anatomy
+    full   cortex takes the room of fluid at the surface, as in the young, where it touches the skull
+    dura   up to 3 mm next to the fluid have the signal of muscle or marrow and not that of bone
+    mixed  bone and air of the skull base are mixed with what gives signal
     """
     soft = {name: maps[:, names.index(name)].float() / 255 for name in (*BRAIN, *OUTSIDE, "mask")}
     mask, each = soft["mask"], (len(maps), 1, 1, 1)
@@ -41,11 +51,21 @@ def vary(
     outside = torch.minimum(soft["csf"], (1 - mask - solid).clamp(min=0))  # fluid outside the mask
     change = (solid + outside) * soft_step(thickness - distance, 0.5) - outside
     skull = soft["bone"] + soft["marrow"]
-    change = torch.minimum(change * vault * chance(generator, fluid, *each), skull)
+    varied = chance(generator, fluid, *each)
+    change = torch.minimum(change * vault * varied, skull)
     soft["csf"] = soft["csf"] + change
     kept = 1 - change.clamp(min=0) / skull.clamp(min=1e-6)
     soft["bone"] = soft["bone"] * kept + (-change).clamp(min=0)
     soft["marrow"] = soft["marrow"] * kept
+
+    amount = uniform(generator, *each) * chance(generator, full, *each) * soft_step(distance + 5, 1.0)
+    amount = amount * vault * torch.minimum((soft["csf"] - outside - change).clamp(min=0), mask)
+    soft["csf"], soft["cortex"] = soft["csf"] - amount, soft["cortex"] + amount
+    reach = thickness * varied + 3 * uniform(generator, *each)
+    amount = soft["bone"] * soft_step(reach - distance, 0.5) * chance(generator, dura, *each)
+    share = uniform(generator, *each)
+    for name, part in (("bone", -amount), ("muscle", share * amount), ("marrow", (1 - share) * amount)):
+        soft[name] = soft[name] + part
 
     soft["mask"] = mask + (outside + change).clamp(min=0) * vault * soft_step(BORDER - distance, 0.5)
     tissue = torch.stack([soft[name] for name in BRAIN if name != "csf"]).sum(0)
@@ -65,7 +85,7 @@ def vary(
         soft[name] = soft[name] + replaced * share
 
     maps = maps.clone()
-    for name in (*OUTSIDE, "csf", "mask"):
+    for name in (*OUTSIDE, "csf", "cortex", "mask"):
         maps[:, names.index(name)] = (soft[name].clamp(0, 1) * 255).round().byte()
     return maps
 

@@ -60,7 +60,8 @@ def main() -> None:
         model.eval()
         fixed, found = torch.Generator(device).manual_seed(2), []
         for start in range(0, HELD_OUT, 4):
-            images, fractions = randomize(names, kept[start : start + 4].to(device), SPACING, fixed)
+            heads = around_the_brain.vary(names, kept[start : start + 4].to(device), SPACING, fixed)
+            images, fractions = randomize(names, heads, SPACING, fixed)
             with compute.autocast(device):
                 logits = model(normalize(images)).float()
             found.append(dice(logits > 0, fractions > 0.5))

@@ -19,6 +19,7 @@ import real_heads
 from real_heads import NAMES, SOFT
 
 SPACING = 4.0
+NOTHING = {"fluid": 0, "full": 0, "dura": 0, "mixed": 0}
 
 
 def ml(volume: torch.Tensor) -> float:
@@ -32,8 +33,8 @@ def shell(inner: float, outer: float) -> float:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A label map: white matter of 50 mm radius, cortex to 60, fluid to 64, bone to 70, fat and muscle to 88, skin to 90,
-    a cerebellum of 10 mm beside it, and a brain stem that goes on far below that."""
+    """A label map: white matter of 50 mm radius, cortex to 60, fluid to 64, bone to 70, fat and muscle to 88, skin to
+    90, a cerebellum of 10 mm beside it, and a brain stem that goes on far below that."""
     x, y, z = (np.indices((96, 96, 96)) - 47.5) * 2.0
     distance = np.sqrt(x**2 + y**2 + z**2)
     labels = np.select([distance < r for r in (50, 60, 64, 70, 88, 90)], [2, 3, 24, 515, 507, 511], 0)
@@ -93,8 +94,8 @@ def people():
 def test_the_layer_of_fluid_takes_room_from_bone_and_gives_it(people):
     names, maps = people
     many = maps.repeat(4, 1, 1, 1, 1)
-    still = around_the_brain.vary(names, many, SPACING, seeded(2), fluid=0, mixed=0)
-    moved = around_the_brain.vary(names, many, SPACING, seeded(2), fluid=1, mixed=0)
+    still = around_the_brain.vary(names, many, SPACING, seeded(2), **NOTHING)
+    moved = around_the_brain.vary(names, many, SPACING, seeded(2), **NOTHING | {"fluid": 1})
     before, after = (TissueMaps.unpack(names, m) for m in (still, moved))
     change = [ml(a - b) for a, b in zip(after["csf"], before["csf"], strict=True)]
     assert max(change) > 20 and min(change) < -5
@@ -109,23 +110,38 @@ def test_the_layer_of_fluid_takes_room_from_bone_and_gives_it(people):
 def test_the_mask_reaches_into_the_fluid_over_the_vault_and_lies_close_to_the_cerebellum(people):
     names, maps = people
     old = TissueMaps.unpack(names, maps)
-    new = TissueMaps.unpack(names, around_the_brain.vary(names, maps, SPACING, seeded(2), fluid=0, mixed=0))
-    change, half = new.mask - old.mask, maps.shape[4] // 2
-    assert (change[..., half:] > -0.01).all() and all(ml(person) > 10 for person in change[..., half:])
+    new = TissueMaps.unpack(names, around_the_brain.vary(names, maps, SPACING, seeded(2), **NOTHING))
+    change = new.mask - old.mask
+    above, below = change[..., 32:], change[..., :24].clamp(max=0)  # of 48
+    assert (above > -0.01).all() and all(ml(person) > 5 for person in above)
     tissue = sum(old[name] for name in BRAIN if name != "csf")
-    assert (
-        ml(change[..., :half].clamp(max=0)) < -5 and (tissue * (change < -0.02) * (new.mask < tissue - 0.02)).max() == 0
-    )
+    assert ml(below) < -5 and ((change < -0.02) & (new.mask < tissue - 0.02)).sum() == 0
     assert ((new.mask - 0.02) * (old["bone"] > 0.9)).max() <= 0  # never into the skull
 
 
 def test_bone_and_air_of_the_skull_base_may_give_signal(people):
     names, maps = people
     before, after = (
-        TissueMaps.unpack(names, around_the_brain.vary(names, maps, SPACING, seeded(2), fluid=0, mixed=share))
+        TissueMaps.unpack(names, around_the_brain.vary(names, maps, SPACING, seeded(2), **NOTHING | {"mixed": share}))
         for share in (0, 1)
     )
     lost = sum(before[name] - after[name] for name in ("bone", "air"))
     gained = sum(after[name] - before[name] for name in ("marrow", "muscle", "fat"))
     assert (lost - gained).abs().max() < 0.04 and ml(lost) > 5
     assert torch.equal(before.mask, after.mask) and torch.equal(before["eye"], after["eye"])
+
+
+def test_a_full_skull_has_cortex_where_fluid_was_and_dura_where_bone_was(people):
+    names, maps = people
+    before, full, dura = (
+        TissueMaps.unpack(
+            names, around_the_brain.vary(names, maps, SPACING, seeded(2), fluid=0, full=a, dura=b, mixed=0)
+        )
+        for a, b in ((0, 0), (1, 0), (0, 1))
+    )
+    gained, lost = full["cortex"] - before["cortex"], before["csf"] - full["csf"]
+    assert (gained - lost).abs().max() < 0.01 and ml(gained) > 20 and torch.equal(full["bone"], before["bone"])
+    assert ((gained > 0.01) & (before.mask == 0)).sum() == 0
+    lost = before["bone"] - dura["bone"]
+    assert (dura["muscle"] + dura["marrow"] - before["muscle"] - before["marrow"] - lost).abs().max() < 0.02
+    assert ml(lost) > 20 and torch.equal(dura["csf"], before["csf"]) and torch.equal(dura.mask, before.mask)
