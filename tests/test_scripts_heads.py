@@ -79,9 +79,10 @@ def test_fat_and_muscle_share_what_the_labels_do_not_tell_apart(packed):
 
 def test_a_folder_is_read_once(folder, monkeypatch, tmp_path):
     monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path))
+    read = []
+    monkeypatch.setattr(real_heads, "tissue_maps", lambda *asked: read.append(asked) or torch.ones(20, 2, 2, 2).byte())
     first = real_heads.load(folder, 8.0)
-    monkeypatch.setattr(real_heads, "tissue_maps", lambda *_: pytest.fail("read again"))
-    assert torch.equal(real_heads.load(folder, 8.0), first)
+    assert torch.equal(real_heads.load(folder, 8.0), first) and read == [(folder / "one.nii.gz", 8.0)]
     with pytest.raises(DataError, match="holds no label maps"):
         real_heads.load(tmp_path, 8.0)
 

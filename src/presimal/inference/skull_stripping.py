@@ -3,7 +3,8 @@
     brain, brain_file, mask_file = strip("head.nii.gz")     # head_brain.nii.gz and head_mask.nii.gz beside it
 
 The mask holds the brain with its ventricles and sulci, down to the foramen magnum. The network was trained on generated
-heads only (notebook 07, scripts/train_skull_stripping.py). Not for clinical use."""
+heads and on label maps of 20 real ones, on no image of a person (scripts/train_skull_stripping.py). Not for clinical
+use."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -156,6 +157,5 @@ def _detail(image: np.ndarray, inside: np.ndarray) -> float:
 def _own_reflection(mask: np.ndarray) -> float:
     """The part of a mask (X, Y, Z) that its reflection through its center covers, however it is turned."""
     voxels = np.argwhere(mask)
-    opposite = np.rint(2 * voxels.mean(0) - voxels).astype(int)
-    opposite = opposite[((opposite >= 0) & (opposite < mask.shape)).all(1)]
-    return float(mask[tuple(opposite.T)].sum() / len(voxels))
+    opposite = np.rint(2 * voxels.mean(0) - voxels).astype(int).T
+    return float(ndimage.map_coordinates(mask.astype(np.uint8), opposite, order=0).mean())  # 0 beyond the edge
