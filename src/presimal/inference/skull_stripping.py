@@ -2,9 +2,8 @@
 
     brain, brain_file, mask_file = strip("head.nii.gz")     # head_brain.nii.gz and head_mask.nii.gz beside it
 
-The mask holds the brain with its ventricles and sulci, down to the foramen magnum. The network was trained on generated
-heads and on label maps of 20 real ones, on no image of a person (scripts/train_skull_stripping.py). Not for clinical
-use."""
+The mask holds the brain with its ventricles and sulci, down to the foramen magnum. Trained on generated heads and label
+maps of 20 real ones, on no image of a person (notebook 07, scripts/train_skull_stripping.py). Not for clinical use."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,15 +81,13 @@ def find_brain(volume: Tensor, affine: np.ndarray, model: nn.Module | None = Non
 
 
 def _check(brain: BrainMask, volume: Tensor, image: np.ndarray, inside: np.ndarray) -> None:
-    """Raises DataError for a mask that cannot be that of a brain; `image` and `inside` are on the network's grid. Of 50
-    scans of adults none has less detail than 0.036 or covers itself by more than 0.88, even if cut off; of things that
-    were made, such as balls with spheres or a checker pattern in them, most are below 0.015 or above 0.93."""
+    """Raises DataError for a mask that cannot be that of a brain; `image` and `inside` are on the network's grid."""
     lit = volume.numpy()[brain.mask] > 0.03 * _brightest(volume)  # which air is not
     if not brain.mask.any() or lit.mean() < 0.6:
         raise DataError(NOTHING)
-    if _detail(image, inside) < 0.022:
+    if _detail(image, inside) < 0.022:  # 50 scans of adults have 0.036 and more, a ball with spheres in it 0.014
         raise DataError("What the network found is as even inside as a bottle of water: is it a scan of a head?")
-    if _own_reflection(inside) > 0.92:
+    if _own_reflection(inside) > 0.92:  # brains 0.88 and less, also cut off; balls, cylinders, shells 0.93 and more
         raise DataError("What the network found has no top and bottom, like a ball: is it a scan of a head?")
     if not 250 < brain.volume_ml < 2300:  # beyond the brains of infants and of the largest heads
         wrong = f"What the network found has {brain.volume_ml:.0f} ml, which no brain has"
@@ -144,8 +141,8 @@ def _center_of_head(volume: Tensor, affine: np.ndarray) -> np.ndarray:
 
 
 def _detail(image: np.ndarray, inside: np.ndarray) -> float:
-    """Standard deviation over 27 voxels of an image (X, Y, Z), relative to the median, in the evenest quarter of what
-    is well inside a mask: a brain has folds nearly everywhere."""
+    """Standard deviation over 27 voxels of an image (X, Y, Z), relative to the median, in the evenest quarter of the
+    inside of a mask: a brain has folds nearly everywhere."""
     core = ndimage.binary_erosion(inside, iterations=2)
     if not core.any():
         return 0.0
