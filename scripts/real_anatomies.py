@@ -1,12 +1,13 @@
 """Tissue maps from label maps of real heads, in the form of `Cohort.tissue_maps`: labels only, no image.
 
-For `scripts/train_tumor_segmentation.py --anatomies FOLDER`. FOLDER holds label maps (*.nii.gz) with FreeSurfer's
-numbers, such as the twenty from which SynthSeg was trained (https://github.com/BBillot/SynthSeg,
-data/training_label_maps, Apache-2.0; Billot et al., Med Image Anal 86:102789, 2023). The brain is what is labeled as
-brain, closed by 5 mm; what lies in its gaps is fluid.
+For `scripts/train_tumor_segmentation.py --anatomies FOLDER`; real_heads.py reads the same files as whole heads. FOLDER
+holds label maps (*.nii.gz) with FreeSurfer's numbers, such as the twenty from which SynthSeg was trained
+(https://github.com/BBillot/SynthSeg, data/training_label_maps, Apache-2.0; Billot et al., Med Image Anal 86:102789,
+2023). The brain is what is labeled as brain, closed by 5 mm; what lies in its gaps is fluid.
 """
 
 import hashlib
+from collections.abc import Callable
 from pathlib import Path
 
 import nibabel as nib
@@ -18,6 +19,7 @@ from patients import NAMES
 from scipy import ndimage
 from torch import Tensor
 
+from presimal.inference.scans import largest_piece
 from synthcohort.cohort import FIELD_OF_VIEW
 from synthcohort.storage import DataError
 
@@ -37,13 +39,8 @@ EXTENT = FIELD_OF_VIEW["brain"]  # mm
 
 def tissue_maps(file: Path, spacing: float) -> Tensor:
     """Packed maps (len(NAMES), X, Y, Z) uint8 of one head, the brain in the middle."""
-    labels = _centered(file)
-    brain = np.isin(labels, sum(LABELS.values(), ()))
-    wide = np.pad(brain, CLOSED + 3)
-    near = ndimage.distance_transform_edt(~wide) <= CLOSED
-    closed = ndimage.binary_fill_holes((ndimage.distance_transform_edt(near) > CLOSED) | wide)
-    pieces, _ = ndimage.label(closed[(slice(CLOSED + 3, -CLOSED - 3),) * 3])
-    mask = pieces == 1 + np.argmax(np.bincount(pieces.ravel())[1:])
+    labels = centered(file, EXTENT)
+    mask = closed(np.isin(labels, sum(LABELS.values(), ())), CLOSED)
     maps = {name: np.isin(labels, numbers) & mask for name, numbers in LABELS.items()}
     maps["csf"] = mask & ~np.logical_or.reduce(list(maps.values()))
     maps["vessel"] = np.isin(labels, VESSELS) & ndimage.binary_dilation(mask, iterations=VESSELS_WITHIN)
@@ -55,8 +52,16 @@ def tissue_maps(file: Path, spacing: float) -> Tensor:
     return (fractions * 255).round().byte()
 
 
-def _centered(file: Path) -> np.ndarray:
-    """Labels (X, Y, Z), voxels of 1 mm, right-anterior-superior, the brain in the middle of EXTENT."""
+def closed(brain: np.ndarray, width: int) -> np.ndarray:
+    """A mask (X, Y, Z), voxels of 1 mm, without gaps narrower than 2 `width` mm or holes; its largest piece."""
+    wide = np.pad(brain, width + 3)
+    near = ndimage.distance_transform_edt(~wide) <= width
+    whole = ndimage.binary_fill_holes((ndimage.distance_transform_edt(near) > width) | wide)
+    return largest_piece(whole[(slice(width + 3, -width - 3),) * 3])
+
+
+def centered(file: Path, extent: tuple[int, ...]) -> np.ndarray:
+    """Labels (X, Y, Z), voxels of 1 mm, right-anterior-superior, the brain in the middle of `extent` mm."""
     image = nib.as_closest_canonical(nib.load(file))
     labels = np.asarray(image.dataobj).round().astype(np.int16)
     zoom = nib.affines.voxel_sizes(image.affine)
@@ -65,15 +70,21 @@ def _centered(file: Path) -> np.ndarray:
     voxels = np.argwhere(np.isin(labels, sum(LABELS.values(), ())))
     if not len(voxels):
         raise DataError(f"{file} holds no label of a brain: give label maps with FreeSurfer's numbers.")
-    start = ((voxels.min(0) + voxels.max(0)) / 2).round().astype(int) - np.array(EXTENT) // 2
-    margin = max(EXTENT)
-    return np.pad(labels, margin)[tuple(slice(s + margin, s + margin + n) for s, n in zip(start, EXTENT, strict=True))]
+    start = ((voxels.min(0) + voxels.max(0)) / 2).round().astype(int) - np.array(extent) // 2
+    margin = max(extent)
+    return np.pad(labels, margin)[tuple(slice(s + margin, s + margin + n) for s, n in zip(start, extent, strict=True))]
 
 
 def load(folder: Path, spacing: float) -> Tensor:
-    """Packed maps (N, len(NAMES), X, Y, Z) uint8 of all label maps of a folder, made once and kept (banks.py).
+    """Packed maps (N, len(NAMES), X, Y, Z) uint8 of all label maps of a folder; see `read_all`."""
+    return read_all("anatomies", folder, spacing, tissue_maps, Path(__file__))
 
-    Raises DataError if the folder holds none, or one that is no label map of a brain.
+
+def read_all(name: str, folder: Path, spacing: float, read: Callable[[Path, float], Tensor], *code: Path) -> Tensor:
+    """What `read(file, spacing)` makes of each label map of a folder, (N, K, X, Y, Z), made once and kept (banks.py).
+
+    `code` are the files that `read` is written in. Raises DataError if the folder holds no label map, or one that is
+    not that of a brain.
     """
     files = sorted(folder.glob("*.nii.gz"))
     if not files:
@@ -81,11 +92,11 @@ def load(folder: Path, spacing: float) -> Tensor:
             f"{folder} holds no label maps (*.nii.gz): see scripts/real_anatomies.py for where to get some."
         )
     contents = hashlib.sha256()
-    for file in [*files, Path(__file__)]:  # other labels or another reading of them: another bank
+    for file in [*files, *code]:  # other labels or another reading of them: another bank
         contents.update(hashlib.sha256(file.read_bytes()).digest())
     settings = {"labels": contents.hexdigest(), "spacing": spacing, "heads": len(files)}
 
     def make() -> dict[str, Tensor]:
-        return {"maps": torch.stack([tissue_maps(file, spacing) for file in files])}
+        return {"maps": torch.stack([read(file, spacing) for file in files])}
 
-    return bank(f"anatomies-{spacing:g}mm-{len(files)}", settings, make)["maps"]
+    return bank(f"{name}-{spacing:g}mm-{len(files)}", settings, make)["maps"]

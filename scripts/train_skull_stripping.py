@@ -1,35 +1,58 @@
-"""Train the skull-stripping network that the workshop ships, on generated heads only.
+"""Train the skull-stripping network that the workshop ships. No image of a real person is trained on.
 
-    python scripts/train_skull_stripping.py --minutes 40 --out assets/weights/skull_stripping.safetensors
+    python scripts/train_skull_stripping.py --anatomies FOLDER --out assets/weights/skull_stripping.safetensors
 
-Tissue maps of some hundred heads are made once; every step draws new contrasts, scanners and fields of
-view (synthcohort.randomization). The last 40 heads are kept for the score that is stored.
+Tissue maps of some hundred generated heads are made once; label maps of real heads, if given (real_heads.py), make a
+quarter of each batch. Every step draws new contrasts, scanners and fields of view (synthcohort.randomization), another
+layer of fluid and another skull base (around_the_brain.py). The last 40 generated heads are kept for the score that is
+stored.
 """
 
+from dataclasses import replace
+from pathlib import Path
+
+import around_the_brain
+import real_heads
 import torch
 from longer_training import begin_with, options, region_loss, tissue_maps, train_longer
 
 from presimal import compute, networks
 from presimal.evaluation import dice
 from presimal.inference.skull_stripping import SPACING, normalize
-from synthcohort.randomization import randomize
+from synthcohort.randomization import Randomization, randomize
 
 # Other people than those of the workshop's cohort, and more varied: any age, pose and size.
 PEOPLE = {"seed": 101, "rotation": 14.0, "shift": 10.0, "size": 0.05, "warp": 1.2, "age_range": (15.0, 90.0)}
 HELD_OUT = 40
+REAL = 0.25  # of a batch, if label maps are given
+SETTINGS = Randomization()
+BENT = replace(SETTINGS, rotation=12.0, scaling=0.08, elastic=4.0)  # twenty real heads, as if they were many
 
 
 def main() -> None:
-    wanted = options(__doc__.splitlines()[0], people=300, batch=4)
+    wanted = options(
+        __doc__.splitlines()[0],
+        people=300,
+        batch=4,
+        anatomies={"type": Path, "help": "folder with label maps of real heads, see real_heads.py"},
+    )
     device = compute.device()
     names, maps = tissue_maps("head", SPACING, wanted.people, device, PEOPLE)
     train, kept = maps[:-HELD_OUT], maps[-HELD_OUT:]
+    real = real_heads.load(wanted.anatomies, SPACING) if wanted.anatomies else None
+    count = max(1, round(REAL * wanted.batch)) if wanted.anatomies else 0
     compute.seed_everything(1)
     generator = torch.Generator(device).manual_seed(1)
 
     def draw():
-        chosen = torch.randint(len(train), (wanted.batch,))
-        images, fractions = randomize(names, train[chosen].to(device), SPACING, generator)
+        chosen = train[torch.randint(len(train), (wanted.batch - count,))].to(device)
+        chosen = around_the_brain.vary(names, chosen, SPACING, generator)
+        parts = [randomize(names, chosen, SPACING, generator)]
+        if real is not None:
+            heads = real_heads.with_fat(real[torch.randint(len(real), (count,))].to(device), SPACING, generator)
+            heads = around_the_brain.vary(real_heads.NAMES, heads, SPACING, generator)
+            parts.append(randomize(real_heads.NAMES, heads, SPACING, generator, settings=BENT))
+        images, fractions = (torch.cat(part) for part in zip(*parts, strict=True))
         return normalize(images), fractions
 
     @torch.no_grad()
@@ -37,7 +60,8 @@ def main() -> None:
         model.eval()
         fixed, found = torch.Generator(device).manual_seed(2), []
         for start in range(0, HELD_OUT, 4):
-            images, fractions = randomize(names, kept[start : start + 4].to(device), SPACING, fixed)
+            heads = around_the_brain.vary(names, kept[start : start + 4].to(device), SPACING, fixed)
+            images, fractions = randomize(names, heads, SPACING, fixed)
             with compute.autocast(device):
                 logits = model(normalize(images)).float()
             found.append(dice(logits > 0, fractions > 0.5))
@@ -46,9 +70,11 @@ def main() -> None:
     metadata = {
         "task": "brain mask of a whole head, any contrast",
         "spacing_mm": SPACING,
-        "people": len(train),
+        "people": len(train) + (0 if real is None else len(real)),
         "batch": wanted.batch,
-        "data": "generated heads, synthcohort",
+        "data": f"{len(train)} generated heads"
+        + ("" if real is None else f", label maps of {len(real)} real heads")
+        + ", no image of a person",
         "script": "scripts/train_skull_stripping.py",
     }
     model = networks.UNet(1, 1, tuple(wanted.widths), sharp=8)

@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from presimal.inference.scans import read_scan
-from presimal.inference.skull_stripping import _center_of_head, find_brain, normalize, strip
+from presimal.inference.skull_stripping import _center_of_head, _own_reflection, find_brain, normalize, strip
 from synthcohort import Cohort
 from synthcohort.storage import DataError
 
@@ -151,9 +151,10 @@ class Contradicts(Bright):
 
 @pytest.fixture(scope="module")
 def ball_with_mast():
-    """A ball of 63 mm radius, bright and uneven, 72 mm above the floor, and a dark mast on top: volume and ball."""
+    """A ball of 63 mm radius, bright and uneven, a quarter cut out, 72 mm above the floor, and a dark mast on top:
+    volume and ball."""
     voxels = np.stack(np.meshgrid(*map(np.arange, (70, 70, 84)), indexing="ij"), -1)  # of 3 mm
-    ball = np.linalg.norm(voxels - [35, 35, 24], axis=-1) < 21
+    ball = (np.linalg.norm(voxels - [35, 35, 24], axis=-1) < 21) & ~(voxels[..., :2] > 38).all(-1)
     mast = (abs(voxels[..., :2] - 35) < 3).all(-1) & (voxels[..., 2] > 44)
     texture = np.random.default_rng(0).normal(1, 0.1, ball.shape)
     volume = np.where(ball, 100 * texture.clip(0.85, 1.2), 30.0 * mast).astype(np.float32)
@@ -225,6 +226,50 @@ def bottle():
     x, y, z = (np.indices((64, 64, 64)) - 31.5) / 31.5
     water = (x**2 + y**2 < 0.3) & (abs(z) < 0.9)
     return (100 * water * (1 + 0.2 * z) + 2 * np.random.default_rng(0).random((64, 64, 64))).astype(np.float32)
+
+
+def made(case: str) -> np.ndarray:
+    """Something of a head's size that no one has on the shoulders, with a little noise, voxels of 3 mm."""
+    x, y, z = (np.indices((64, 72, 64)) - np.array([31.5, 35.5, 31.5])[:, None, None, None]) * 3.0  # mm
+    radius = np.sqrt(x**2 + y**2 + z**2)
+    eight = [(a, b, c) for a in (-32, 32) for b in (-32, 32) for c in (-32, 32)]
+    checker = (np.floor(x / 12) + np.floor(y / 12) + np.floor(z / 12)) % 2
+    if case == "a ball with eight spheres":
+        near = [np.sqrt((x - a) ** 2 + (y - b) ** 2 + (z - c) ** 2) for a, b, c in eight]
+        values = np.where(np.min(near, 0) < 18, 170.0, 100.0) * (radius < 68.5)
+    elif case == "half a ball with spheres":
+        values = np.where(np.min([np.hypot(x - a, y - b) for a, b, _ in eight], 0) < 15, 170.0, 100.0)
+        values = values * (radius < 75) * (z > -20)
+    elif case == "a checkered ellipsoid":
+        values = (70 + 60 * checker) * ((x / 68) ** 2 + (y / 85) ** 2 + (z / 66) ** 2 < 1)
+    elif case == "shells":
+        values = np.select(
+            [radius < 25, radius < 45, radius < 62, radius < 78, radius < 84], [140, 60, 110, 70, 20], 0.0
+        )
+    else:
+        tubes = [np.hypot(x - 40 * np.cos(a), y - 40 * np.sin(a)) < 11 for a in np.arange(6) * np.pi / 3]
+        values = np.select(tubes, [30, 170, 60, 200, 130, 20], 100.0) * (np.hypot(x, y) < 65) * (abs(z) < 75)
+    return (values + 2 * np.random.default_rng(0).random(values.shape)).astype(np.float32)
+
+
+MADE = ["a ball with eight spheres", "half a ball with spheres", "a checkered ellipsoid", "shells", "a bundle of tubes"]
+
+
+@pytest.mark.parametrize("case", MADE)
+def test_what_was_made_is_no_head(case):
+    """The network finds a brain of plausible size in each, and the same in its mirror image."""
+    with pytest.raises(DataError, match="as even inside as a bottle|no top and bottom"):
+        find_brain(torch.from_numpy(made(case)), np.diag([3.0, 3, 3, 1]))
+
+
+@pytest.mark.parametrize("degrees", [0, 30, 70])
+def test_a_mask_is_compared_with_its_reflection_however_it_is_turned(degrees):
+    x, y, z = (np.indices((48, 48, 48)) - 23.5) / 20
+    ellipsoid = (x / 0.7) ** 2 + y**2 + (z / 0.8) ** 2 < 1
+    cone = (np.hypot(x, y) < 0.5 * (z + 0.7)) & (z < 0.7)
+    for shape, low, high in ((ellipsoid, 0.97, 1.0), (cone, 0.3, 0.8)):
+        turned = ndimage.rotate(shape.astype(float), degrees, (1, 2), reshape=False, order=1) > 0.5
+        assert low < _own_reflection(np.pad(turned, ((0, 0), (0, 0), (0, 9)))) <= high
 
 
 NO_HEADS = {

@@ -1,0 +1,99 @@
+"""What the mask of a brain is, and what varies from head to head round it, in packed tissue maps.
+
+For `scripts/train_skull_stripping.py`. **What the mask is**, alike for generated heads and for label maps of real ones,
+and close to public masks of real heads that were looked at: over the vault it reaches into the fluid, by up to BORDER
+and to the skull at most; round the cerebellum it lies close, without cisterns and sinuses.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Generator, Tensor
+
+from synthcohort.fields import chance, noise_field, normal, soft_step, uniform
+from synthcohort.tissue_maps import BRAIN, OUTSIDE
+
+BORDER = 2.5  # mm of fluid
+VAULT, FOSSA = (
+    -20.0,
+    (-22.0, -15.0),
+)  # mm from the middle of the brain: the vault is above, the cerebellum below, behind
+
+
+def vary(
+    names: tuple[str, ...],
+    maps: Tensor,
+    spacing: float,
+    generator: Generator,
+    fluid: float = 0.6,
+    full: float = 0.4,
+    dura: float = 0.4,
+    mixed: float = 0.5,
+) -> Tensor:
+    """Packed maps (N, K, X, Y, Z) with other surroundings of the brain, and the mask as defined above. Each is drawn
+    for a fraction of the people:
+
+    fluid  the layer outside the brain is 0.3 to 5 mm and uneven: wide in the old. It gives room to bone, or takes it,
+           over the vault only, as cisterns and the spinal canal are anatomy
+    full   cortex takes the room of fluid at the surface, as in the young, where it touches the skull
+    dura   up to 3 mm next to the fluid have the signal of muscle or marrow and not that of bone
+    mixed  bone and air of the skull base are mixed with what gives signal
+    """
+    soft = {name: maps[:, names.index(name)].float() / 255 for name in (*BRAIN, *OUTSIDE, "mask")}
+    mask, each = soft["mask"], (len(maps), 1, 1, 1)
+    # Distance from the mask, mm: a straight edge blurred by a Gaussian of width s is the normal distribution of d / s.
+    blurred = F.avg_pool3d(F.avg_pool3d(mask[:, None], 3, 1, 1), 3, 1, 1)[:, 0]
+    distance = -((4 / 3) ** 0.5) * spacing * torch.special.ndtri(blurred.clamp(0.005, 0.995))
+    behind, height = (_from_the_middle(mask, axis, spacing) for axis in (2, 3))
+    vault = soft_step(height - VAULT, 6.0)
+
+    thickness = 0.3 * 16 ** uniform(generator, *each) * torch.exp(0.35 * noise_field(generator, mask, 40.0, spacing))
+    solid = torch.stack([soft[name] for name in OUTSIDE]).sum(0)
+    outside = torch.minimum(soft["csf"], (1 - mask - solid).clamp(min=0))  # fluid outside the mask
+    change = (solid + outside) * soft_step(thickness - distance, 0.5) - outside
+    skull = soft["bone"] + soft["marrow"]
+    varied = chance(generator, fluid, *each)
+    change = torch.minimum(change * vault * varied, skull)
+    soft["csf"] = soft["csf"] + change
+    kept = 1 - change.clamp(min=0) / skull.clamp(min=1e-6)
+    soft["bone"] = soft["bone"] * kept + (-change).clamp(min=0)
+    soft["marrow"] = soft["marrow"] * kept
+
+    amount = uniform(generator, *each) * chance(generator, full, *each) * soft_step(distance + 5, 1.0)
+    amount = amount * vault * torch.minimum((soft["csf"] - outside - change).clamp(min=0), mask)
+    soft["csf"], soft["cortex"] = soft["csf"] - amount, soft["cortex"] + amount
+    reach = thickness * varied + 3 * uniform(generator, *each)
+    amount = soft["bone"] * soft_step(reach - distance, 0.5) * chance(generator, dura, *each)
+    share = uniform(generator, *each)
+    for name, part in (("bone", -amount), ("muscle", share * amount), ("marrow", (1 - share) * amount)):
+        soft[name] = soft[name] + part
+
+    soft["mask"] = mask + (outside + change).clamp(min=0) * vault * soft_step(BORDER - distance, 0.5)
+    tissue = torch.stack([soft[name] for name in BRAIN if name != "csf"]).sum(0)
+    tight = -F.max_pool3d(-F.max_pool3d(tissue[:, None], 5, 1, 2), 5, 1, 2)[:, 0]  # without narrow gaps
+    fossa = soft_step(FOSSA[0] - height, 4.0) * soft_step(FOSSA[1] - behind, 6.0)
+    soft["mask"] = soft["mask"] - fossa * (soft["mask"] - tight).clamp(min=0)
+
+    # The skull base: mucosa, thin walls and air cells make any signal between those of the parts.
+    base = soft_step(10 - height, 8.0) * soft_step(22 - distance, 3.0) * chance(generator, mixed, *each)
+    patches = base * soft_step(noise_field(generator, mask, 9.0, spacing) - normal(generator, *each).abs(), 0.2)
+    amount = patches * uniform(generator, *each)
+    replaced = amount * (soft["bone"] + soft["air"])
+    shares = uniform(generator, 3, *each)
+    for name in ("bone", "air"):
+        soft[name] = soft[name] * (1 - amount)
+    for name, share in zip(("marrow", "muscle", "fat"), shares / shares.sum(0), strict=True):
+        soft[name] = soft[name] + replaced * share
+
+    maps = maps.clone()
+    for name in (*OUTSIDE, "csf", "cortex", "mask"):
+        maps[:, names.index(name)] = (soft[name].clamp(0, 1) * 255).round().byte()
+    return maps
+
+
+def _from_the_middle(mask: Tensor, axis: int, spacing: float) -> Tensor:
+    """Distance in mm along an axis from the center of each mask (N, X, Y, Z), to be broadcast over it."""
+    shape = [1, 1, 1, 1]
+    shape[axis] = mask.shape[axis]
+    place = (torch.arange(mask.shape[axis], device=mask.device) * spacing).view(shape)
+    middle = (mask * place).sum((1, 2, 3)) / mask.sum((1, 2, 3)).clamp(min=1)
+    return place - middle.view(-1, 1, 1, 1)

@@ -1,0 +1,148 @@
+"""Whole heads from label maps, and what varies round the brain: what becomes what, and where the mask ends."""
+
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import torch
+from nothing_varies import seeded
+
+from synthcohort import Cohort
+from synthcohort.storage import DataError
+from synthcohort.tissue_maps import BRAIN, OUTSIDE, TissueMaps
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+import around_the_brain
+import real_heads
+from real_heads import NAMES, SOFT
+
+SPACING = 4.0
+NOTHING = {"fluid": 0, "full": 0, "dura": 0, "mixed": 0}
+
+
+def ml(volume: torch.Tensor) -> float:
+    return float(volume.sum()) * SPACING**3 / 1000
+
+
+def shell(inner: float, outer: float) -> float:
+    """Volume in ml between two spheres, radii in mm."""
+    return 4 / 3 * np.pi * (outer**3 - inner**3) / 1000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A label map: white matter of 50 mm radius, cortex to 60, fluid to 64, bone to 70, fat and muscle to 88, skin to
+    90, a cerebellum of 10 mm beside it, and a brain stem that goes on far below that."""
+    x, y, z = (np.indices((96, 96, 96)) - 47.5) * 2.0
+    distance = np.sqrt(x**2 + y**2 + z**2)
+    labels = np.select([distance < r for r in (50, 60, 64, 70, 88, 90)], [2, 3, 24, 515, 507, 511], 0)
+    labels[np.sqrt(x**2 + (y + 45) ** 2 + (z + 30) ** 2) < 10] = 8
+    labels[(np.hypot(x, y) < 8) & (z < -40)] = 16
+    file = tmp_path_factory.mktemp("heads") / "one.nii.gz"
+    nib.save(nib.Nifti1Image(labels.astype(np.int16), np.diag([2.0, 2, 2, 1])), file)
+    return file.parent
+
+
+@pytest.fixture(scope="module")
+def packed(folder):
+    return real_heads.tissue_maps(folder / "one.nii.gz", SPACING)[None]
+
+
+def test_label_maps_become_heads(packed):
+    assert packed.shape == (1, len(NAMES) + 2, 48, 56, 48) and packed.dtype == torch.uint8
+    maps = TissueMaps.unpack((*NAMES, *SOFT), packed)
+    assert ml(maps["bone"]) == pytest.approx(shell(64, 70), rel=0.05)
+    assert ml(maps["soft"]) == pytest.approx(shell(70, 88), rel=0.05)
+    assert 0.3 < ml(maps["scalp"]) / ml(maps["soft"]) < 0.6  # 7 mm from the air, 2 of them skin
+    assert ml(maps["csf"]) == pytest.approx(shell(60, 64), rel=0.08)
+    assert shell(0, 60) < ml(maps.mask) < shell(0, 62)  # with a rim of fluid and little of the stem
+    everything = sum(maps[name] for name in (*BRAIN, *OUTSIDE, "soft"))
+    assert everything.max() < 1.02 and everything[maps.mask == 1].min() > 0.98
+
+
+def test_a_stem_far_below_the_cerebellum_is_cord(packed):
+    maps = TissueMaps.unpack((*NAMES, *SOFT), packed)
+    below = int(24 - (40 + real_heads.BELOW_CEREBELLUM) / SPACING)  # voxels
+    assert maps["nerve"][..., : below - 1].sum() > 20 and maps.mask[..., : below - 8].sum() == 0
+
+
+def test_fat_and_muscle_share_what_the_labels_do_not_tell_apart(packed):
+    many = packed.expand(6, -1, -1, -1, -1)
+    maps = TissueMaps.unpack(NAMES, real_heads.with_fat(many, SPACING, seeded(1)))
+    soft = packed[0, NAMES.index("muscle")].float() + packed[0, len(NAMES)].float()
+    assert (maps["fat"] + maps["muscle"]).sub(soft / 255).abs().max() < 0.01
+    share = [ml(fat) / ml(soft / 255) for fat in maps["fat"]]
+    assert max(share) - min(share) > 0.05 and 0.02 < min(share) and max(share) < 0.9
+
+
+def test_a_folder_is_read_once(folder, monkeypatch, tmp_path):
+    monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path))
+    read = []
+    monkeypatch.setattr(real_heads, "tissue_maps", lambda *asked: read.append(asked) or torch.ones(20, 2, 2, 2).byte())
+    first = real_heads.load(folder, 8.0)
+    assert torch.equal(real_heads.load(folder, 8.0), first) and read == [(folder / "one.nii.gz", 8.0)]
+    with pytest.raises(DataError, match="holds no label maps"):
+        real_heads.load(tmp_path, 8.0)
+
+
+@pytest.fixture(scope="module")
+def people():
+    return Cohort(3).tissue_maps(range(3), "head", SPACING)
+
+
+def test_the_layer_of_fluid_takes_room_from_bone_and_gives_it(people):
+    names, maps = people
+    many = maps.repeat(4, 1, 1, 1, 1)
+    still = around_the_brain.vary(names, many, SPACING, seeded(2), **NOTHING)
+    moved = around_the_brain.vary(names, many, SPACING, seeded(2), **NOTHING | {"fluid": 1})
+    before, after = (TissueMaps.unpack(names, m) for m in (still, moved))
+    change = [ml(a - b) for a, b in zip(after["csf"], before["csf"], strict=True)]
+    assert max(change) > 20 and min(change) < -5
+    solid = [sum(t[name] for name in ("csf", "bone", "marrow")) for t in (before, after)]
+    assert (solid[0] - solid[1]).abs().max() < 0.03
+    for name in (*BRAIN, "eye", "muscle"):
+        if name != "csf":
+            assert torch.equal(before[name], after[name]), name
+    assert ml((after["csf"] - before["csf"]).abs()[..., :12]) < 0.1 * ml((after["csf"] - before["csf"]).abs())
+
+
+def test_the_mask_reaches_into_the_fluid_over_the_vault_and_lies_close_to_the_cerebellum(people):
+    names, maps = people
+    old = TissueMaps.unpack(names, maps)
+    new = TissueMaps.unpack(names, around_the_brain.vary(names, maps, SPACING, seeded(2), **NOTHING))
+    change = new.mask - old.mask
+    above, below = change[..., 32:], change[..., :24].clamp(max=0)  # of 48
+    assert (above > -0.01).all() and all(ml(person) > 5 for person in above)
+    tissue = sum(old[name] for name in BRAIN if name != "csf")
+    assert ml(below) < -5 and ((change < -0.02) & (new.mask < tissue - 0.02)).sum() == 0
+    assert ((new.mask - 0.02) * (old["bone"] > 0.9)).max() <= 0  # never into the skull
+
+
+def test_bone_and_air_of_the_skull_base_may_give_signal(people):
+    names, maps = people
+    before, after = (
+        TissueMaps.unpack(names, around_the_brain.vary(names, maps, SPACING, seeded(2), **NOTHING | {"mixed": share}))
+        for share in (0, 1)
+    )
+    lost = sum(before[name] - after[name] for name in ("bone", "air"))
+    gained = sum(after[name] - before[name] for name in ("marrow", "muscle", "fat"))
+    assert (lost - gained).abs().max() < 0.04 and ml(lost) > 5
+    assert torch.equal(before.mask, after.mask) and torch.equal(before["eye"], after["eye"])
+
+
+def test_a_full_skull_has_cortex_where_fluid_was_and_dura_where_bone_was(people):
+    names, maps = people
+    before, full, dura = (
+        TissueMaps.unpack(
+            names, around_the_brain.vary(names, maps, SPACING, seeded(2), fluid=0, full=a, dura=b, mixed=0)
+        )
+        for a, b in ((0, 0), (1, 0), (0, 1))
+    )
+    gained, lost = full["cortex"] - before["cortex"], before["csf"] - full["csf"]
+    assert (gained - lost).abs().max() < 0.01 and ml(gained) > 20 and torch.equal(full["bone"], before["bone"])
+    assert ((gained > 0.01) & (before.mask == 0)).sum() == 0
+    lost = before["bone"] - dura["bone"]
+    assert (dura["muscle"] + dura["marrow"] - before["muscle"] - before["marrow"] - lost).abs().max() < 0.02
+    assert ml(lost) > 20 and torch.equal(dura["csf"], before["csf"]) and torch.equal(dura.mask, before.mask)
