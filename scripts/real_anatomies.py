@@ -1,9 +1,10 @@
 """Tissue maps from label maps of real heads, in the form of `Cohort.tissue_maps`: labels only, no image.
 
 For `scripts/train_tumor_segmentation.py --anatomies FOLDER`; real_heads.py reads the same files as whole heads. FOLDER
-holds label maps (*.nii.gz) with FreeSurfer's numbers, such as the twenty from which SynthSeg was trained
-(https://github.com/BBillot/SynthSeg, data/training_label_maps, Apache-2.0; Billot et al., Med Image Anal 86:102789,
-2023). The brain is what is labeled as brain, closed by 5 mm; what lies in its gaps is fluid.
+holds label maps (*.nii.gz) with FreeSurfer's numbers; `--anatomies fetch` gets the twenty from which SynthSeg was
+trained (https://github.com/BBillot/SynthSeg, data/training_label_maps, Apache-2.0; Billot et al., Med Image Anal
+86:102789, 2023; 33 MB), with the checksums of anatomies.csv. The brain is what is labeled as brain, closed by 5 mm;
+what lies in its gaps is fluid.
 """
 
 import hashlib
@@ -12,6 +13,8 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
+import pooch
 import torch
 import torch.nn.functional as F
 from banks import bank
@@ -21,8 +24,10 @@ from torch import Tensor
 
 from presimal.inference.scans import largest_piece
 from synthcohort.cohort import FIELD_OF_VIEW
-from synthcohort.storage import DataError
+from synthcohort.storage import DataError, data_folder
 
+COMMIT = "66342c1f05e520f3729a6d7ca1042eb7f01b6266"
+ADDRESS = f"https://raw.githubusercontent.com/BBillot/SynthSeg/{COMMIT}/data/training_label_maps/"
 PLEXUS = (31, 63, 136, 137, 163, 164)
 LABELS = {
     "ventricle": (4, 5, 14, 15, 43, 44, 72, *PLEXUS),
@@ -73,6 +78,28 @@ def centered(file: Path, extent: tuple[int, ...]) -> np.ndarray:
     start = ((voxels.min(0) + voxels.max(0)) / 2).round().astype(int) - np.array(extent) // 2
     margin = max(extent)
     return np.pad(labels, margin)[tuple(slice(s + margin, s + margin + n) for s, n in zip(start, extent, strict=True))]
+
+
+def folder_of(wanted: str) -> Path:
+    """The folder named by `--anatomies`, or for "fetch" that of the published maps, downloaded first where need be.
+
+    Raises DataError if the network stands in the way or a file has not its published checksum; what has come is kept.
+    """
+    if wanted != "fetch":
+        return Path(wanted)
+    listed = pd.read_csv(Path(__file__).with_name("anatomies.csv"))
+    folder = data_folder() / "anatomies"
+    maps = pooch.create(folder, ADDRESS, registry=dict(zip(listed.file, listed.sha256, strict=True)))
+    print(
+        f"{len(listed)} label maps, {listed.bytes.sum() / 1e6:.0f} MB, Apache-2.0, from {ADDRESS} to {folder}",
+        flush=True,
+    )
+    try:
+        for name in listed.file:
+            maps.fetch(name)
+    except (OSError, ValueError) as problem:  # of the network or the disk; of the checksum
+        raise DataError(f"{ADDRESS} cannot be had ({problem}): check the network and start again.") from None
+    return folder
 
 
 def load(folder: Path, spacing: float) -> Tensor:

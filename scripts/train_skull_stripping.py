@@ -9,9 +9,9 @@ stored.
 """
 
 from dataclasses import replace
-from pathlib import Path
 
 import around_the_brain
+import real_anatomies
 import real_heads
 import torch
 from longer_training import begin_with, options, region_loss, tissue_maps, train_longer
@@ -34,7 +34,7 @@ def main() -> None:
         __doc__.splitlines()[0],
         people=300,
         batch=4,
-        anatomies={"type": Path, "help": "folder with label maps of real heads, see real_heads.py"},
+        anatomies={"type": real_anatomies.folder_of, "help": "folder with label maps of real heads, or fetch"},
     )
     device = compute.device()
     names, maps = tissue_maps("head", SPACING, wanted.people, device, PEOPLE)

@@ -8,8 +8,6 @@ contrasts and scanners (patients/), and now and then leaves out a contrast. Abou
 The last 30 generated people with a glioma are kept for the score that is stored.
 """
 
-from pathlib import Path
-
 import real_anatomies
 import torch
 import torch.nn.functional as F
@@ -87,7 +85,7 @@ def main() -> None:
         people=330,
         batch=2,
         brains={"type": int, "default": 160, "help": "generated people without a glioma"},
-        anatomies={"type": Path, "help": "folder with label maps of real heads, see real_anatomies.py"},
+        anatomies={"type": real_anatomies.folder_of, "help": "folder with label maps of real heads, or fetch"},
     )
     device = compute.device()
     torch.backends.cudnn.benchmark = True

@@ -1,6 +1,11 @@
 """Whole heads from label maps, and what varies round the brain: what becomes what, and where the mask ends."""
 
+import hashlib
+import os
 import sys
+import threading
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import nibabel as nib
@@ -15,6 +20,7 @@ from synthcohort.tissue_maps import BRAIN, OUTSIDE, TissueMaps
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
 import around_the_brain
+import real_anatomies
 import real_heads
 from real_heads import NAMES, SOFT
 
@@ -146,3 +152,41 @@ def test_a_full_skull_has_cortex_where_fluid_was_and_dura_where_bone_was(people)
     lost = before["bone"] - dura["bone"]
     assert (dura["muscle"] + dura["marrow"] - before["muscle"] - before["marrow"] - lost).abs().max() < 0.02
     assert ml(lost) > 20 and torch.equal(dura["csf"], before["csf"]) and torch.equal(dura.mask, before.mask)
+
+
+@pytest.fixture
+def published(tmp_path, monkeypatch):
+    """Two files that a server on this machine offers, listed with their checksums, as the label maps are on the web."""
+    offered, listed = tmp_path / "offered", ["file,sha256,bytes"]
+    offered.mkdir()
+    for name in ("one.nii.gz", "two.nii.gz"):
+        (offered / name).write_bytes(name.encode())
+        listed.append(f"{name},{hashlib.sha256(name.encode()).hexdigest()},{len(name)}")
+    (tmp_path / "anatomies.csv").write_text("\n".join(listed))
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(SimpleHTTPRequestHandler, directory=str(offered)))
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1")
+    monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path / "data"))
+    monkeypatch.setattr(real_anatomies, "__file__", str(tmp_path / "real_anatomies.py"))
+    monkeypatch.setattr(real_anatomies, "ADDRESS", f"http://127.0.0.1:{server.server_port}/")
+    yield offered
+    server.shutdown()
+    server.server_close()
+
+
+def test_the_published_label_maps_are_fetched_once(published):
+    folder = real_anatomies.folder_of("fetch")
+    assert sorted(file.name for file in folder.iterdir()) == ["one.nii.gz", "two.nii.gz"]
+    (published / "one.nii.gz").unlink()  # what is there is not asked for again
+    assert real_anatomies.folder_of("fetch") == folder and (folder / "one.nii.gz").read_bytes() == b"one.nii.gz"
+    assert real_anatomies.folder_of("my/folder") == Path("my/folder")
+
+
+@pytest.mark.parametrize("wrong", ["another content", "nothing there"])
+def test_what_is_not_the_published_label_map_is_refused(published, wrong):
+    (published / "two.nii.gz").write_bytes(b"a login page")
+    if wrong == "nothing there":
+        (published / "two.nii.gz").unlink()
+    with pytest.raises(DataError, match="cannot be had"):
+        real_anatomies.folder_of("fetch")
+    assert not (Path(os.environ["PRESIMAL_DATA"]) / "anatomies" / "two.nii.gz").exists()
