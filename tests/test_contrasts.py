@@ -150,6 +150,15 @@ def test_a_skull_is_taken_off_first():
     assert find_tumor(batch.images[0], batch.affine.numpy()).volumes_ml["whole tumor"].value < 3
 
 
+def test_a_ball_is_no_stripped_brain():
+    grid = np.stack(np.meshgrid(*[np.arange(-60, 60, 3.0)] * 3, indexing="ij"))
+    ball = (np.linalg.norm(grid, axis=0) < 55) * (1 + 0.2 * np.random.default_rng(0).random(grid.shape[1:]))
+    images = torch.from_numpy(np.stack([ball] * 4)).float()
+    with pytest.raises(DataError, match="x: shows something without top and bottom"):
+        brain_of(images, np.diag([3.0, 3, 3, 1]), "x")
+    assert ball.astype(bool).sum() * 0.027 > 600  # ml: as large as a brain
+
+
 def test_the_command_takes_contrasts_by_name_and_says_what_is_missing(files, tmp_path, capsys):
     out = tmp_path / "labels.nii.gz"
     named = ["--flair", str(files["flair"]), "--t1gd", str(files["t1gd"]), "-o", str(out)]

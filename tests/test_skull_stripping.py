@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from presimal.inference.scans import read_scan
-from presimal.inference.skull_stripping import _center_of_head, _own_reflection, find_brain, normalize, strip
+from presimal.inference.skull_stripping import _center_of_head, own_reflection, find_brain, normalize, strip
 from synthcohort import Cohort
 from synthcohort.storage import DataError
 
@@ -269,7 +269,7 @@ def test_a_mask_is_compared_with_its_reflection_however_it_is_turned(degrees):
     cone = (np.hypot(x, y) < 0.5 * (z + 0.7)) & (z < 0.7)
     for shape, low, high in ((ellipsoid, 0.97, 1.0), (cone, 0.3, 0.8)):
         turned = ndimage.rotate(shape.astype(float), degrees, (1, 2), reshape=False, order=1) > 0.5
-        assert low < _own_reflection(np.pad(turned, ((0, 0), (0, 0), (0, 9)))) <= high
+        assert low < own_reflection(np.pad(turned, ((0, 0), (0, 0), (0, 9)))) <= high
 
 
 NO_HEADS = {

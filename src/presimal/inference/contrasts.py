@@ -16,7 +16,7 @@ from synthcohort.storage import DataError
 
 from .registration import register
 from .scans import Device, File, largest_piece, read_scan
-from .skull_stripping import find_brain
+from .skull_stripping import LIKE_A_BALL, find_brain, own_reflection
 
 CONTRASTS = dict(zip(MSD_CONTRASTS, ("FLAIR", "T1", "T1Gd", "T2"), strict=True))  # key and title
 ORDER = ", ".join(CONTRASTS.values())
@@ -77,6 +77,8 @@ def brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = Non
     inside = largest_piece(ndimage.binary_opening(ndimage.binary_fill_holes(inside)))
     if (ml := inside.sum() * voxel_ml) < LEAST_BRAIN:
         refuse(name, f"holds {ml:.0f} ml of brain", "give a whole brain, and see that the voxel size is right")
+    if own_reflection(inside) > LIKE_A_BALL:
+        refuse(name, "shows something without top and bottom, like a ball", "give scans of a head")
     return there, torch.from_numpy(inside)
 
 

@@ -26,6 +26,7 @@ from .scans import Device, File, both_sides, largest_piece, read_scan, ready, wi
 WEIGHTS = "skull_stripping"
 SPACING = 3.0  # mm, of the network's grid
 SHAPE = (64, 75, 64)  # voxels: 192 x 225 x 192 mm, as in training
+LIKE_A_BALL = 0.92  # own reflection: brains 0.88 and less, also cut off; balls, cylinders, shells 0.93 and more
 NOTHING = "There is no brain in it that the network could find: is it a scan of a head?"
 
 
@@ -87,7 +88,7 @@ def _check(brain: BrainMask, volume: Tensor, image: np.ndarray, inside: np.ndarr
         raise DataError(NOTHING)
     if _detail(image, inside) < 0.022:  # 50 scans of adults have 0.035 and more, a ball with spheres in it 0.014
         raise DataError("What the network found is as even inside as a bottle of water: is it a scan of a head?")
-    if _own_reflection(inside) > 0.92:  # brains 0.88 and less, also cut off; balls, cylinders, shells 0.93 and more
+    if own_reflection(inside) > LIKE_A_BALL:
         raise DataError("What the network found has no top and bottom, like a ball: is it a scan of a head?")
     if not 250 < brain.volume_ml < 2300:  # beyond the brains of infants and of the largest heads
         wrong = f"What the network found has {brain.volume_ml:.0f} ml, which no brain has"
@@ -151,7 +152,7 @@ def _detail(image: np.ndarray, inside: np.ndarray) -> float:
     return float(np.median(spread) / max(np.median(image[core]), 1e-6))
 
 
-def _own_reflection(mask: np.ndarray) -> float:
+def own_reflection(mask: np.ndarray) -> float:
     """The part of a mask (X, Y, Z) that its reflection through its center covers, however it is turned."""
     voxels = np.argwhere(mask)
     opposite = np.rint(2 * voxels.mean(0) - voxels).astype(int).T
