@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from presimal.inference.scans import read_scan
-from presimal.inference.skull_stripping import _center_of_head, own_reflection, find_brain, normalize, strip
+from presimal.inference.skull_stripping import _center_of_head, find_brain, normalize, own_reflection, strip
 from synthcohort import Cohort
 from synthcohort.storage import DataError
 
