@@ -126,6 +126,19 @@ def test_the_answer_is_the_mean_over_the_brain_and_its_mirror_image(coarse, left
     assert all((half.sum() > 4000) == is_tumor for half in halves)
 
 
+@pytest.mark.parametrize(("probability", "left_out", "is_tumor"), [
+    (0.45, None, True), (0.35, None, False), (0.45, "t2", False), (0.55, "t2", True),
+])  # fmt: skip
+def test_tumor_begins_at_two_fifths_with_all_contrasts_and_at_one_half_with_fewer(
+    coarse, probability, left_out, is_tumor
+):
+    images, affine = coarse[0].clone(), coarse[1]
+    if left_out:
+        images[NAMES.index(left_out)] = 0
+    found = find_tumor(images, affine, Says(probability, probability))
+    assert (found.volumes_ml["whole tumor"].value > 500) == is_tumor == bool(found.labels.any())
+
+
 def test_a_background_far_from_zero_is_background(coarse):
     images, affine = coarse
     plain, shifted = (find_tumor(images + offset, affine, Says(0.9, 0.9)).labels > 0 for offset in (0, -50))

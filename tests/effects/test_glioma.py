@@ -184,6 +184,20 @@ def test_the_rim_is_as_wide_as_drawn(patient, change, rim):
     assert radius - inner == pytest.approx(rim, rel=0.2)
 
 
+@pytest.mark.parametrize("grain, factor", [(0.0, 1.0), (-1.0, 0.68), (1.0, 1.32)])
+def test_the_rim_is_uneven_by_a_third(patient, change, monkeypatch, grain, factor):
+    """Where the finest field is one standard deviation up, a rim of 5 mm is 6.6 mm wide; all other fields are zero."""
+    cohort, people = patient
+
+    def even(streams, shape, spacing, scale, channels=1, device="cpu"):
+        return torch.full((len(streams), channels, *shape), grain if scale == 7.0 else 0.0)
+
+    monkeypatch.setattr("synthcohort.glioma.growth.smooth_field", even)
+    tissues = cohort.tissues(change(people, glioma={"core": torch.full((3,), 16.0)}), 4.0)
+    dead = ml(tissues["core"] * (4.0 / SPACING) ** 3)
+    assert (3 / (4 * math.pi) * dead * 1000) ** (1 / 3) == pytest.approx(16 - 5 * factor, abs=0.4)
+
+
 def test_necrosis_empties_the_rim_and_the_core_as_a_whole_stays(patient, change):
     cohort, people = patient
     found = [cohort.tissues(change(people, glioma={"necrosis": n}), SPACING) for n in (0.0, 0.15, 1.0)]
@@ -235,6 +249,21 @@ def test_edema_follows_white_matter_and_spares_the_rest(patient, change):
         edema = torch.stack([cohort.tissues(p, SPACING)["edema"][0] for p in others]).mean(0)
         inside, outside = (float(edema[white & (r > low) & (r < low + 4)].mean()) for low in (radius - 3, radius + 6))
         assert inside > 0.55 and outside < 0.5 and inside > outside + 0.3
+
+
+def test_edema_leaves_the_fluid_of_sulci(patient, change):
+    """Of a voxel that is mostly fluid next to nothing is taken, however far the edema reaches."""
+    cohort, people = patient
+    without, found = (
+        cohort.tissues(change(people, glioma=g), SPACING)
+        for g in ({"active": NOBODY}, {"edema": torch.full((3,), 40.0)})
+    )
+    r = (positions(cohort) - PLACE[0]).norm(dim=-1)
+    depth = sample_template(cohort.points(people, SPACING), ("depth",))["depth"][0]
+    reached = (r > 20) & (r < 36) & (depth > 3.5)
+    full, none = reached & (without["csf"][0] > 0.7), reached & (without["csf"][0] < 0.05)
+    assert full.sum() > 10 and found["edema"][0][full].max() < 0.08 and found["edema"][0][none].mean() > 0.4
+    assert float(found["csf"][0][full].mean() / without["csf"][0][full].mean()) > 0.96
 
 
 def test_a_tumor_takes_the_room_of_what_was_there(patient, change):

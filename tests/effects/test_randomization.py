@@ -467,7 +467,40 @@ def test_the_residual_is_texture_of_the_brain_alone():
         assert ((inside - flat).mean((1, 2, 3)) * gain > 0).all()
 
 
-def test_every_knob_is_off_at_zero_and_named_in_this_file():
+@pytest.mark.parametrize("contrasts", [CONTRASTS, ()])
+def test_with_every_knob_at_zero_a_head_is_its_maps_in_their_signals(heads, contrasts):
+    """Mirrored or not, and nothing else: in register, even, sharp, without noise, whole. Brain and tumor have an
+    unevenness that no knob governs; without mask and residual there is none of it."""
+    names, maps = heads
+    maps = maps.clone()
+    maps[:, names.index("mask")], maps[:, names.index("residual")], maps[:, names.index("vessel")] = 0, 128, 0
+    found, wanted = randomize(names, maps, SPACING, seeded(2), contrasts, NONE, names)
+    known = torch.stack([MEANS[c] for c in CONTRASTS])
+    for before, after, image in zip(maps.float() / 255, wanted, found, strict=True):
+        seen = before[names.index("seen")]
+        turned = not torch.allclose(after, before * seen, atol=1e-6)
+        before = before.flip(1) if turned else before
+        assert torch.allclose(after, before * before[names.index("seen")], atol=1e-6)
+        tissues = [name for name in names if name in TISSUES]
+        parts = torch.stack([before[names.index(name)] for name in tissues])
+        painted = torch.einsum("ct,txyz->cxyz", known[:, [TISSUES.index(n) for n in tissues]], parts)
+        painted = painted * before[names.index("seen")]
+        if not contrasts:  # between two of them, a part of the way that is the same everywhere
+            low, high = painted.amin(0), painted.amax(0)
+            assert (image[0] >= low - 2e-3).all() and (image[0] <= high + 2e-3).all()
+            continue
+        # An even residual, which is 1 / 510 off the middle, is not seen without a mask.
+        assert torch.allclose(image, painted, atol=1e-4)
+
+
+def test_with_every_knob_at_zero_a_tumor_stays_as_it_was(tumors):
+    names, maps = tumors
+    _, wanted = run(tumors, 1, targets=names)
+    for before, after in zip(maps.float() / 255, wanted, strict=True):
+        assert any(torch.allclose(after, values, atol=1e-6) for values in (before, before.flip(1)))
+
+
+def test_every_knob_is_named_in_this_file():
     """A new knob needs a test of its own."""
     tested = {
         "invented",
