@@ -9,6 +9,7 @@ from scipy import ndimage
 from presimal.cli import main
 from presimal.inference.contrasts import CONTRASTS, brain_of, check_order, read_contrasts
 from presimal.inference.registration import register
+from presimal.inference.skull_stripping import BrainMask
 from presimal.inference.tumor_segmentation import find_tumor, segment
 from presimal.resampling import resample
 from synthcohort import Cohort
@@ -57,6 +58,14 @@ def test_registration_undoes_a_known_movement_between_contrasts(patient, degrees
     assert np.corrcoef(found.ravel(), still.ravel())[0, 1] > 0.985
     apart = [ndimage.center_of_mass(image) for image in (found, still)]
     assert np.abs(np.subtract(*apart)).max() * 2 < 0.8  # mm
+
+
+def test_scans_that_do_not_overlap_start_at_their_centers():
+    """As headers of two scanners may place them, 100 mm apart: the shift is found all the same."""
+    batch = Cohort(55).render([4], "tumor", 4.0, ("t1", "t2"))
+    (t1, t2), affine = batch.images[0] * batch.mask[0], batch.affine.numpy()
+    found = register(t2, moved(0, (60, 0, -80)) @ affine, t1, affine)
+    assert np.corrcoef(found.numpy().ravel(), t2.numpy().ravel())[0, 1] > 0.98
 
 
 def test_registration_is_the_same_every_time(patient):
@@ -139,6 +148,23 @@ def test_a_skull_is_taken_off_first():
     assert dice(brain.numpy(), batch.mask[0].numpy() > 0.5) > 0.95
     assert images.shape == batch.images[0].shape
     assert find_tumor(batch.images[0], batch.affine.numpy()).volumes_ml["whole tumor"].value < 3
+
+
+@pytest.mark.parametrize(("left_out", "first"), [((), "t1"), (("t1",), "t1gd"), (("t1", "t1gd"), "flair")])
+def test_of_scans_with_skull_t1_is_stripped_first(monkeypatch, left_out, first):
+    images = torch.rand(4, 32, 32, 32, generator=torch.Generator().manual_seed(0)) + 1
+    images[:, 0], images[:, -1], images[:, :, [0, -1]], images[..., [0, -1]] = 0, 0, 0, 0
+    for name in left_out:
+        images[NAMES.index(name)] = 0
+    seen = []
+
+    def found(volume, affine, device=None):
+        seen.append(volume)
+        return BrainMask(np.ones(volume.shape, bool), 1000.0, 1.0)
+
+    monkeypatch.setattr("presimal.inference.contrasts.find_brain", found)
+    brain_of(images, np.diag([6, 6, 6, 1.0]), "x")
+    assert len(seen) == 1 and torch.equal(seen[0], images[NAMES.index(first)])
 
 
 def test_the_command_takes_contrasts_by_name_and_says_what_is_missing(files, tmp_path, capsys):

@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from scipy.ndimage import map_coordinates
 
 from synthcohort import Cohort
+from synthcohort.glioma import growth
 from synthcohort.grid import CENTER
 from synthcohort.template import sample_template
 from synthcohort.tissue_maps import BRAIN
@@ -60,6 +62,22 @@ def test_no_focus_is_no_tumor(patient, change):
 def test_no_push_moves_nothing(patient, change):
     cohort, people = patient
     assert torch.allclose(cohort.points(people, SPACING)[0], positions(cohort), atol=1e-3)
+
+
+def test_the_push_carries_the_warp_with_it(patient, change):
+    """A voxel shows what the same person without the push has where the push takes it from: also the warp of there."""
+    _, people = patient
+    cohort, spacing = Cohort(0, folding=0.0), 5.0
+    people = replace(people, settings=cohort.settings)
+    pushed = change(people, glioma={"push": 8.0})
+    grid = cohort.grid("tumor", spacing)
+    before, after = (cohort.points(p, spacing)[0] for p in (people, pushed))
+    source = growth.push(pushed, grid.points())[0]
+    index = (source / spacing + (torch.tensor(grid.shape) - 1) / 2).movedim(-1, 0).numpy()
+    expected = torch.stack([torch.from_numpy(map_coordinates(v.numpy(), index)) for v in before.unbind(-1)], -1)
+    moved = (source - grid.points()[0]).norm(dim=-1) > 3
+    assert moved.sum() > 1000 and (after - before).norm(dim=-1)[moved].mean() > 3
+    assert (after - expected).norm(dim=-1)[moved].mean() < 0.3
 
 
 @pytest.mark.parametrize("mm", [3.0, 6.0])

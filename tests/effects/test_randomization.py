@@ -9,7 +9,7 @@ from nothing_varies import NONE, seeded
 from synthcohort import CONTRASTS, Cohort
 from synthcohort.randomization import Randomization, randomize
 from synthcohort.signals import MEANS, SIGNALS
-from synthcohort.tissue_maps import OUTSIDE, TISSUES, TissueMaps
+from synthcohort.tissue_maps import OUTSIDE, RESIDUAL_RANGE, TISSUES, TissueMaps
 
 SPACING = 6.0
 
@@ -112,6 +112,20 @@ def test_flat_takes_the_difference_of_gray_and_white_and_keeps_their_mean(swatch
     kept = ((found[..., white] - found[..., cortex]) / (plain[..., white] - plain[..., cortex])).flatten()
     assert kept.min() >= 0.2 - 1e-3 and kept.max() <= 1 + 1e-3
     assert float(kept.mean()) == pytest.approx(1 - 0.8 / 2, abs=0.06)
+
+
+def test_flat_takes_as_much_of_the_texture_of_the_real_scan():
+    """Its nuclei and tracts are a contrast of gray and white matter too: as much of them stays."""
+    half = (torch.arange(8) < 4).float().view(1, 8, 1).expand(6, 8, 6)
+    maps, full = {"white": half, "cortex": 1 - half}, torch.ones(6, 8, 6)
+    banks = [bank_of(40, **maps, mask=full, residual=r * full) for r in (128 / 255, 1.0)]
+    even, bright = (run(bank, 9, flat=0.8)[0][:, 0] for bank in banks)
+    plain = run(bank_of(40, **maps), 9, flat=0.8)[0][:, 0]  # without a mask nothing is uneven
+    mean = dict(zip(TISSUES, MEANS["t1"].tolist(), strict=True))
+    kept = (plain[:, 2, 1, 2] - plain[:, 2, 6, 2]) / (mean["white"] - mean["cortex"])
+    assert kept.min() < 0.35 and kept.max() > 0.9
+    texture = (bright - even).mean((1, 2, 3)) / (0.81 * RESIDUAL_RANGE * 127 / 255)
+    assert torch.allclose(texture, kept, atol=0.02)
 
 
 def test_invented_contrasts_are_any(swatches):
@@ -254,6 +268,18 @@ def test_swelling_magnifies_the_tumor_and_leaves_what_is_far(tumors):
     edge[4:-4, 4:-4, 4:-4] = False
     moved = (found[:, 3][:, edge] - plain[:, 3][:, edge]).abs()
     assert moved.mean() < 0.01 and moved.quantile(0.95) < 0.1
+
+
+def test_swelling_is_more_often_growth():
+    """Evenly from -0.6 to 1.0 of the knob: five of eight tumors grow, and none shrinks by as much as others grow."""
+    core = ball((12, 12, 12), radius=18.0)
+    nothing = torch.zeros_like(core)
+    bank = bank_of(400, core=core, edema=nothing, enhancing=nothing)
+    before, after = (run(bank, 3, targets=("core",), swell=s)[1][:, 0].sum((1, 2, 3)) for s in (0.0, 0.4))
+    ratio = after / before
+    assert float((ratio > 1).float().mean()) == pytest.approx(5 / 8, abs=0.05)
+    largest, least = float(ratio.max()) - 1, 1 - float(ratio.min())
+    assert 0.2 < least < 0.6 * largest
 
 
 def test_the_bias_field_is_as_strong_as_its_knob():
