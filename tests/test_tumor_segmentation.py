@@ -163,7 +163,7 @@ class SeesUptake(torch.nn.Module):
 
 @pytest.mark.parametrize(("uptake", "is_seen"), [(1.2, True), (0.4, False)])
 def test_faint_uptake_is_seen_at_twice_its_gain(coarse, uptake, is_seen):
-    """T1Gd is T1 but for a ball of 20 mm that is 1.2 deviations brighter: too little for the network, not twice that."""
+    """T1Gd is T1 but for a ball of 20 mm, 1.2 deviations brighter: too little for the network, unlike twice that."""
     images, affine = coarse[0].clone(), coarse[1]
     axes = np.indices(images.shape[1:]) - np.array([20, 24, 22]).reshape(3, 1, 1, 1)
     there = torch.from_numpy((axes**2).sum(0) <= 5**2) & (images[1] > 0)

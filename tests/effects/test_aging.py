@@ -185,6 +185,27 @@ def test_white_matter_gains_what_myelination_takes_from_the_cortex(change):
     assert 0 < float((alone["white"] - none["white"]).sum()) < 0.4 * gain[1] / ML
 
 
+def test_deep_inside_gray_and_white_mix_as_in_the_average_but_at_the_ventricles(change):
+    """Three quarters of the mixture stay and a quarter is sharp; at the wall of a ventricle four fifths of the gray,
+    which the average has only because fluid mixes in there, are white."""
+    cohort, people = at_age(30.0, warp=0.0, folding=0.0)
+    lost = dict.fromkeys(people.persons[0].aging.lost, 0.0)
+    people = change(people, {"myelination": dict.fromkeys(RATES, 0.05), "lost": lost, "ventricle": 0.0})
+    tissues = cohort.tissues(people, 4.0)
+    maps = sample_template(cohort.points(people, 4.0), ("gm", "wm", "deep", "depth", "phi"))
+    average = maps["wm"] / (maps["wm"] + maps["gm"] + 1e-3)
+    mix = 0.75 * torch.sigmoid((maps["depth"] - 14) / 3)
+    gray = 1 - mix * average - (1 - mix) * torch.sigmoid((average - 0.5 + 0.9 * 0.05) / 0.13)
+    deep = gray * (maps["deep"] / (maps["gm"] + 1e-3)).clamp(0, 1)
+    wall = 0.8 * torch.exp(-((maps["phi"].clamp(min=0) / 1.6) ** 2)) * (1 - tissues["deep"])
+    solid = sum(tissues[name] for name in ("cortex", "deep", "white", "lesion"))
+    found, expected = tissues["cortex"] / solid.clamp(min=1e-6), (gray - deep) * (1 - wall)
+    inside = (maps["depth"] > 16) & (solid > 0.3)
+    for where in (inside & (maps["phi"] < 2) & (gray - deep > 0.2), inside & (maps["phi"] > 6)):
+        assert where.sum() > 20 and (found - expected)[where].abs().mean() < 0.02
+        assert (found - expected)[where].mean().abs() < 0.01
+
+
 @pytest.mark.parametrize("contrast", ["t1", "t1gd", "t2", "flair"])
 def test_contrast_of_gray_and_white_falls_with_age_on_t1_alone(contrast, change, quiet):
     """0.3 of it from 20 to 80 years, four fifths of which white matter loses; the image follows the map of white."""

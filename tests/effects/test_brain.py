@@ -161,6 +161,25 @@ def test_own_folding_makes_sulci_lined_with_gray_matter_in_the_cerebrum():
     assert moved[(x.abs() < 25) & (y.abs() < 20) & (z > -5) & (z < 20)].mean() < 0.1 * moved[none.mask[0] > 0.5].mean()
 
 
+@pytest.mark.parametrize("field, reach", [(-1.0, 5.0), (0.0, 10.0), (1.0, 15.0)])
+def test_own_sulci_reach_10_mm_deep_and_5_more_or_less(straight, monkeypatch, field, reach):
+    """With its sheet everywhere all of the cortex is a sulcus, as deep as the field of the depth says."""
+    cohort, people = straight
+    maps = sample_template(cohort.points(people, 4.0), ("depth", "phi", "csf"))
+    none = cohort.tissues(people, 4.0)
+
+    def even(streams, shape, spacing, scale, channels=1, device="cpu"):
+        return torch.full((len(streams), channels, *shape), field if scale == 26.0 else 0.0)
+
+    monkeypatch.setattr("synthcohort.brain.tissues.smooth_field", even)
+    found = cohort.tissues(replace(people, settings=replace(people.settings, folding=1.0)), 4.0)
+    up = cohort.points(people, 4.0)[..., 2] > 20
+    where = up & (maps["phi"] > 14) & (maps["csf"] < 0.3) & (none["csf"] < 0.2)
+    depth, won = maps["depth"], found["csf"] - none["csf"]
+    inside, outside = (won[where & (depth > low) & (depth < low + 2)].mean() for low in (reach - 4, reach + 3))
+    assert inside > 0.4 and outside < 0.15
+
+
 def test_cisterns_keep_the_fluid_of_the_average(straight):
     """Deeper than any sulcus and away from the ventricles the brain has the fluid that the template has there."""
     cohort, people = straight

@@ -202,18 +202,51 @@ def test_the_rim_is_as_wide_as_drawn(patient, change, rim):
     assert radius - inner == pytest.approx(rim, rel=0.2)
 
 
+@pytest.fixture
+def even_fields(monkeypatch):
+    """The fields of a tumor, by their scales in mm, have one value everywhere: zero, or what is asked for."""
+
+    def use(**values):
+        def even(streams, shape, spacing, scale, channels=1, device="cpu"):
+            return torch.full((len(streams), channels, *shape), values.get(f"mm{scale:g}", 0.0))
+
+        monkeypatch.setattr("synthcohort.glioma.growth.smooth_field", even)
+
+    return use
+
+
 @pytest.mark.parametrize("grain, factor", [(0.0, 1.0), (-1.0, 0.68), (1.0, 1.32)])
-def test_the_rim_is_uneven_by_a_third(patient, change, monkeypatch, grain, factor):
-    """Where the finest field is one standard deviation up, a rim of 5 mm is 6.6 mm wide; all other fields are zero."""
+def test_the_rim_is_uneven_by_a_third(patient, change, even_fields, grain, factor):
+    """Where the finest field is one standard deviation up, a rim of 5 mm is 6.6 mm wide."""
     cohort, people = patient
-
-    def even(streams, shape, spacing, scale, channels=1, device="cpu"):
-        return torch.full((len(streams), channels, *shape), grain if scale == 7.0 else 0.0)
-
-    monkeypatch.setattr("synthcohort.glioma.growth.smooth_field", even)
+    even_fields(mm7=grain)
     tissues = cohort.tissues(change(people, glioma={"core": torch.full((3,), 16.0)}), 4.0)
-    dead = ml(tissues["core"] * (4.0 / SPACING) ** 3)
+    dead = ml(tissues["core"], 4.0)
     assert (3 / (4 * math.pi) * dead * 1000) ** (1 / 3) == pytest.approx(16 - 5 * factor, abs=0.4)
+
+
+@pytest.mark.parametrize("grain, share", [(0.0, 1.0), (-2.1 / 0.66, 0.5), (-4.2, 0.0)])
+def test_the_rim_has_gaps_where_its_field_is_far_down(patient, change, even_fields, grain, share):
+    """In a thousandth of it: three standard deviations down half of it enhances, and farther down nothing."""
+    cohort, people = patient
+    solid = change(people, glioma={"necrosis": -1.0})
+    even_fields(mm7=grain)
+    tissues = cohort.tissues(solid, SPACING)
+    whole = ml(tissues["core"] + tissues["enhancing"])
+    assert whole > 10 and ml(tissues["enhancing"]) / whole == pytest.approx(share, abs=0.05)
+
+
+@pytest.mark.parametrize("rough", [-1.0, 0.0, 1.0])
+def test_the_edge_of_edema_is_uneven_by_a_sixth(patient, change, even_fields, rough):
+    """In white matter it ends 3 mm beyond its radius of 26 mm, and 4 mm farther where its field is one deviation up."""
+    cohort, people = patient
+    without = cohort.tissues(change(people, glioma={"active": NOBODY}), SPACING)
+    even_fields(mm16=rough)
+    edema = cohort.tissues(change(people, glioma={"edema": torch.full((3,), 26.0)}), SPACING)["edema"][0]
+    beyond = (positions(cohort) - PLACE[0]).norm(dim=-1) - 26 * (1 + 0.16 * rough) - 7 * 0.45
+    white = without["white"][0] > 0.95
+    inside, outside = (edema[white & (beyond > low) & (beyond < low + 2.5)].mean() for low in (-3.5, 1.0))
+    assert inside > 0.75 and outside < 0.25
 
 
 def test_necrosis_empties_the_rim_and_the_core_as_a_whole_stays(patient, change):

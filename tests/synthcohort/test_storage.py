@@ -69,6 +69,8 @@ def test_the_lock_is_let_go_after_an_error(tmp_path, capsys):
         (PermissionError(errno.EACCES, "Permission denied"), "cannot be written: set PRESIMAL_DATA"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory"), "cannot be written: set PRESIMAL_DATA"),
         (OSError(errno.EROFS, "Read-only file system"), "cannot be written: set PRESIMAL_DATA"),
+        (FileExistsError(errno.EEXIST, "File exists"), "cannot be written: set PRESIMAL_DATA"),
+        (PermissionError(errno.EPERM, "Operation not permitted"), "cannot be written: set PRESIMAL_DATA"),
     ],
 )
 def test_what_the_disk_says_becomes_one_sentence(problem, said):

@@ -100,6 +100,15 @@ def test_the_parts_look_as_they_are_told(bank):
     assert all((image[nowhere] == 0).all() for image in images.values())
 
 
+@pytest.mark.parametrize("width, spacing, side", [(9.0, 4.0, 3), (15.0, 4.0, 5), (15.0, 3.0, 5), (9.0, 2.0, 5)])
+def test_the_mean_over_a_cube_spreads_a_point_over_its_width(width, spacing, side):
+    point = torch.zeros(1, 11, 11, 11)
+    point[0, 5, 5, 5] = 1
+    found = variation.mean_over_cube(point, width, spacing)
+    assert int((found > 0).sum()) == side**3 and float(found.max()) == pytest.approx(1 / side**3)
+    assert float(found.sum()) == pytest.approx(1)
+
+
 def test_an_unknown_contrast_is_refused(bank):
     tissue = soft(bank[0], bank[1][:1])
     with pytest.raises(KeyError, match="pd"):
