@@ -1,5 +1,7 @@
 """`presimal data`: lists, makes, downloads, checks."""
 
+import json
+
 import pytest
 
 from presimal.cli import main
@@ -27,6 +29,17 @@ def test_the_list_says_what_is_there_and_what_could_be(home, capsys, monkeypatch
     main(["data"])
     assert capsys.readouterr().out.count("6 people, of an older version: it can be deleted\n") == 3
     (home / "msd.unfinished").rmdir()
+
+
+def test_a_set_without_its_tables_is_unfinished(tmp_path, monkeypatch, capsys):
+    """As a process leaves it that was stopped between two saves."""
+    monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path))
+    folder = files.set_folder("heads", 4.0)
+    folder.mkdir(parents=True)
+    for tables, state in (({}, "2 people, unfinished\n"), ({"dataset.csv": "0"}, "2 people\n")):
+        (folder / files.MANIFEST).write_text(json.dumps({"people": {"0": {}, "1": {}}, "tables": tables}))
+        assert main(["data"]) == 0
+        assert state in capsys.readouterr().out
 
 
 def test_an_empty_data_folder(tmp_path, monkeypatch, capsys):

@@ -89,6 +89,18 @@ def test_scans_on_other_grids_are_brought_to_the_finest(patient, files):
     assert dice(find_tumor(found, place).labels > 0, plain > 0) > 0.9
 
 
+@pytest.mark.parametrize(("mm", "is_registered"), [(0.3, False), (4.0, True)])
+def test_a_scan_of_the_same_shape_that_lies_elsewhere_is_registered(tmp_path, monkeypatch, mm, is_registered):
+    values = np.random.default_rng(0).normal(100, 20, (2, 10, 10, 10)).astype(np.float32)
+    files = {name: tmp_path / f"{name}.nii.gz" for name in ("t1", "t2")}
+    for image, file, shift in zip(values, files.values(), (0, mm), strict=True):
+        nib.save(nib.Nifti1Image(image, moved(0, (0, shift, 0)) @ np.diag([2, 2, 2, 1.0])), file)
+    monkeypatch.setattr("presimal.inference.contrasts.register", lambda volume, place, fixed, affine: fixed + 1)
+    images, _, _ = read_contrasts(files)
+    expected = values[0] + 1 if is_registered else values[1]
+    assert np.allclose(images[NAMES.index("t2")], expected) and np.array_equal(images[NAMES.index("t1")], values[0])
+
+
 def test_a_scan_that_shows_something_else_is_refused_by_name(files):
     noise = np.random.default_rng(0).normal(100, 20, (60, 60, 60)).astype(np.float32)
     nib.save(nib.Nifti1Image(noise, np.diag([3, 3, 3, 1.0])), files["t2"])

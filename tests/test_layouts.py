@@ -247,8 +247,8 @@ BAD = {
     "no label": ("tumors", gone(LABEL), "labelsTr.c1.nii.gz: is listed but not there; restore"),
     "truncated label": ("tumors", cut(LABEL), "labelsTr.c1.nii.gz: is cut short, damaged"),
     "label of another shape": ("tumors", voxels(LABEL, lambda v: v[1:]), r"\(8, 10, 8\), its image \(9, 10, 8\); r"),
-    "label elsewhere": ("tumors", affine(LABEL, moved(0, 0, 4)), "elsewhere than its image .affine.; copy"),
-    "label mirrored": ("tumors", affine(LABEL, np.diag([-4.0, 4, 4, 1])), "elsewhere than its image .affine.; copy"),
+    "label elsewhere": ("tumors", affine(LABEL, moved(0, 0, 4)), "elsewhere than its image; copy"),
+    "label mirrored": ("tumors", affine(LABEL, np.diag([-4.0, 4, 4, 1])), "elsewhere than its image; copy"),
     "label of 4": ("tumors", voxels(LABEL, put((1, 1, 1), 4)), "label 4, not 0 to 3; map"),
     "fraction as label": ("tumors", voxels(LABEL, lambda v: v * np.float32(0.5)), "label 0.5, not 0 to 3; map"),
     "NaN as label": (

@@ -301,6 +301,8 @@ def test_accelerated_people_look_as_old_as_they_are_inside():
     assert (one.volumes["brain"] < none.volumes["brain"]).all()
     years = Cohort(0, accelerated=-200.0).truth(range(5)).biological_age
     assert (years == 15).all()  # where the curves begin
+    years = Cohort(0, accelerated=200.0).truth(range(5)).biological_age
+    assert (years == 100).all()  # and where they end
 
 
 def test_ages_of_the_kinds():

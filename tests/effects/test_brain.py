@@ -221,6 +221,17 @@ def test_volumes_are_the_sums_of_the_maps():
     assert (found["tiv"], found["brain"], found["fraction"]) == pytest.approx((27, 18, 18 / 27))
 
 
+def test_labels_of_a_brain_are_of_the_largest_part_and_fluid_is_one():
+    """Six voxels by hand: half of each is the part; one is a little ventricle and sulcus, together more than white."""
+    parts = torch.eye(6)[:, None, None, None] * 0.5
+    mixed = torch.tensor([0.3, 0.3, 0.0, 0.0, 0.4, 0.0]).view(6, 1, 1, 1, 1)
+    maps = torch.cat([parts.view(6, 1, 1, 1, 6), mixed, 0 * mixed], -1)
+    mask = torch.tensor([0.7] * 6 + [1.0, 0.0]).view(1, 1, 1, 8)
+    tissues = TissueMaps(dict(zip(BRAIN, maps, strict=True)), mask, 0 * mask)
+    assert tissues.labels("brain").flatten().tolist() == [1, 1, 2, 3, 4, 5, 1, 0]
+    assert tissues.labels("head").flatten().tolist() == [1] * 7 + [0]
+
+
 def test_what_is_packed_comes_back():
     """To a step of 255: maps, mask, vessels, and the residual, dark and bright."""
     generator = torch.Generator().manual_seed(0)
