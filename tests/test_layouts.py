@@ -206,10 +206,12 @@ BAD = {
     "infinite": ("brain_age", voxels(T1, put((4, 4, 4), np.inf)), "s1.nii.gz: holds NaN or infinite"),
     "constant": ("brain_age", voxels(T1, put(..., 7)), "s1.nii.gz: the volume has one value everywhere; export"),
     "a slice": ("brain_age", voxels(T1, lambda v: v[:, :, :1]), r"\(9, 10, 1\), a slice and no volume; store"),
+    "a slab": ("brain_age", voxels(T1, lambda v: v[:, :7]), r"\(9, 7, 8\), a slice and no volume; store"),
     "four dimensions": ("brain_age", voxels(T1, lambda v: v[..., None] * [1, 2]), "not one volume; store"),
     "complex": ("brain_age", voxels(T1, lambda v: v + 1j * v), "type complex64; store real numbers"),
     "flat affine": ("brain_age", flat, "affine that cannot be inverted; set the"),
     "meters": ("brain_age", affine(T1, np.diag([0.004, 0.004, 0.004, 1])), "0.004 mm; correct the unit"),
+    "tenths": ("brain_age", affine(T1, np.diag([4.0, 40, 4, 1])), "4 x 40 x 4 mm; correct the unit"),
     "one person under two ids": ("brain_age", copied("t1/s0.nii.gz", T1), "same voxels as .*s0.nii.gz; remove"),
     # a tumor set
     "no json": ("tumors", gone("dataset.json"), "dataset.json: is not there; name the folder"),
