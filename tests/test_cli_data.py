@@ -1,6 +1,7 @@
 """`presimal data`: lists, makes, downloads, checks."""
 
 import json
+from functools import partial
 
 import pytest
 
@@ -48,7 +49,8 @@ def test_an_empty_data_folder(tmp_path, monkeypatch, capsys):
     assert "presimal data cohort" in capsys.readouterr().out
 
 
-def test_it_makes_the_sets_asked_for(data_home, capsys):
+def test_it_makes_the_sets_asked_for(data_home, capsys, monkeypatch):
+    monkeypatch.setattr(files, "tqdm", partial(files.tqdm, mininterval=0))  # shown however fast it is
     options = ["--set", "brain_age", "--set", "heads", "--subjects", "2", "--spacing", "16", "--seed", "3"]
     assert main(["data", "cohort", *options]) == 0
     said = capsys.readouterr()
