@@ -1,5 +1,8 @@
 """`presimal data`: lists, makes, downloads, checks."""
 
+import json
+from functools import partial
+
 import pytest
 
 from presimal.cli import main
@@ -29,13 +32,25 @@ def test_the_list_says_what_is_there_and_what_could_be(home, capsys, monkeypatch
     (home / "msd.unfinished").rmdir()
 
 
+def test_a_set_without_its_tables_is_unfinished(tmp_path, monkeypatch, capsys):
+    """As a process leaves it that was stopped between two saves."""
+    monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path))
+    folder = files.set_folder("heads", 4.0)
+    folder.mkdir(parents=True)
+    for tables, state in (({}, "2 people, unfinished\n"), ({"dataset.csv": "0"}, "2 people\n")):
+        (folder / files.MANIFEST).write_text(json.dumps({"people": {"0": {}, "1": {}}, "tables": tables}))
+        assert main(["data"]) == 0
+        assert state in capsys.readouterr().out
+
+
 def test_an_empty_data_folder(tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path / "none"))
     assert main(["data"]) == 0
     assert "presimal data cohort" in capsys.readouterr().out
 
 
-def test_it_makes_the_sets_asked_for(data_home, capsys):
+def test_it_makes_the_sets_asked_for(data_home, capsys, monkeypatch):
+    monkeypatch.setattr(files, "tqdm", partial(files.tqdm, mininterval=0))  # shown however fast it is
     options = ["--set", "brain_age", "--set", "heads", "--subjects", "2", "--spacing", "16", "--seed", "3"]
     assert main(["data", "cohort", *options]) == 0
     said = capsys.readouterr()

@@ -34,6 +34,12 @@ def test_the_best_device_is_taken_by_default(machine, cuda, mps, other, expected
     assert compute.device() == torch.device(expected)
 
 
+@pytest.mark.parametrize("name", ["CPU", " cpu ", "Cpu"])
+def test_the_spelling_of_a_device_does_not_matter(monkeypatch, name):
+    monkeypatch.setenv("PRESIMAL_DEVICE", name)
+    assert compute.device() == compute.device(name) == torch.device("cpu")
+
+
 def test_torch_itself_is_asked_what_this_machine_has(monkeypatch):
     monkeypatch.delenv("PRESIMAL_DEVICE", raising=False)
     present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}

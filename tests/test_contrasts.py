@@ -9,6 +9,7 @@ from scipy import ndimage
 from presimal.cli import main
 from presimal.inference.contrasts import CONTRASTS, brain_of, check_order, read_contrasts
 from presimal.inference.registration import register
+from presimal.inference.skull_stripping import BrainMask
 from presimal.inference.tumor_segmentation import find_tumor, segment
 from presimal.resampling import resample
 from synthcohort import Cohort
@@ -59,6 +60,14 @@ def test_registration_undoes_a_known_movement_between_contrasts(patient, degrees
     assert np.abs(np.subtract(*apart)).max() * 2 < 0.8  # mm
 
 
+def test_scans_that_do_not_overlap_start_at_their_centers():
+    """As headers of two scanners may place them, 100 mm apart: the shift is found all the same."""
+    batch = Cohort(55).render([4], "tumor", 4.0, ("t1", "t2"))
+    (t1, t2), affine = batch.images[0] * batch.mask[0], batch.affine.numpy()
+    found = register(t2, moved(0, (60, 0, -80)) @ affine, t1, affine)
+    assert np.corrcoef(found.numpy().ravel(), t2.numpy().ravel())[0, 1] > 0.98
+
+
 def test_registration_is_the_same_every_time(patient):
     images, _, affine = patient
     volumes, place = torch.from_numpy(images), moved(5, (2, 2, 2)) @ affine
@@ -78,6 +87,18 @@ def test_scans_on_other_grids_are_brought_to_the_finest(patient, files):
         assert np.corrcoef(found[k].numpy().ravel(), images[k].ravel())[0, 1] > 0.97
     plain = find_tumor(torch.from_numpy(images), affine).labels
     assert dice(find_tumor(found, place).labels > 0, plain > 0) > 0.9
+
+
+@pytest.mark.parametrize(("mm", "is_registered"), [(0.3, False), (4.0, True)])
+def test_a_scan_of_the_same_shape_that_lies_elsewhere_is_registered(tmp_path, monkeypatch, mm, is_registered):
+    values = np.random.default_rng(0).normal(100, 20, (2, 10, 10, 10)).astype(np.float32)
+    files = {name: tmp_path / f"{name}.nii.gz" for name in ("t1", "t2")}
+    for image, file, shift in zip(values, files.values(), (0, mm), strict=True):
+        nib.save(nib.Nifti1Image(image, moved(0, (0, shift, 0)) @ np.diag([2, 2, 2, 1.0])), file)
+    monkeypatch.setattr("presimal.inference.contrasts.register", lambda volume, place, fixed, affine: fixed + 1)
+    images, _, _ = read_contrasts(files)
+    expected = values[0] + 1 if is_registered else values[1]
+    assert np.allclose(images[NAMES.index("t2")], expected) and np.array_equal(images[NAMES.index("t1")], values[0])
 
 
 def test_a_scan_that_shows_something_else_is_refused_by_name(files):
@@ -142,6 +163,21 @@ def test_contrasts_in_the_wrong_order_are_refused_with_and_without_skull(patient
         find_tumor(torch.from_numpy(images[WRONG]), affine)
 
 
+@pytest.mark.parametrize(("ml", "refused"), [(320, True), (480, False)])
+def test_less_than_400_ml_are_no_whole_brain(ml, refused):
+    """A ball of known volume, as a brain is whose voxels are said to be too small."""
+    axes = np.indices((32, 32, 32)) - 15.5
+    ball = (axes**2).sum(0) <= 14**2
+    spacing = (ml * 1000 / ball.sum()) ** (1 / 3)
+    values = np.random.default_rng(0).uniform(1, 2, (4, *ball.shape)) * ball
+    images, affine = torch.from_numpy(values.astype(np.float32)), np.diag([spacing] * 3 + [1.0])
+    if refused:
+        with pytest.raises(DataError, match=f"x: holds {ml} ml of brain"):
+            brain_of(images, affine, "x")
+    else:
+        assert float(brain_of(images, affine, "x")[1].sum()) == pytest.approx(ball.sum(), rel=0.05)
+
+
 def test_a_skull_is_taken_off_first():
     batch = Cohort(3).render([0], "head", 3.0, NAMES)
     images, brain = brain_of(batch.images[0], batch.affine.numpy(), "x")
@@ -157,6 +193,23 @@ def test_a_ball_is_no_stripped_brain():
     with pytest.raises(DataError, match="x: shows something without top and bottom"):
         brain_of(images, np.diag([3.0, 3, 3, 1]), "x")
     assert ball.astype(bool).sum() * 0.027 > 600  # ml: as large as a brain
+
+
+@pytest.mark.parametrize(("left_out", "first"), [((), "t1"), (("t1",), "t1gd"), (("t1", "t1gd"), "flair")])
+def test_of_scans_with_skull_t1_is_stripped_first(monkeypatch, left_out, first):
+    images = torch.rand(4, 32, 32, 32, generator=torch.Generator().manual_seed(0)) + 1
+    images[:, 0], images[:, -1], images[:, :, [0, -1]], images[..., [0, -1]] = 0, 0, 0, 0
+    for name in left_out:
+        images[NAMES.index(name)] = 0
+    seen = []
+
+    def found(volume, affine, device=None):
+        seen.append(volume)
+        return BrainMask(np.ones(volume.shape, bool), 1000.0, 1.0)
+
+    monkeypatch.setattr("presimal.inference.contrasts.find_brain", found)
+    brain_of(images, np.diag([6, 6, 6, 1.0]), "x")
+    assert len(seen) == 1 and torch.equal(seen[0], images[NAMES.index(first)])
 
 
 def test_the_command_takes_contrasts_by_name_and_says_what_is_missing(files, tmp_path, capsys):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from presimal.evaluation import Interval, bootstrap_interval
+from presimal.evaluation import Interval, bootstrap_interval, interval_of
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_theory():
@@ -47,6 +47,12 @@ def test_slices_of_one_patient_are_not_taken_for_independent_evidence():
     width = alone.high - alone.low
     assert by_patient.high - by_patient.low == pytest.approx(width, rel=0.05)
     assert by_slice.high - by_slice.low < 0.4 * width
+
+
+def test_draws_without_a_number_do_not_move_the_interval():
+    draws = np.random.default_rng(0).normal(size=101)
+    spoiled = np.insert(draws, [1, 50, 101], np.nan)
+    assert interval_of(spoiled) == interval_of(draws) == (draws[0], *np.quantile(draws[1:], [0.025, 0.975]))
 
 
 def test_groups_may_be_names_in_any_order_and_of_any_size():

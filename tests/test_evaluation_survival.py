@@ -33,6 +33,17 @@ def test_concordance_agrees_with_torchsurv_weighted_and_truncated():
     assert concordance_draws(risk, time, died, 2.0, repeats=1)[0] == pytest.approx(float(theirs), abs=1e-4)
 
 
+def test_who_dies_at_the_horizon_does_not_die_before_it():
+    """Of three people the first dies before 2, with the highest risk; the second, who dies at 2, is no case."""
+    risk, time = [3.0, 1.0, 2.0], np.array([1.0, 2.0, 3.0])
+    assert concordance_draws(risk, time, np.ones(3), 2.0, repeats=1)[0] == 1
+    assert concordance_draws(risk, time, np.ones(3), 2.01, repeats=1)[0] == pytest.approx(2 / 3)
+    theirs = ConcordanceIndex()(
+        torch.tensor(risk), torch.ones(3, dtype=torch.bool), torch.from_numpy(time).float(), tmax=torch.tensor(2.0)
+    )
+    assert float(theirs) == 1
+
+
 def test_concordance_of_the_uncensored_does_not_change_with_censoring():
     time, died, x, survival = simulated(1200, censored_until=2.5)
     free = concordance_draws(x, survival, np.ones(1200), 1.5, repeats=1)[0]

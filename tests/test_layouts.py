@@ -206,10 +206,12 @@ BAD = {
     "infinite": ("brain_age", voxels(T1, put((4, 4, 4), np.inf)), "s1.nii.gz: holds NaN or infinite"),
     "constant": ("brain_age", voxels(T1, put(..., 7)), "s1.nii.gz: the volume has one value everywhere; export"),
     "a slice": ("brain_age", voxels(T1, lambda v: v[:, :, :1]), r"\(9, 10, 1\), a slice and no volume; store"),
+    "a slab": ("brain_age", voxels(T1, lambda v: v[:, :7]), r"\(9, 7, 8\), a slice and no volume; store"),
     "four dimensions": ("brain_age", voxels(T1, lambda v: v[..., None] * [1, 2]), "not one volume; store"),
     "complex": ("brain_age", voxels(T1, lambda v: v + 1j * v), "type complex64; store real numbers"),
     "flat affine": ("brain_age", flat, "affine that cannot be inverted; set the"),
     "meters": ("brain_age", affine(T1, np.diag([0.004, 0.004, 0.004, 1])), "0.004 mm; correct the unit"),
+    "tenths": ("brain_age", affine(T1, np.diag([4.0, 40, 4, 1])), "4 x 40 x 4 mm; correct the unit"),
     "one person under two ids": ("brain_age", copied("t1/s0.nii.gz", T1), "same voxels as .*s0.nii.gz; remove"),
     # a tumor set
     "no json": ("tumors", gone("dataset.json"), "dataset.json: is not there; name the folder"),
@@ -247,8 +249,8 @@ BAD = {
     "no label": ("tumors", gone(LABEL), "labelsTr.c1.nii.gz: is listed but not there; restore"),
     "truncated label": ("tumors", cut(LABEL), "labelsTr.c1.nii.gz: is cut short, damaged"),
     "label of another shape": ("tumors", voxels(LABEL, lambda v: v[1:]), r"\(8, 10, 8\), its image \(9, 10, 8\); r"),
-    "label elsewhere": ("tumors", affine(LABEL, moved(0, 0, 4)), "elsewhere than its image .affine.; copy"),
-    "label mirrored": ("tumors", affine(LABEL, np.diag([-4.0, 4, 4, 1])), "elsewhere than its image .affine.; copy"),
+    "label elsewhere": ("tumors", affine(LABEL, moved(0, 0, 4)), "elsewhere than its image; copy"),
+    "label mirrored": ("tumors", affine(LABEL, np.diag([-4.0, 4, 4, 1])), "elsewhere than its image; copy"),
     "label of 4": ("tumors", voxels(LABEL, put((1, 1, 1), 4)), "label 4, not 0 to 3; map"),
     "fraction as label": ("tumors", voxels(LABEL, lambda v: v * np.float32(0.5)), "label 0.5, not 0 to 3; map"),
     "NaN as label": (

@@ -22,6 +22,12 @@ def test_the_order_of_channels_is_the_one_that_the_shipped_weights_have_learned(
         assert torch.equal(deep[:, :, :, :, parity], flat)
 
 
+def test_what_is_negative_goes_on_as_a_hundredth():
+    """The shipped weights have learned it so."""
+    activation = UNet(1, 1, (4, 8)).down[0][0][-1]
+    assert activation(torch.tensor([-2.0, 0.0, 3.0])).tolist() == pytest.approx([-0.02, 0, 3])
+
+
 @pytest.mark.parametrize("size", [(16, 16, 16), (10, 13, 9), (40, 48, 40), (7, 8, 25)])
 def test_any_size_in_the_same_size_out(size):
     model = UNet(2, 3, (4, 8, 12)).eval()

@@ -61,6 +61,12 @@ def test_an_unknown_name_says_which_there_are():
         networks.load("oracle")
 
 
+def test_a_folder_is_no_weights(tmp_path):
+    (tmp_path / "own.safetensors").mkdir()
+    with pytest.raises(DataError, match="There are no weights"):
+        networks.load(str(tmp_path / "own.safetensors"))
+
+
 def test_all_shipped_weights_load_are_small_and_say_how_they_were_made():
     readme = (FOLDERS[0] / "README.md").read_text(encoding="utf-8")
     shipped = sorted(FOLDERS[0].glob("*.safetensors"))

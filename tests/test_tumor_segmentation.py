@@ -126,6 +126,19 @@ def test_the_answer_is_the_mean_over_the_brain_and_its_mirror_image(coarse, left
     assert all((half.sum() > 4000) == is_tumor for half in halves)
 
 
+@pytest.mark.parametrize(("probability", "left_out", "is_tumor"), [
+    (0.45, None, True), (0.35, None, False), (0.45, "t2", False), (0.55, "t2", True),
+])  # fmt: skip
+def test_tumor_begins_at_two_fifths_with_all_contrasts_and_at_one_half_with_fewer(
+    coarse, probability, left_out, is_tumor
+):
+    images, affine = coarse[0].clone(), coarse[1]
+    if left_out:
+        images[NAMES.index(left_out)] = 0
+    found = find_tumor(images, affine, Says(probability, probability))
+    assert (found.volumes_ml["whole tumor"].value > 500) == is_tumor == bool(found.labels.any())
+
+
 def test_a_background_far_from_zero_is_background(coarse):
     images, affine = coarse
     plain, shifted = (find_tumor(images + offset, affine, Says(0.9, 0.9)).labels > 0 for offset in (0, -50))
@@ -138,6 +151,34 @@ def test_a_network_left_in_training_mode_answers_as_in_evaluation_mode(coarse):
             return -super().forward(x) if self.training else super().forward(x)
 
     assert find_tumor(*coarse, Moody(0.9, 0.9).train()).volumes_ml["whole tumor"].value > 500
+
+
+class SeesUptake(torch.nn.Module):
+    """A network that finds tumor everywhere, and core where T1Gd is brighter than T1 by more than 1.6 deviations."""
+
+    def forward(self, x):
+        core = 40 * (x[:, 2] - x[:, 1] - 1.6)
+        return torch.stack([torch.full_like(core, 4.0), core, core], 1)
+
+
+@pytest.mark.parametrize(("uptake", "is_seen"), [(1.2, True), (0.4, False)])
+def test_faint_uptake_is_seen_at_twice_its_gain(coarse, uptake, is_seen):
+    """T1Gd is T1 but for a ball of 20 mm, 1.2 deviations brighter: too little for the network, unlike twice that."""
+    images, affine = coarse[0].clone(), coarse[1]
+    axes = np.indices(images.shape[1:]) - np.array([20, 24, 22]).reshape(3, 1, 1, 1)
+    there = torch.from_numpy((axes**2).sum(0) <= 5**2) & (images[1] > 0)
+    images[2] = images[1] + uptake * images[1][images[1] > 0].std() * there
+    found = find_tumor(images, affine, SeesUptake())
+    ml = float(there.sum()) * 0.064
+    assert found.volumes_ml["enhancing tumor"].value == (pytest.approx(ml, rel=0.25) if is_seen else 0)
+
+
+def test_nothing_enhances_without_t1gd(coarse):
+    for left_out in ("t1gd", "t1"):
+        images = coarse[0].clone()
+        images[NAMES.index(left_out)] = 0
+        found = find_tumor(images, coarse[1], Says(0.99, 0.99))
+        assert (found.probabilities[2].max() == 0) == (left_out == "t1gd")
 
 
 def test_small_pieces_are_not_reported():

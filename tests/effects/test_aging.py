@@ -185,6 +185,27 @@ def test_white_matter_gains_what_myelination_takes_from_the_cortex(change):
     assert 0 < float((alone["white"] - none["white"]).sum()) < 0.4 * gain[1] / ML
 
 
+def test_deep_inside_gray_and_white_mix_as_in_the_average_but_at_the_ventricles(change):
+    """Three quarters of the mixture stay and a quarter is sharp; at the wall of a ventricle four fifths of the gray,
+    which the average has only because fluid mixes in there, are white."""
+    cohort, people = at_age(30.0, warp=0.0, folding=0.0)
+    lost = dict.fromkeys(people.persons[0].aging.lost, 0.0)
+    people = change(people, {"myelination": dict.fromkeys(RATES, 0.05), "lost": lost, "ventricle": 0.0})
+    tissues = cohort.tissues(people, 4.0)
+    maps = sample_template(cohort.points(people, 4.0), ("gm", "wm", "deep", "depth", "phi"))
+    average = maps["wm"] / (maps["wm"] + maps["gm"] + 1e-3)
+    mix = 0.75 * torch.sigmoid((maps["depth"] - 14) / 3)
+    gray = 1 - mix * average - (1 - mix) * torch.sigmoid((average - 0.5 + 0.9 * 0.05) / 0.13)
+    deep = gray * (maps["deep"] / (maps["gm"] + 1e-3)).clamp(0, 1)
+    wall = 0.8 * torch.exp(-((maps["phi"].clamp(min=0) / 1.6) ** 2)) * (1 - tissues["deep"])
+    solid = sum(tissues[name] for name in ("cortex", "deep", "white", "lesion"))
+    found, expected = tissues["cortex"] / solid.clamp(min=1e-6), (gray - deep) * (1 - wall)
+    inside = (maps["depth"] > 16) & (solid > 0.3)
+    for where in (inside & (maps["phi"] < 2) & (gray - deep > 0.2), inside & (maps["phi"] > 6)):
+        assert where.sum() > 20 and (found - expected)[where].abs().mean() < 0.02
+        assert (found - expected)[where].mean().abs() < 0.01
+
+
 @pytest.mark.parametrize("contrast", ["t1", "t1gd", "t2", "flair"])
 def test_contrast_of_gray_and_white_falls_with_age_on_t1_alone(contrast, change, quiet):
     """0.3 of it from 20 to 80 years, four fifths of which white matter loses; the image follows the map of white."""
@@ -238,6 +259,27 @@ def test_hyperintensities_take_white_matter_round_the_ventricles(change, places)
     assert phi < 0.5 * white and float((some["lesion"] * (maps["depth"] < 5)).sum()) * ML < 0.1
 
 
+def test_deep_foci_of_hyperintensities_come_from_a_field_of_their_own(change):
+    """10 to 22 mm from the ventricles as much of the white matter as two normal fields make, 0.46 and 0.73 strong."""
+    cohort, people = at_age(60.0)
+    load, found, expected = 2.4, [], []
+    steps = np.linspace(-4, 4, 401)
+    density = np.exp(-(steps**2) / 2) / np.exp(-(steps**2) / 2).sum()
+    for number in range(5):
+        other = change(people.replace(number=number), {"lesion": load})
+        tissues = cohort.tissues(other, SPACING)
+        maps = sample_template(cohort.points(other, SPACING), ("phi", "depth"))
+        white = tissues["white"] + tissues["lesion"]
+        deep = (maps["phi"] > 10) & (maps["phi"] < 22) & (maps["depth"] > 16) & (white > 0.8)
+        phi = maps["phi"][deep].numpy().astype(float)
+        far = 0.6 * np.exp(-(((phi - 16) / 12) ** 2))
+        mean, sd = 2.6 * np.exp(-phi / 5.5) - far + load - 3.1, np.sqrt(0.46**2 + (0.73 * far) ** 2)
+        score = (mean[:, None] + sd[:, None] * steps) / 0.28
+        expected.append((density / (1 + np.exp(-score))).sum(1).mean())
+        found.append(float((tissues["lesion"] / white)[deep].mean()))
+    assert np.mean(found) == pytest.approx(np.mean(expected), rel=0.3)
+
+
 @pytest.mark.parametrize("age, median", [(45.0, 0.4), (65.0, 2.2), (85.0, 9.5)])
 def test_hyperintensities_have_the_published_medians(age, median):
     """Between the ages at which de Kort et al. (2025) give them: 0.25, 2.0 and about 10 ml."""
@@ -259,6 +301,8 @@ def test_accelerated_people_look_as_old_as_they_are_inside():
     assert (one.volumes["brain"] < none.volumes["brain"]).all()
     years = Cohort(0, accelerated=-200.0).truth(range(5)).biological_age
     assert (years == 15).all()  # where the curves begin
+    years = Cohort(0, accelerated=200.0).truth(range(5)).biological_age
+    assert (years == 100).all()  # and where they end
 
 
 def test_ages_of_the_kinds():

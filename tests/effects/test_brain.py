@@ -11,7 +11,8 @@ from synthcohort import Cohort, Person, TissueMaps
 from synthcohort.glioma.outcome import clinical
 from synthcohort.grid import CENTER
 from synthcohort.scanner import acquire
-from synthcohort.tissue_maps import BRAIN
+from synthcohort.template import sample_template
+from synthcohort.tissue_maps import BRAIN, FLUID_OUTSIDE
 
 SPACING = 8.0
 MIDDLE = torch.tensor(CENTER)
@@ -160,6 +161,36 @@ def test_own_folding_makes_sulci_lined_with_gray_matter_in_the_cerebrum():
     assert moved[(x.abs() < 25) & (y.abs() < 20) & (z > -5) & (z < 20)].mean() < 0.1 * moved[none.mask[0] > 0.5].mean()
 
 
+@pytest.mark.parametrize("field, reach", [(-1.0, 5.0), (0.0, 10.0), (1.0, 15.0)])
+def test_own_sulci_reach_10_mm_deep_and_5_more_or_less(straight, monkeypatch, field, reach):
+    """With its sheet everywhere all of the cortex is a sulcus, as deep as the field of the depth says."""
+    cohort, people = straight
+    maps = sample_template(cohort.points(people, 4.0), ("depth", "phi", "csf"))
+    none = cohort.tissues(people, 4.0)
+
+    def even(streams, shape, spacing, scale, channels=1, device="cpu"):
+        return torch.full((len(streams), channels, *shape), field if scale == 26.0 else 0.0)
+
+    monkeypatch.setattr("synthcohort.brain.tissues.smooth_field", even)
+    found = cohort.tissues(replace(people, settings=replace(people.settings, folding=1.0)), 4.0)
+    up = cohort.points(people, 4.0)[..., 2] > 20
+    where = up & (maps["phi"] > 14) & (maps["csf"] < 0.3) & (none["csf"] < 0.2)
+    depth, won = maps["depth"], found["csf"] - none["csf"]
+    inside, outside = (won[where & (depth > low) & (depth < low + 2)].mean() for low in (reach - 4, reach + 3))
+    assert inside > 0.4 and outside < 0.15
+
+
+def test_cisterns_keep_the_fluid_of_the_average(straight):
+    """Deeper than any sulcus and away from the ventricles the brain has the fluid that the template has there."""
+    cohort, people = straight
+    maps = sample_template(cohort.points(people, 4.0), ("csf", "depth", "phi"))
+    tissues = cohort.tissues(people, 4.0)
+    deep = (maps["depth"] > 28) & (maps["phi"] > 6)
+    expected = maps["csf"] * (1 - tissues["ventricle"]) * (tissues.mask - tissues["ventricle"])
+    assert maps["csf"][deep].max() > 0.3 and (tissues["csf"] - expected)[deep].abs().max() < 0.12
+    assert float(tissues["csf"][deep].sum() / expected[deep].sum()) == pytest.approx(1, abs=0.15)
+
+
 def test_parts_of_the_brain_add_up_to_the_mask_and_nobody_has_negative_tissue():
     cohort = Cohort(0)
     for number in range(3):
@@ -190,6 +221,17 @@ def test_volumes_are_the_sums_of_the_maps():
     assert (found["tiv"], found["brain"], found["fraction"]) == pytest.approx((27, 18, 18 / 27))
 
 
+def test_labels_of_a_brain_are_of_the_largest_part_and_fluid_is_one():
+    """Six voxels by hand: half of each is the part; one is a little ventricle and sulcus, together more than white."""
+    parts = torch.eye(6)[:, None, None, None] * 0.5
+    mixed = torch.tensor([0.3, 0.3, 0.0, 0.0, 0.4, 0.0]).view(6, 1, 1, 1, 1)
+    maps = torch.cat([parts.view(6, 1, 1, 1, 6), mixed, 0 * mixed], -1)
+    mask = torch.tensor([0.7] * 6 + [1.0, 0.0]).view(1, 1, 1, 8)
+    tissues = TissueMaps(dict(zip(BRAIN, maps, strict=True)), mask, 0 * mask)
+    assert tissues.labels("brain").flatten().tolist() == [1, 1, 2, 3, 4, 5, 1, 0]
+    assert tissues.labels("head").flatten().tolist() == [1] * 7 + [0]
+
+
 def test_what_is_packed_comes_back():
     """To a step of 255: maps, mask, vessels, and the residual, dark and bright."""
     generator = torch.Generator().manual_seed(0)
@@ -200,6 +242,15 @@ def test_what_is_packed_comes_back():
     for before, after in ((mask, again.mask), (vessel, again.vessel), *((maps[n], again[n]) for n in BRAIN)):
         assert (before - after).abs().max() < 0.51 / 255
     assert (0.24 * (again.residual - 0.5) - residual).abs().max() < 0.24 * 0.51 / 255 + 1e-6
+
+
+def test_fluid_outside_the_brain_is_packed_as_fluid():
+    """What lies between brain and skull shows the same signal: it joins the sulci, and has no map of its own."""
+    csf, outside = torch.rand(2, 1, 4, 4, 4, generator=torch.Generator().manual_seed(1)) / 2
+    maps = TissueMaps({"csf": csf, FLUID_OUTSIDE: outside}, csf, 0 * csf)
+    again = TissueMaps.unpack(*maps.pack())
+    assert again.names == ("csf",) and FLUID_OUTSIDE not in again
+    assert (again["csf"] - csf - outside).abs().max() < 0.51 / 255
 
 
 @pytest.mark.parametrize("spacing, step", [(1.0, 1), (1.4, 1), (1.5, 2), (4.0, 2)])
@@ -250,6 +301,11 @@ def test_no_anatomy_leaves_age_alone():
     assert float(myelin.std()) == pytest.approx(0.03, rel=0.1)
     draws = torch.stack([*offset.values(), horn, sulcus[:, 0], myelin])
     assert (torch.corrcoef(draws) - torch.eye(7)).abs().max() < 0.2  # seven draws, none twice
+
+
+def test_hyperintensities_have_a_heaviest_load_and_no_least_one():
+    loads = [p.aging.lesion for p in Cohort(0, anatomy=6.0).draw(range(100)).persons]
+    assert max(loads) == 1.6 and loads.count(1.6) > 10 and min(loads) < -3
 
 
 def test_ventricles_stay_between_slits_and_severe_enlargement():

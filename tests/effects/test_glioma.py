@@ -5,8 +5,10 @@ from dataclasses import replace
 
 import pytest
 import torch
+from scipy.ndimage import map_coordinates
 
 from synthcohort import Cohort
+from synthcohort.glioma import growth
 from synthcohort.grid import CENTER
 from synthcohort.template import sample_template
 from synthcohort.tissue_maps import BRAIN
@@ -60,6 +62,22 @@ def test_no_focus_is_no_tumor(patient, change):
 def test_no_push_moves_nothing(patient, change):
     cohort, people = patient
     assert torch.allclose(cohort.points(people, SPACING)[0], positions(cohort), atol=1e-3)
+
+
+def test_the_push_carries_the_warp_with_it(patient, change):
+    """A voxel shows what the same person without the push has where the push takes it from: also the warp of there."""
+    _, people = patient
+    cohort, spacing = Cohort(0, folding=0.0), 5.0
+    people = replace(people, settings=cohort.settings)
+    pushed = change(people, glioma={"push": 8.0})
+    grid = cohort.grid("tumor", spacing)
+    before, after = (cohort.points(p, spacing)[0] for p in (people, pushed))
+    source = growth.push(pushed, grid.points())[0]
+    index = (source / spacing + (torch.tensor(grid.shape) - 1) / 2).movedim(-1, 0).numpy()
+    expected = torch.stack([torch.from_numpy(map_coordinates(v.numpy(), index)) for v in before.unbind(-1)], -1)
+    moved = (source - grid.points()[0]).norm(dim=-1) > 3
+    assert moved.sum() > 1000 and (after - before).norm(dim=-1)[moved].mean() > 3
+    assert (after - expected).norm(dim=-1)[moved].mean() < 0.3
 
 
 @pytest.mark.parametrize("mm", [3.0, 6.0])
@@ -184,6 +202,53 @@ def test_the_rim_is_as_wide_as_drawn(patient, change, rim):
     assert radius - inner == pytest.approx(rim, rel=0.2)
 
 
+@pytest.fixture
+def even_fields(monkeypatch):
+    """The fields of a tumor, by their scales in mm, have one value everywhere: zero, or what is asked for."""
+
+    def use(**values):
+        def even(streams, shape, spacing, scale, channels=1, device="cpu"):
+            return torch.full((len(streams), channels, *shape), values.get(f"mm{scale:g}", 0.0))
+
+        monkeypatch.setattr("synthcohort.glioma.growth.smooth_field", even)
+
+    return use
+
+
+@pytest.mark.parametrize("grain, factor", [(0.0, 1.0), (-1.0, 0.68), (1.0, 1.32)])
+def test_the_rim_is_uneven_by_a_third(patient, change, even_fields, grain, factor):
+    """Where the finest field is one standard deviation up, a rim of 5 mm is 6.6 mm wide."""
+    cohort, people = patient
+    even_fields(mm7=grain)
+    tissues = cohort.tissues(change(people, glioma={"core": torch.full((3,), 16.0)}), 4.0)
+    dead = ml(tissues["core"], 4.0)
+    assert (3 / (4 * math.pi) * dead * 1000) ** (1 / 3) == pytest.approx(16 - 5 * factor, abs=0.4)
+
+
+@pytest.mark.parametrize("grain, share", [(0.0, 1.0), (-2.1 / 0.66, 0.5), (-4.2, 0.0)])
+def test_the_rim_has_gaps_where_its_field_is_far_down(patient, change, even_fields, grain, share):
+    """In a thousandth of it: three standard deviations down half of it enhances, and farther down nothing."""
+    cohort, people = patient
+    solid = change(people, glioma={"necrosis": -1.0})
+    even_fields(mm7=grain)
+    tissues = cohort.tissues(solid, SPACING)
+    whole = ml(tissues["core"] + tissues["enhancing"])
+    assert whole > 10 and ml(tissues["enhancing"]) / whole == pytest.approx(share, abs=0.05)
+
+
+@pytest.mark.parametrize("rough", [-1.0, 0.0, 1.0])
+def test_the_edge_of_edema_is_uneven_by_a_sixth(patient, change, even_fields, rough):
+    """In white matter it ends 3 mm beyond its radius of 26 mm, and 4 mm farther where its field is one deviation up."""
+    cohort, people = patient
+    without = cohort.tissues(change(people, glioma={"active": NOBODY}), SPACING)
+    even_fields(mm16=rough)
+    edema = cohort.tissues(change(people, glioma={"edema": torch.full((3,), 26.0)}), SPACING)["edema"][0]
+    beyond = (positions(cohort) - PLACE[0]).norm(dim=-1) - 26 * (1 + 0.16 * rough) - 7 * 0.45
+    white = without["white"][0] > 0.95
+    inside, outside = (edema[white & (beyond > low) & (beyond < low + 2.5)].mean() for low in (-3.5, 1.0))
+    assert inside > 0.75 and outside < 0.25
+
+
 def test_necrosis_empties_the_rim_and_the_core_as_a_whole_stays(patient, change):
     cohort, people = patient
     found = [cohort.tissues(change(people, glioma={"necrosis": n}), SPACING) for n in (0.0, 0.15, 1.0)]
@@ -235,6 +300,21 @@ def test_edema_follows_white_matter_and_spares_the_rest(patient, change):
         edema = torch.stack([cohort.tissues(p, SPACING)["edema"][0] for p in others]).mean(0)
         inside, outside = (float(edema[white & (r > low) & (r < low + 4)].mean()) for low in (radius - 3, radius + 6))
         assert inside > 0.55 and outside < 0.5 and inside > outside + 0.3
+
+
+def test_edema_leaves_the_fluid_of_sulci(patient, change):
+    """Of a voxel that is mostly fluid next to nothing is taken, however far the edema reaches."""
+    cohort, people = patient
+    without, found = (
+        cohort.tissues(change(people, glioma=g), SPACING)
+        for g in ({"active": NOBODY}, {"edema": torch.full((3,), 40.0)})
+    )
+    r = (positions(cohort) - PLACE[0]).norm(dim=-1)
+    depth = sample_template(cohort.points(people, SPACING), ("depth",))["depth"][0]
+    reached = (r > 20) & (r < 36) & (depth > 3.5)
+    full, none = reached & (without["csf"][0] > 0.7), reached & (without["csf"][0] < 0.05)
+    assert full.sum() > 10 and found["edema"][0][full].max() < 0.08 and found["edema"][0][none].mean() > 0.4
+    assert float(found["csf"][0][full].mean() / without["csf"][0][full].mean()) > 0.96
 
 
 def test_a_tumor_takes_the_room_of_what_was_there(patient, change):

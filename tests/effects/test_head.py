@@ -9,6 +9,7 @@ from synthcohort.tissue_maps import BRAIN, FLUID_OUTSIDE, OUTSIDE
 
 SPACING = 4.0
 USUAL = {"layers": torch.tensor([1.0, 1.5, 6.0, 6.0, 6.0]), "air": 1.0, "fatness": 0.25, "crop": (0.0, 0.0)}
+NERVES = ("cord", "nerve", "orbit")
 
 
 @pytest.fixture(scope="module")
@@ -107,6 +108,79 @@ def test_the_temporal_muscle_lies_at_the_temples_alone(base, tissues, vault, cha
     assert float(won.sum()) * SPACING**3 / 1000 > 10 and float(won[here].sum() / won.sum()) > 0.9
     assert thickness(thick, ("muscle",), vault) == pytest.approx(thickness(none, ("muscle",), vault), abs=0.05)
     assert same_brain(thick, none)
+
+
+@pytest.fixture
+def even_fields(monkeypatch):
+    """The fields of a head have one value everywhere: those of skull and scalp, and of the mixture of tissues."""
+
+    def use(**values):
+        order = iter(("skull", "scalp", "mixture"))  # as they are drawn
+
+        def even(streams, shape, spacing, scale, channels=1, device="cpu"):
+            return torch.full((len(streams), channels, *shape), values.get(next(order), 0.0))
+
+        monkeypatch.setattr("synthcohort.head.smooth_field", even)
+
+    return use
+
+
+@pytest.mark.parametrize(
+    "layer, field, sd", [("skull", "skull", 0.16), ("scalp", "scalp", 0.22), ("temple", "mixture", 0.2)]
+)
+def test_layers_are_uneven_by_a_fifth(base, vault, change, even_fields, layer, field, sd):
+    """Each has a field of its own, so many times as thick where it is one standard deviation up or down."""
+    cohort, people, maps = base
+    people = with_layers(change, people, temple=8.0)
+    temples = (maps["temple"] > 0.5) & (maps["face"] < 0.05)
+    found = {}
+    for amount in (-1.0, 0.0, 1.0):
+        even_fields(**{field: amount})
+        tissues = cohort.tissues(people, SPACING)
+        bone, soft = (thickness(tissues, names, vault) for names in (("bone", "marrow"), ("fat", "muscle")))
+        found[amount] = {"skull": bone, "scalp": soft, "temple": float(tissues["muscle"][0][temples].sum())}
+    even_fields()
+    none = cohort.tissues(with_layers(change, people, temple=0.0), SPACING)["muscle"][0]  # the skin
+    mm = {"skull": 6.0, "scalp": 6.0, "temple": found[0.0]["temple"] - float(none[temples].sum())}
+    for amount in (-1.0, 1.0):
+        change_in = {name: (found[amount][name] - found[0.0][name]) / mm[name] for name in mm}
+        assert change_in[layer] == pytest.approx(amount * sd, abs=0.05)
+        if layer != "temple":
+            assert change_in["scalp" if layer == "skull" else "skull"] == pytest.approx(0, abs=0.03)
+
+
+@pytest.mark.parametrize(
+    "mixture, parts, marrow",
+    [(-2.0, (0.97, 0.0, 0.03), 0.0), (0.0, (0.0, 0.13, 0.87), 0.66), (2.0, (0.0, 0.8, 0.2), 1.0)],
+)
+def test_face_and_neck_are_muscle_with_streaks_of_fat_and_patches_of_bone(base, even_fields, mixture, parts, marrow):
+    """As the field of the mixture says; under the skin fat alone; at the base of the skull compact or spongy bone."""
+    cohort, people, maps = base
+    even_fields(mixture=mixture)
+    tissues = cohort.tissues(people, SPACING)
+    names = ("face", "skin", "orbit", "air", "eye", "nerve", "cord", "hull")
+    more = {name: values[0] for name, values in sample_template(cohort.points(people, SPACING), names).items()}
+    plain = sum(more[name] for name in ("orbit", "air", "eye", "nerve", "cord")) < 0.01
+    flesh = plain & (more["face"] > 0.98) & (more["hull"] > 20)
+    deep, near = flesh & (more["skin"] > 15), flesh & (more["skin"] > 4.5) & (more["skin"] < 6)
+    found = [float(tissues[name][0][deep].mean()) for name in ("bone", "fat", "muscle")]
+    assert found == pytest.approx(parts, abs=0.03)
+    assert near.sum() > 10 and tissues["fat"][0][near].mean() > 0.8
+    base_of_skull = plain & (maps["depth"] < -6) & (more["hull"] < -0.5)
+    bone, spongy = (float(tissues[name][0][base_of_skull].sum()) for name in ("bone", "marrow"))
+    assert bone + spongy > 10 and spongy / (bone + spongy) == pytest.approx(marrow, abs=0.08)
+
+
+def test_the_cord_is_nerve_below_the_brain_and_so_is_the_optic_nerve(base, tissues, places):
+    """Where the template has them, outside the brain; nothing else is nerve."""
+    cohort, people, _ = base
+    maps = {name: values[0] for name, values in sample_template(cohort.points(people, SPACING), NERVES).items()}
+    nerve, below = tissues["nerve"][0], (maps["cord"] > 0.95) & (tissues.mask[0] < 0.01)
+    assert below.sum() * SPACING**3 / 1000 > 1 and nerve[below].min() > 0.9
+    assert places(cohort, people, SPACING)[2][below].max() < -60
+    optic = (maps["nerve"] > 0.5) & (maps["orbit"] > 0.9) & (tissues.mask[0] < 0.01)
+    assert optic.sum() > 10 and nerve[optic].mean() > 0.45
+    assert nerve[(maps["cord"] < 0.01) & (maps["nerve"] < 0.01)].max() < 0.02
 
 
 def test_no_air_spaces_no_air(base, tissues, change, places):

@@ -13,6 +13,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import torch
 
 from synthcohort import Cohort, files, storage
 from synthcohort.storage import DataError
@@ -77,6 +78,14 @@ def test_images_are_those_of_the_generator(tiny_data):
     assert np.abs(stored - batch.images[0].numpy()).max() <= 0.5 / files.SCALE + 1e-6
     assert np.array_equal(nib.load(folder / "labelsTr/tumor-0004.nii.gz").dataobj, batch.labels[0])
     assert np.allclose(image.affine, batch.affine)
+
+
+def test_what_is_too_bright_to_store_is_the_brightest(tmp_path):
+    batch = Cohort(0).render([0], "brain", MM)
+    batch.images[0, 0, :2, 0, 0] = torch.tensor([32.0, 99.0])
+    files._write_people(tmp_path, files.SETS["brain_age"], batch, 0)
+    stored = np.asarray(nib.load(tmp_path / "T1_images/brain-0000-T1.nii.gz").dataobj)
+    assert stored[:2, 0, 0].tolist() == [32000, 32767] and stored.min() >= 0
 
 
 def test_tables_are_those_of_the_real_sets(tiny_data):

@@ -5,6 +5,8 @@ import re
 import sys
 from pathlib import Path
 
+import pytest
+
 import synthcohort
 
 FOLDER = Path(synthcohort.__file__).parent
@@ -42,6 +44,17 @@ def test_files_import_only_from_above():
         for level, module in imports(file):
             if level == depth:  # reaches the package itself
                 assert module.split(".")[0] in above, f"{file} imports {module}"
+
+
+@pytest.mark.parametrize("folder", [name for name in ORDER if (FOLDER / name).is_dir()])
+def test_there_is_no_circle_within_a_folder(folder):
+    files = {file.stem: imports(file) for file in (FOLDER / folder).glob("*.py")}
+    near = {name: {module.split(".")[0] for level, module in found if level == 1} for name, found in files.items()}
+    # What is no file beside it, as in `from . import CONSTANT`, is in `__init__`.
+    needs = {name: {other if other in files else "__init__" for other in others} for name, others in near.items()}
+    while free := [name for name, others in needs.items() if not others]:
+        needs = {name: others - set(free) for name, others in needs.items() if name not in free}
+    assert not needs
 
 
 def test_it_needs_ten_libraries_and_nothing_of_the_workshop():

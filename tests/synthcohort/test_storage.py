@@ -10,7 +10,7 @@ import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from synthcohort.storage import DataError, in_one_sentence, load_tensors, lock, save_tensors, write_atomically
+from synthcohort.storage import DataError, digest, in_one_sentence, load_tensors, lock, save_tensors, write_atomically
 
 
 def test_a_file_is_written_with_its_folder_and_digest(tmp_path):
@@ -69,6 +69,8 @@ def test_the_lock_is_let_go_after_an_error(tmp_path, capsys):
         (PermissionError(errno.EACCES, "Permission denied"), "cannot be written: set PRESIMAL_DATA"),
         (NotADirectoryError(errno.ENOTDIR, "Not a directory"), "cannot be written: set PRESIMAL_DATA"),
         (OSError(errno.EROFS, "Read-only file system"), "cannot be written: set PRESIMAL_DATA"),
+        (FileExistsError(errno.EEXIST, "File exists"), "cannot be written: set PRESIMAL_DATA"),
+        (PermissionError(errno.EPERM, "Operation not permitted"), "cannot be written: set PRESIMAL_DATA"),
     ],
 )
 def test_what_the_disk_says_becomes_one_sentence(problem, said):
@@ -99,7 +101,10 @@ def test_tensors_come_back_as_they_were(tmp_path):
         assert content.metadata()["source"] == "a test"
 
 
-@pytest.mark.parametrize("damage", ["missing", "a bit", "cut short", "empty", "without a checksum", "another name"])
+DAMAGES = ["missing", "a bit", "cut short", "empty", "without a checksum", "another name", "another type"]
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, "another shape"])
 def test_damaged_tensors_are_not_used(tmp_path, damage):
     file = tmp_path / "x.safetensors"
     save_tensors(file, TENSORS)
@@ -117,5 +122,25 @@ def test_damaged_tensors_are_not_used(tmp_path, damage):
     elif damage == "without a checksum":
         save_file(TENSORS, file)
     else:
-        file.write_bytes(content.replace(b'"a":', b'"z":'))
+        old, new = {
+            "another name": (b'"a":', b'"z":'),
+            "another type": (b'"F16"', b'"I16"'),
+            "another shape": (b"[2,3]", b"[3,2]"),
+        }[damage]
+        assert content.count(old) == 1
+        file.write_bytes(content.replace(old, new))
     assert load_tensors(file) is None
+
+
+@pytest.mark.parametrize("name", ["a.py", "signals.csv", "deep/sites.toml", "layout.json"])
+def test_the_digest_follows_code_and_tables(tmp_path, name):
+    """A table says what is made as the code does; a text or a compiled file does not."""
+    found = []
+    for k, content in enumerate(("1", "1", "2")):
+        folder = tmp_path / str(k)
+        (folder / "deep").mkdir(parents=True)
+        (folder / "fixed.py").write_text("x = 1")
+        (folder / name).write_text(content)
+        (folder / "NOTICE.txt").write_text(str(k))
+        found.append(digest(folder))
+    assert found[0] == found[1] != found[2] and len(found[0]) == 12

@@ -63,6 +63,23 @@ def test_some_lose_their_enhancement_and_some_enhance_more(bank):
     assert (ratio > 1.3).any() and ((ratio > 0.1) & (ratio < 0.8)).any()
 
 
+def test_tumors_that_do_not_enhance_are_mostly_solid():
+    """At the center of a large core: the level is even from -0.2 to 1.4, and 0.7 lower without a rim."""
+    shape, count = (16, 16, 16), 300
+    axes = torch.meshgrid(*[(torch.arange(n) + 0.5 - n / 2) * SPACING for n in shape], indexing="ij")
+    distance = sum(axis**2 for axis in axes).sqrt().expand(count, -1, -1, -1)
+    inside, has_rim = (distance < 26).float(), (torch.arange(count) % 3 > 0).view(-1, 1, 1, 1)
+    rim = inside * (distance > 20) * has_rim
+    maps = {name: torch.zeros_like(inside) for name in (*BRAIN, "edema")} | {"core": inside - rim, "enhancing": rim}
+    _, parts = variation.vary(TissueMaps(maps, torch.ones_like(inside), 0 * inside), SPACING, seeded(8))
+    middle = distance[0] < 5
+    dead = (parts["necrosis"][:, middle] / (parts["necrosis"] + parts["solid"])[:, middle].clamp(min=1e-6)).mean(1)
+    enhances = parts["enhancing"].flatten(1).amax(1) > 0.5
+    core = parts["enhancing"][:, middle].mean(1) < 0.5  # not filled
+    assert float(dead[enhances & core].mean()) == pytest.approx(1.4 / 1.6, abs=0.1)
+    assert float(dead[~enhances].mean()) == pytest.approx(0.7 / 1.6, abs=0.1)
+
+
 def test_the_parts_look_as_they_are_told(bank):
     """Each level lies in its range; only what enhances differs much between T1 and T1Gd."""
     names, maps = bank
@@ -81,6 +98,15 @@ def test_the_parts_look_as_they_are_told(bank):
         assert float(gained[part].abs().mean()) < 0.08
     nowhere = sum(parts.values()) == 0
     assert all((image[nowhere] == 0).all() for image in images.values())
+
+
+@pytest.mark.parametrize("width, spacing, side", [(9.0, 4.0, 3), (15.0, 4.0, 5), (15.0, 3.0, 5), (9.0, 2.0, 5)])
+def test_the_mean_over_a_cube_spreads_a_point_over_its_width(width, spacing, side):
+    point = torch.zeros(1, 11, 11, 11)
+    point[0, 5, 5, 5] = 1
+    found = variation.mean_over_cube(point, width, spacing)
+    assert int((found > 0).sum()) == side**3 and float(found.max()) == pytest.approx(1 / side**3)
+    assert float(found.sum()) == pytest.approx(1)
 
 
 def test_an_unknown_contrast_is_refused(bank):
