@@ -165,9 +165,9 @@ def test_contrasts_in_the_wrong_order_are_refused_with_and_without_skull(patient
 
 @pytest.mark.parametrize(("ml", "refused"), [(320, True), (480, False)])
 def test_less_than_400_ml_are_no_whole_brain(ml, refused):
-    """A ball of known volume, as a brain is whose voxels are said to be too small."""
+    """A known volume, a ball without its front below, as a brain is whose voxels are said to be too small."""
     axes = np.indices((32, 32, 32)) - 15.5
-    ball = (axes**2).sum(0) <= 14**2
+    ball = ((axes**2).sum(0) <= 14**2) & ~((axes[1] > 0) & (axes[2] < -2))
     spacing = (ml * 1000 / ball.sum()) ** (1 / 3)
     values = np.random.default_rng(0).uniform(1, 2, (4, *ball.shape)) * ball
     images, affine = torch.from_numpy(values.astype(np.float32)), np.diag([spacing] * 3 + [1.0])
