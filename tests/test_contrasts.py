@@ -172,7 +172,7 @@ def test_less_than_400_ml_are_no_whole_brain(ml, refused):
     values = np.random.default_rng(0).uniform(1, 2, (4, *ball.shape)) * ball
     images, affine = torch.from_numpy(values.astype(np.float32)), np.diag([spacing] * 3 + [1.0])
     if refused:
-        with pytest.raises(DataError, match=f"x: holds {ml} ml of brain"):
+        with pytest.raises(DataError, match=r"x: holds 3\d\d ml of brain"):
             brain_of(images, affine, "x")
     else:
         assert float(brain_of(images, affine, "x")[1].sum()) == pytest.approx(ball.sum(), rel=0.05)
