@@ -84,9 +84,7 @@ def find_tumor(
     start, stop = voxels.min(0), voxels.max(0) + 1  # of the brain, which is small in its scan
     box, around = tuple(map(slice, start, stop)), np.stack([start, brain.shape - stop], 1)
     images, brain, affine = images[:, *box], brain[box], affine @ from_matvec(np.eye(3), start)
-    corners = apply_affine(affine, list(product(*((0, n - 1) for n in brain.shape))))
-    low, high = corners.min(0) - 10, corners.max(0) + 10  # mm around the brain
-    grid = Grid(tuple(np.ceil((high - low) / SPACING).astype(int).tolist()), SPACING, tuple((low + high) / 2))
+    grid = _grid_around(brain.shape, affine)
     inside = to_grid(brain.float(), affine, grid)[None, None] > 0.5
     x = normalize(torch.stack([to_grid(image, affine, grid) for image in images])[None], inside)
     # What is left out has a stand-in, else most tumors were not found: T2 with its fluid dark for FLAIR, T1 for T1Gd.
@@ -109,6 +107,13 @@ def find_tumor(
     labels = _labels(probabilities.numpy(), voxel_ml, WHOLE if given.all() else 0.5)
     volumes = {region: _volume(labels > k, probabilities[k].numpy(), voxel_ml) for k, region in enumerate(REGIONS)}
     return Segmentation(np.pad(labels, around), np.pad(probabilities.numpy(), [(0, 0), *around]), volumes)
+
+
+def _grid_around(shape: tuple[int, ...], affine: np.ndarray) -> Grid:
+    """The network's grid around an array of this shape, 10 mm wider on all sides."""
+    corners = apply_affine(affine, list(product(*((0, length - 1) for length in shape))))
+    low, high = corners.min(0) - 10, corners.max(0) + 10
+    return Grid(tuple(np.ceil((high - low) / SPACING).astype(int).tolist()), SPACING, tuple((low + high) / 2))
 
 
 def _labels(probabilities: np.ndarray, voxel_ml: float, threshold: float = 0.5) -> np.ndarray:
