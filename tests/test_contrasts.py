@@ -101,6 +101,17 @@ def test_a_scan_of_the_same_shape_that_lies_elsewhere_is_registered(tmp_path, mo
     assert np.allclose(images[NAMES.index("t2")], expected) and np.array_equal(images[NAMES.index("t1")], values[0])
 
 
+def test_a_cube_turned_about_its_diagonal_is_turned_back(patient, files):
+    """Its first and last voxel lie where those of the other scan do, and all others elsewhere."""
+    images, _, affine = patient
+    cubes = [image[:80, 8:88, :80] for image in images[:2]]
+    turn = np.eye(4)[[2, 0, 1, 3]]  # voxels (z, x, y)
+    nib.save(nib.Nifti1Image(cubes[0], affine), files["flair"])
+    nib.save(nib.Nifti1Image(cubes[1].transpose(2, 0, 1), affine @ np.linalg.inv(turn)), files["t1"])
+    found, _, _ = read_contrasts({name: files[name] for name in ("flair", "t1")})
+    assert np.corrcoef(found[1].numpy().ravel(), cubes[1].ravel())[0, 1] > 0.98
+
+
 def test_a_scan_that_shows_something_else_is_refused_by_name(files):
     noise = np.random.default_rng(0).normal(100, 20, (60, 60, 60)).astype(np.float32)
     nib.save(nib.Nifti1Image(noise, np.diag([3, 3, 3, 1.0])), files["t2"])

@@ -1,7 +1,7 @@
 """The contrasts of one patient, four or fewer, with or without skull: as images on one grid, and the brain in them."""
 
 from collections.abc import Mapping, Sequence
-from itertools import permutations
+from itertools import permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -42,7 +42,7 @@ def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[T
             refuse(file, "holds labels and no image", "give the scan itself")
     finest, affine, file = min(read, key=lambda scan: round(abs(np.linalg.det(scan[1][:3, :3])), 3))
     images = torch.zeros(len(CONTRASTS), *finest.shape)
-    corners = np.array([[0, 0, 0], finest.shape])
+    corners = list(product(*((0, length - 1) for length in finest.shape)))
     for key, (volume, place, other) in zip(scans if isinstance(scans, Mapping) else CONTRASTS, read, strict=True):
         near = np.allclose(apply_affine(place, corners), apply_affine(affine, corners), atol=0.5)  # mm
         if volume.shape != finest.shape or not near:
