@@ -101,6 +101,18 @@ def test_a_scan_of_the_same_shape_that_lies_elsewhere_is_registered(tmp_path, mo
     assert np.allclose(images[NAMES.index("t2")], expected) and np.array_equal(images[NAMES.index("t1")], values[0])
 
 
+def test_what_a_moved_scan_does_not_reach_is_background(patient, files):
+    """Images with a mean of 0 in the brain, as some data sets have them: their background is not their minimum."""
+    images, _, affine = patient
+    centered = images - images[images > 0].mean() * (images > 0)
+    assert centered.min() < -0.2
+    nib.save(nib.Nifti1Image(centered[0], affine), files["flair"])
+    nib.save(nib.Nifti1Image(centered[1][8:-8, 8:-8, 8:-8], moved(0, (30, 0, 30)) @ affine), files["t1"])
+    found, place, _ = read_contrasts({name: files[name] for name in ("flair", "t1")})
+    _, brain = brain_of(found, place, "x")
+    assert dice(brain.numpy(), images[0] > 0) > 0.95
+
+
 def test_a_cube_turned_about_its_diagonal_is_turned_back(patient, files):
     """Its first and last voxel lie where those of the other scan do, and all others elsewhere."""
     images, _, affine = patient

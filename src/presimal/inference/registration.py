@@ -12,10 +12,10 @@ TO_LPS = np.diag([-1.0, -1.0, 1.0])  # ITK counts millimeters to the left and to
 
 
 def register(volume: Tensor, affine: np.ndarray, fixed: Tensor, fixed_affine: np.ndarray) -> Tensor:
-    """A scan (X, Y, Z) of any contrast, moved rigidly onto another one of the same person, on the other's grid, 0 where
-    it does not reach. It maximizes mutual information (Mattes et al., IEEE Trans Med Imaging 22:120, 2003), beginning
-    where the headers place it, or with its center of mass on the other's if that fits better. RuntimeError if the two
-    have too little in common for one head."""
+    """A scan (X, Y, Z) of any contrast, moved rigidly onto another one of the same person, on the other's grid; less
+    its minimum, and as its first corner where it does not reach. It maximizes mutual information (Mattes et al., IEEE
+    Trans Med Imaging 22:120, 2003), beginning where the headers place it, or with its center of mass on the other's if
+    that fits better. RuntimeError if the two have too little in common for one head."""
     moving, target = _image(volume, affine), _image(fixed, fixed_affine)
     coarse = [sitk.BinShrink(im, [max(1, int(FINEST / s + 1e-3)) for s in im.GetSpacing()]) for im in (target, moving)]
     method = sitk.ImageRegistrationMethod()
@@ -38,9 +38,10 @@ def register(volume: Tensor, affine: np.ndarray, fixed: Tensor, fixed_affine: np
 
     threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)  # sums in one order give the same answer every time
+    background = float(volume[0, 0, 0] - volume.min())
     try:
         method.SetInitialTransform(min((as_placed, centered), key=misfit))
-        moved = sitk.Resample(moving, target, method.Execute(*coarse), sitk.sitkLinear, 0.0)
+        moved = sitk.Resample(moving, target, method.Execute(*coarse), sitk.sitkLinear, background)
     finally:
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
     if method.GetMetricValue() > -LEAST_INFORMATION:  # ITK minimizes, and so turns the sign
