@@ -13,10 +13,8 @@ from synthcohort.fields import chance, noise_field, normal, soft_step, uniform
 from synthcohort.tissue_maps import BRAIN, OUTSIDE
 
 BORDER = 2.5  # mm of fluid
-VAULT, FOSSA = (
-    -20.0,
-    (-22.0, -15.0),
-)  # mm from the middle of the brain: the vault is above, the cerebellum below, behind
+VAULT = -20.0  # mm above the middle of the brain, from where the vault begins
+FOSSA = (-22.0, -15.0)  # mm above and in front of the middle: the cerebellum lies lower and farther back
 
 
 def vary(

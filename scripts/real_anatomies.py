@@ -50,10 +50,16 @@ def tissue_maps(file: Path, spacing: float) -> Tensor:
     maps["csf"] = mask & ~np.logical_or.reduce(list(maps.values()))
     maps["vessel"] = np.isin(labels, VESSELS) & ndimage.binary_dilation(mask, iterations=VESSELS_WITHIN)
     maps |= {"plexus": np.isin(labels, PLEXUS) & mask, "mask": mask}
-    empty = np.zeros_like(mask)
-    volume = torch.from_numpy(np.stack([maps.get(name, empty) for name in NAMES])).float()[None]
-    fractions = F.interpolate(volume, [round(length / spacing) for length in EXTENT], mode="area")[0]
-    fractions[NAMES.index("residual")] = 0.5  # packed: no texture
+    return packed(maps, NAMES, spacing)
+
+
+def packed(maps: dict[str, np.ndarray], names: tuple[str, ...], spacing: float) -> Tensor:
+    """Masks (X, Y, Z) by name, voxels of 1 mm, as packed maps (len(names), X, Y, Z) uint8 of larger voxels; empty where
+    a name has none, and without texture."""
+    empty = np.zeros_like(maps["mask"])
+    volume = torch.from_numpy(np.stack([maps.get(name, empty) for name in names])).float()[None]
+    fractions = F.interpolate(volume, [round(length / spacing) for length in empty.shape], mode="area")[0]
+    fractions[names.index("residual")] = 0.5  # packed: no texture
     return (fractions * 255).round().byte()
 
 

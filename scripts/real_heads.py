@@ -11,7 +11,6 @@ from pathlib import Path
 import numpy as np
 import real_anatomies
 import torch
-import torch.nn.functional as F
 from real_anatomies import LABELS, VESSELS
 from scipy import ndimage
 from torch import Generator, Tensor
@@ -55,12 +54,7 @@ def tissue_maps(file: Path, spacing: float) -> Tensor:
     maps["csf"] = (mask | (labels == FLUID) | vessel) & ~np.logical_or.reduce([maps[name] for name in LABELS])
     maps["air"] = head & (labels == 0) & ~mask
     maps["seen"] = np.ones_like(mask)
-    empty = np.zeros_like(mask)
-    volume = torch.from_numpy(np.stack([maps.get(name, empty) for name in (*NAMES, *SOFT)])).float()[None]
-    shape = [round(length / spacing) for length in labels.shape]
-    fractions = F.interpolate(volume, shape, mode="area")[0]
-    fractions[NAMES.index("residual")] = 0.5  # packed: no texture
-    return (fractions * 255).round().byte()
+    return real_anatomies.packed(maps, (*NAMES, *SOFT), spacing)
 
 
 def load(folder: Path, spacing: float) -> Tensor:

@@ -1,4 +1,4 @@
-"""`presimal strip`: the brain out of whole heads. `presimal segment`: the regions of a glioma from four contrasts."""
+"""`presimal strip`: the brain out of whole heads. `presimal segment`: the regions of a glioma."""
 
 import sys
 from pathlib import Path
