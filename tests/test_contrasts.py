@@ -241,6 +241,9 @@ def test_the_command_takes_contrasts_by_name_and_says_what_is_missing(files, tmp
     assert main(["segment", *named]) == 0
     said = capsys.readouterr().out
     assert "left out: T1, T2" in said and "whole tumor" in said and " to " in said
+    assert "cannot be told" not in said
+    assert main(["segment", "--flair", str(files["flair"]), "-o", str(tmp_path / "flair_alone.nii.gz")]) == 0
+    assert "left out: T1, T1Gd, T2" in (said := capsys.readouterr().out) and "what enhances cannot be told" in said
     assert main(["segment", str(files["t1"]), *named]) == 2
     assert "not both" in capsys.readouterr().err
     assert main(["segment", "-o", str(tmp_path / "none.nii.gz")]) == 2

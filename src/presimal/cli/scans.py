@@ -55,7 +55,8 @@ def segment(scans: list[str], out: str, weights: str = "tumor", brats: bool = Fa
     for region, ml in found.volumes_ml.items():
         print(f"{region:16} {ml.value:7.1f} ml ({ml.low:.1f} to {ml.high:.1f})")
     if lacking := [title for key, title in CONTRASTS.items() if given and key not in given]:
-        print(f"left out: {', '.join(lacking)}, without which tumor is missed more often, or what enhances is not seen")
+        blind = ", and what enhances cannot be told" * ("t1gd" not in given)
+        print(f"left out: {', '.join(lacking)}, without which tumor is missed more often{blind}")
     first = "1 non-enhancing or necrotic, 2 edema" if brats else "1 edema, 2 non-enhancing or necrotic"
     print(f"{out}: {first}, 3 enhancing. Not for clinical use.")
     return 0
