@@ -15,10 +15,10 @@ from longer_training import begin_with, options, region_loss, tissue_maps, train
 from patients import Patients, complete, randomize_patients
 from torch import Generator, Tensor
 
-from presimal import compute, networks
+from brainscans import compute, networks
+from brainscans.contrasts import CONTRASTS
+from brainscans.tumor_segmentation import SPACING, normalize
 from presimal.evaluation import dice
-from presimal.inference.contrasts import CONTRASTS
-from presimal.inference.tumor_segmentation import SPACING, normalize
 from synthcohort.fields import uniform
 from synthcohort.randomization import Randomization
 

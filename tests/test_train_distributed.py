@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from presimal import compute, networks
+from brainscans import compute, networks
+from brainscans.contrasts import CONTRASTS
+from brainscans.tumor_segmentation import segment
 from presimal.cli import scans
-from presimal.inference.contrasts import CONTRASTS
-from presimal.inference.tumor_segmentation import segment
 from synthcohort import Cohort
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "train_distributed.py"

@@ -9,11 +9,11 @@ import pytest
 import torch
 from scipy import ndimage
 
+from brainscans.contrasts import CONTRASTS
+from brainscans.networks import UNet, save
+from brainscans.scans import read_scan
+from brainscans.tumor_segmentation import LEAST_GAIN, REGIONS, _labels, find_tumor, normalize, segment
 from presimal.cli import main
-from presimal.inference.contrasts import CONTRASTS
-from presimal.inference.scans import read_scan
-from presimal.inference.tumor_segmentation import LEAST_GAIN, REGIONS, _labels, find_tumor, normalize, segment
-from presimal.networks import UNet, save
 from synthcohort import Cohort
 from synthcohort.storage import DataError
 

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from presimal import networks
-from presimal.inference import skull_stripping, tumor_segmentation
-from presimal.inference.contrasts import CONTRASTS
+from brainscans import networks, skull_stripping, tumor_segmentation
+from brainscans.contrasts import CONTRASTS
 from synthcohort.storage import DataError
 
 ENDINGS = (".nii", ".nii.gz")

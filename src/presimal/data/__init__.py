@@ -16,10 +16,11 @@ from nibabel.affines import apply_affine
 from torch import Tensor
 from tqdm import tqdm
 
+from brainscans.reading import read, refuse
+from brainscans.resampling import Grid, resample, to_grid
 from presimal.data import downloads
-from presimal.data.checks import check_there, check_volumes, read, refuse
+from presimal.data.checks import check_there, check_volumes
 from presimal.data.layouts import FIRST, read_brain_age, read_heads, read_tumors
-from presimal.resampling import Grid, resample, to_grid
 from synthcohort import files
 from synthcohort.storage import DataError
 

@@ -10,9 +10,10 @@ import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
-from presimal import compute, networks
-from presimal.data.checks import read_image
 from synthcohort.storage import write_atomically
+
+from . import compute, networks
+from .reading import read_image
 
 File = Path | str
 Device = torch.device | str | None

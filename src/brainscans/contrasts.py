@@ -10,10 +10,10 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 from torch import Tensor
 
-from presimal.data.checks import read_image, refuse
 from synthcohort import MSD_CONTRASTS
 from synthcohort.storage import DataError
 
+from .reading import read_image, refuse
 from .registration import register
 from .scans import Device, File, largest_piece, read_scan
 from .skull_stripping import LIKE_A_BALL, find_brain, own_reflection

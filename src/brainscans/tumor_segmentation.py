@@ -17,11 +17,10 @@ import torch
 from nibabel.affines import apply_affine, from_matvec
 from torch import Tensor, nn
 
-from presimal.data.checks import refuse
-from presimal.evaluation import Interval
-from presimal.resampling import Grid, from_grid, to_grid
-
 from .contrasts import brain_of, check_order, read_contrasts
+from .interval import Interval
+from .reading import refuse
+from .resampling import Grid, from_grid, to_grid
 from .scans import Device, File, both_sides, pieces, ready, write_like
 
 WEIGHTS = "tumor"
