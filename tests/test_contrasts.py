@@ -6,16 +6,16 @@ import pytest
 import torch
 from scipy import ndimage
 
-from brainscans.contrasts import CONTRASTS, brain_of, check_order, read_contrasts
+from brainscans.contrasts import brain_of, check_order, read_contrasts
 from brainscans.registration import register
 from brainscans.resampling import resample
 from brainscans.skull_stripping import BrainMask
 from brainscans.tumor_segmentation import find_tumor, segment
 from presimal.cli import main
-from synthcohort import Cohort
+from synthcohort import MSD_CONTRASTS, Cohort
 from synthcohort.storage import DataError
 
-NAMES = tuple(CONTRASTS)
+NAMES = MSD_CONTRASTS
 WRONG = [1, 2, 3, 0]  # T1, T1Gd, T2, FLAIR, as BraTS has them
 
 

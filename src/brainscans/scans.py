@@ -64,8 +64,8 @@ def without_holes(mask: np.ndarray) -> np.ndarray:
 
 def ready(model: nn.Module | None, weights: str, device: Device) -> tuple[nn.Module, torch.device]:
     """A network, or the shipped one, in evaluation mode on the device to compute on."""
-    place = compute.device(device)
-    return (networks.load(weights)[0] if model is None else model).to(place).eval(), place
+    device = compute.device(device)
+    return (networks.load(weights)[0] if model is None else model).to(device).eval(), device
 
 
 @torch.no_grad()
