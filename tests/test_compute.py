@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from brainscans import compute
+from synthcohort.storage import DataError
 
 
 @pytest.fixture
@@ -48,7 +49,7 @@ def test_torch_itself_is_asked_what_this_machine_has(monkeypatch):
         if there:
             assert compute.device(kind).type == kind
         else:
-            with pytest.raises(ValueError, match="This machine has no"):
+            with pytest.raises(DataError, match="This machine has no"):
                 compute.device(kind)
 
 
@@ -63,20 +64,20 @@ def test_the_variable_overrides_the_default_and_the_argument_overrides_both(mach
 @pytest.mark.parametrize("name", ["gpu", "tpu", "cuda:x", "meta", "cuda:", "cpu:-1", "cuda:0:1"])
 def test_a_name_that_is_no_device_is_refused(machine, name):
     machine()
-    with pytest.raises(ValueError, match="is not a device: use 'cuda'"):
+    with pytest.raises(DataError, match="is not a device: use 'cuda'"):
         compute.device(name)
 
 
 @pytest.mark.parametrize("name", ["cuda", "mps", "cuda:0", "cpu:1", "mps:1"])
 def test_a_device_that_is_not_there_is_refused_with_the_remedy(machine, name):
     machine()
-    with pytest.raises(ValueError, match="choose 'cpu' or unset PRESIMAL_DEVICE"):
+    with pytest.raises(DataError, match="choose 'cpu' or unset PRESIMAL_DEVICE"):
         compute.device(name)
 
 
 def test_a_card_number_beyond_the_last_is_refused(machine):
     machine(cuda=2)
-    with pytest.raises(ValueError, match="has no 'cuda:2'"):
+    with pytest.raises(DataError, match="has no 'cuda:2'"):
         compute.device("cuda:2")
 
 

@@ -2,6 +2,7 @@
 
 import itertools
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -33,9 +34,16 @@ def test_the_empty_region_rule():
     assert dice(some, empty).item() == dice(empty, some).item() == 0
 
 
-def test_any_number_but_zero_is_inside():
+@pytest.mark.parametrize("score", [dice, partial(hausdorff95, spacing=1.0)])
+def test_what_is_no_mask_is_refused(score):
     a = random_masks(0)
-    assert (dice(a.to(torch.uint8) * 3, a) == 1).all()
+    for kind in (torch.uint8, torch.float32, torch.int64):
+        assert torch.equal(score(a.to(kind), a), score(a, a))
+    for none in (a.to(torch.uint8) * 3, a * 0.9, a.float() * float("nan")):
+        with pytest.raises(ValueError, match="A mask holds 0 and 1"):
+            score(none, a)
+        with pytest.raises(ValueError, match="A mask holds 0 and 1"):
+            score(a, none)
 
 
 def test_masks_of_unequal_shape_are_refused():
@@ -55,7 +63,9 @@ def test_hausdorff_of_a_shifted_cube_is_the_shift_in_mm():
     a, b = cube(5, 12), cube(8, 12)
     assert hausdorff95(a, b, 2.0).item() == pytest.approx(6.0)
     assert hausdorff95(a, a, 2.0).item() == 0
-    assert torch.isnan(hausdorff95(a, torch.zeros_like(a), 2.0)).all()
+    none = torch.zeros_like(a)
+    assert hausdorff95(a, none, 2.0).item() == hausdorff95(none, a, 2.0).item() == float("inf")  # missed, invented
+    assert torch.isnan(hausdorff95(none, none, 2.0)).all()  # rightly absent
 
 
 def test_hausdorff_takes_the_worse_direction():
@@ -89,4 +99,4 @@ def test_hausdorff_is_the_95th_percentile_in_mm_whatever_the_shape_of_voxels(spa
         warnings.simplefilter("error")
         found = hausdorff95(masks, others, spacing).numpy()
     assert found[[0, 1], [0, 1]] == pytest.approx(expected, rel=1e-5)
-    assert found[0, 1] == 0 and np.isnan(found[1, 0])
+    assert found[0, 1] == 0 and np.isinf(found[1, 0])

@@ -3,7 +3,8 @@
 import nibabel as nib
 import numpy as np
 
-from brainscans.scans import largest_piece, pieces, without_holes, write_like
+from brainscans.scans import largest_piece, pieces, without_holes
+from brainscans.writing import image_like, write
 
 
 def boxes(*slices) -> np.ndarray:
@@ -33,6 +34,11 @@ def test_a_hole_is_filled_and_a_dent_is_not():
     whole = np.ones((4, 4, 4), bool)  # up to the border
     whole[2, 2, 2] = False
     assert without_holes(whole).all()
+
+
+def write_like(file, values, like):
+    write({file: image_like(values, like)})
+    return file
 
 
 def test_a_mask_is_displayed_in_its_own_range_and_written_the_same_every_time(tmp_path):

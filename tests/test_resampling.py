@@ -14,9 +14,10 @@ import torch
 from scipy.ndimage import map_coordinates
 from skimage.measure import block_reduce
 
-from brainscans import scans
+from brainscans import writing
 from brainscans.resampling import Grid, from_grid, resample, stem, to_grid
-from brainscans.scans import read_scan, write_like
+from brainscans.scans import read_scan
+from brainscans.writing import image_like, write
 from synthcohort.storage import DataError
 
 # All 48 ways to point the three axes of a file: RAS, LAS, ..., and 8 of them for the slower tests.
@@ -277,6 +278,11 @@ def test_a_file_without_geometry_or_cut_short_is_refused(tmp_path):
         read_scan(tmp_path / "short.nii.gz")
 
 
+def write_like(file, values, like):
+    write({file: image_like(values, like)})
+    return file
+
+
 @pytest.mark.parametrize("codes", [(1, 1), (1, 0), (0, 2), (4, 4)])
 @pytest.mark.parametrize("four", [False, True])
 @pytest.mark.parametrize("kind", [np.uint8, np.int16, np.float32])
@@ -314,7 +320,7 @@ def test_the_same_scan_gives_the_same_file_at_any_time_and_no_display_range(tmp_
     assert nib.load(tmp_path / "shown.nii.gz").header["cal_max"] > 0
     contents = []
     for now in (1e9, 2e9):
-        monkeypatch.setattr(scans.gzip, "time", SimpleNamespace(time=lambda now=now: now))
+        monkeypatch.setattr(writing.gzip, "time", SimpleNamespace(time=lambda now=now: now))
         contents.append(write_like(tmp_path / "new.nii.gz", GOOD, tmp_path / "shown.nii.gz").read_bytes())
     assert contents[0] == contents[1]
     header = nib.load(tmp_path / "new.nii.gz").header

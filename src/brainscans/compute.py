@@ -8,24 +8,40 @@ from contextlib import AbstractContextManager, nullcontext
 import numpy as np
 import torch
 
+from synthcohort.storage import DataError
+
 KINDS = ("cuda", "mps", "cpu")
 
 
 def device(prefer: str | torch.device | None = None) -> torch.device:
-    """The device asked for by argument, or by `PRESIMAL_DEVICE`, or the best; ValueError if this machine lacks it."""
+    """The device asked for by argument, or by `PRESIMAL_DEVICE`, or the best; DataError if this machine lacks it."""
     best = torch.accelerator.current_accelerator() if torch.accelerator.is_available() else None
-    best = best if best and best.type in KINDS else torch.device("cpu")
+    old = card_too_old()
+    best = best if best and best.type in KINDS and not old else torch.device("cpu")
     name = str(prefer or os.environ.get("PRESIMAL_DEVICE") or "").strip().lower()
     if not name:
         return best
     if not re.fullmatch(rf"({'|'.join(KINDS)})(:\d+)?", name):
-        raise ValueError(f"{name!r} is not a device: use 'cuda', 'cuda:0', 'mps' or 'cpu'.")
+        raise DataError(f"{name!r} is not a device: use 'cuda', 'cuda:0', 'mps' or 'cpu'.")
     wanted = torch.device(name)
     there = {best.type: torch.accelerator.device_count(), "cpu": 1}
     if (wanted.index or 0) >= there.get(wanted.type, 0):
         remedy = "choose 'cpu' or unset PRESIMAL_DEVICE to take the best there is"
-        raise ValueError(f"This machine has no {name!r} that torch can use: {remedy}.")
+        raise DataError(f"This machine has no {name!r} that torch can use{old and f' ({old})'}: {remedy}.")
     return wanted
+
+
+def card_too_old() -> str:
+    """A sentence if torch sees an NVIDIA card for which it was built without kernels, else nothing. Kernels run on
+    cards of their major version (sm_86 on 8.6 and later 8.x), portable code (compute_90) on all later ones."""
+    if not torch.cuda.is_available():
+        return ""
+    major, minor = torch.cuda.get_device_capability()
+    for kind, own in (name.split("_") for name in torch.cuda.get_arch_list()):
+        built = divmod(int(re.sub(r"\D", "", own)), 10)
+        if built <= (major, minor) and (kind == "compute" or built[0] == major):
+            return ""
+    return f"{torch.cuda.get_device_name()} is too old for this torch, which has no kernels for it"
 
 
 def seed_everything(seed: int) -> torch.Generator:

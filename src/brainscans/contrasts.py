@@ -1,7 +1,7 @@
 """The contrasts of one patient, four or fewer, with or without skull: as images on one grid, and the brain in them."""
 
 from collections.abc import Mapping, Sequence
-from itertools import permutations, product
+from itertools import combinations, permutations, product
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +13,8 @@ from torch import Tensor
 from synthcohort import MSD_CONTRASTS
 from synthcohort.storage import DataError
 
-from .reading import read_image, refuse
+from .reading import read_image
+from .refusal import refuse
 from .registration import register
 from .scans import Device, File, largest_piece, read_scan
 from .skull_stripping import LIKE_A_BALL, find_brain, own_reflection
@@ -37,9 +38,9 @@ def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[T
         read = [(volume, affine, Path(files[0])) for volume in volumes]
     else:
         raise DataError(f"{len(files)} files were given: give {ORDER} in this order, one 4-D file, or some by name.")
-    for volume, _, file in read:
-        if len(volume.flatten()[:: max(1, volume.numel() // 200_000)].unique()) < 12:
-            refuse(file, "holds labels and no image", "give the scan itself")
+    for (one, _, name), (other, _, _) in combinations(read, 2):
+        if one.shape == other.shape and torch.equal(one, other):
+            refuse(name, "is given for two contrasts, or holds the voxels of another one", "give each its own scan")
     finest, affine, file = min(read, key=lambda scan: round(abs(np.linalg.det(scan[1][:3, :3])), 3))
     images = torch.zeros(len(TITLES), *finest.shape)
     corners = list(product(*((0, length - 1) for length in finest.shape)))

@@ -1,44 +1,92 @@
 """The one door through which images come in: what is wrong with a file is said in one sentence, or it is a volume."""
 
+import gzip
+import math
+import warnings
 import zlib
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
 import nibabel as nib
 import numpy as np
+import psutil
 from nibabel.affines import voxel_sizes
 
 from synthcohort.storage import DataError
 
+from . import dicom
+from .refusal import ScanWarning, refuse, refuse_if
 
-def refuse(file: Path | str, problem: str, remedy: str) -> NoReturn:
-    """Raises DataError with one sentence that names the file, the problem and the remedy."""
-    raise DataError(f"{file}: {problem}; {remedy}.")
+COPY_AGAIN = "copy or download it again"
+NO_ORIENTATION = "says nothing of its orientation (no sform or qform code): taken as right-anterior-superior, check it"
+SHEARED = 0.05  # cosine between two axes, beyond which they are not at right angles
+LARGEST, SMALLEST = 1e30, 1e-30  # of the brightest voxel: float32 holds it with room for squares
 
 
-def refuse_if(found: object, file: Path | str, problem: str, remedy: str) -> None:
-    """Refuse a file for what has been found, if anything; the first entry of a list takes the place of {}."""
-    if found:
-        refuse(file, problem.format(found[0]) if isinstance(found, list) else problem, remedy)
+def open_image(file: Path | str) -> Any:
+    """A nibabel image that has voxels and an affine: of NIfTI, MGZ and whatever else nibabel reads, or of DICOM, as
+    `dicom.open_series` takes it. DataError with the true cause if there is none."""
+    file = Path(file)
+    try:
+        if file.is_dir() or dicom.is_dicom(file) or (not file.exists() and dicom.holds_series(file.parent)):
+            return dicom.open_series(file)
+        refuse_if(not file.exists(), file, "is not there", "check the path")
+        refuse_if(file.stat().st_size == 0, file, "is empty", COPY_AGAIN)
+        if file.suffix in (".gz", ".mgz"):
+            _read_to_the_end(file)
+        image: Any = nib.load(file)
+        _ = image.dataobj.shape, image.affine[:3, :3]  # surfaces and tables have none
+    except DataError:
+        raise
+    except PermissionError:
+        refuse(file, "may not be read", "ask its owner for the permission")
+    except gzip.BadGzipFile:
+        refuse(file, "is damaged, or not compressed as its name says", COPY_AGAIN)
+    except (EOFError, zlib.error):
+        refuse(file, "is cut short or damaged", COPY_AGAIN)
+    except nib.filebasedimages.ImageFileError:
+        refuse(file, "is no image of a kind that can be read here", "give NIfTI (.nii, .nii.gz), MGZ or DICOM")
+    except (AttributeError, TypeError):
+        refuse(file, "holds no voxels with a place in space", "give an image")
+    except Exception as problem:  # of any reader: whatever it stumbles over stands in the header
+        about = "orientation (qform)" if "w2 should" in str(problem) else type(problem).__name__
+        refuse(file, f"has a damaged header: {about}", "export it again, or repair the header")
+    return image
+
+
+def _read_to_the_end(file: Path) -> None:
+    """Raises what gzip raises for a wrong checksum, which stands behind the last voxel, where no reader looks."""
+    most = psutil.virtual_memory().available
+    with gzip.open(file) as stream:
+        while block := stream.read(2**22):
+            most -= len(block)
+            refuse_if(most < 0, file, "is too large for this memory", "use a machine with more")
 
 
 def read(file: Path | str) -> tuple[np.ndarray, np.ndarray]:
-    """Values as stored (scaled if the header says so) and affine, voxel to RAS mm; DataError if it cannot be read."""
+    """Values as stored (scaled if the header says so), without trailing or inner axes of length one, and the affine,
+    voxel to RAS mm; DataError if it cannot be read."""
+    image = open_image(file)
+    return _voxels(image, file), image.affine
+
+
+def _voxels(image: Any, file: Path | str) -> np.ndarray:
+    large = 8 * math.prod(image.shape) > psutil.virtual_memory().available
+    refuse_if(large, file, f"has shape {image.shape}, too large for this memory", "use a machine with more")
     try:
-        image = nib.load(file)
-        values = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, zlib.error, ValueError, nib.filebasedimages.ImageFileError):
-        refuse(file, "is cut short, damaged or not a NIfTI image", "copy or download it again")
-    return values, image.affine
+        with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # overflow, seen as infinity below
+            values = np.asanyarray(image.dataobj)
+    except (OSError, EOFError, zlib.error, ValueError, MemoryError):
+        refuse(file, "is cut short or damaged", COPY_AGAIN)
+    return values.squeeze(tuple(axis for axis in range(3, values.ndim) if values.shape[axis] == 1))
 
 
 def read_image(file: Path | str, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
     """Voxels (X, Y, Z), or (X, Y, Z, channels) for several, as stored, and the affine, voxel to RAS mm. DataError for
-    what is no such image: unreadable, another shape (one volume in 4-D is taken), NaN, constant, no geometry."""
-    values, affine = read(file)
-    if channels == 1 and values.shape[3:] == (1,):
-        values = values[..., 0]
-    shape, spacing, several = f"has shape {values.shape}", voxel_sizes(affine), channels > 1
+    what is no such image: unreadable, another shape, NaN, constant, no geometry. Warns of one without orientation."""
+    image = open_image(file)
+    values, affine = _voxels(image, file), image.affine
+    shape, several = f"has shape {values.shape}", channels > 1
     refuse_if(not several and values.ndim != 3, file, f"{shape}, not one volume", "store one volume per file")
     lacking = f"{shape}, not (X, Y, Z, {channels}): a modality is missing"
     remedy = "stack all modalities in one file, in their order"
@@ -49,8 +97,22 @@ def read_image(file: Path | str, channels: int = 1) -> tuple[np.ndarray, np.ndar
     refuse_if(not finite, file, "holds NaN or infinite voxels", "repair the export, or leave the case out")
     constant = list(np.flatnonzero(np.ptp(values, axis=(0, 1, 2)) == 0))
     refuse_if(constant, file, f"{which} has one value everywhere", "export it again or leave it out")
+    top = max(abs(float(values.max())), abs(float(values.min())))
+    odd_unit = not SMALLEST < top < LARGEST
+    refuse_if(odd_unit, file, f"has values up to {top:.3g}", "correct slope and intercept in its header")
+    check_affine(affine, file)
+    if isinstance(image, nib.Nifti1Pair) and not (image.header["sform_code"] or image.header["qform_code"]):
+        warnings.warn(f"{file} {NO_ORIENTATION}.", ScanWarning, stacklevel=2)
+    return values, affine
+
+
+def check_affine(affine: np.ndarray, file: Path | str) -> None:
+    """Raises DataError for an affine, voxel to RAS mm, that is not that of a scan of a head."""
+    spacing = voxel_sizes(affine)
     flat = not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9
     refuse_if(flat, file, "has an affine that cannot be inverted", "set the orientation in its header")
     odd, shown = spacing.clip(0.1, 20.0) != spacing, " x ".join(f"{length:.3g}" for length in spacing)
     refuse_if(odd.any(), file, f"has voxels of {shown} mm", "correct the unit in its header to millimeters")
-    return values, affine
+    axes = affine[:3, :3] / spacing
+    sheared = np.abs(axes.T @ axes - np.eye(3)).max() > SHEARED
+    refuse_if(sheared, file, "has axes that are not at right angles", "resample it onto an upright grid")

@@ -1,20 +1,17 @@
 """One's own scans as files, connected pieces of their masks, and what a network says of a scan and its mirror image."""
 
-import gzip
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
-from synthcohort.storage import write_atomically
-
 from . import compute, networks
 from .reading import read_image
+from .refusal import refuse_if
 
+FEWEST_VALUES = 12  # of an image; less are labels
 File = Path | str
 Device = torch.device | str | None
 
@@ -22,25 +19,9 @@ Device = torch.device | str | None
 def read_scan(file: File) -> tuple[Tensor, np.ndarray]:
     """Voxels (X, Y, Z) float32, scaled as the header says, and the affine, voxel to RAS mm; errors as `read_image`."""
     values, affine = read_image(file)
+    few = len(np.unique(values.ravel()[:: max(1, values.size // 200_000)])) < FEWEST_VALUES
+    refuse_if(few, file, "holds labels and no image", "give the scan itself")
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)), affine
-
-
-def write_like(file: File, values: np.ndarray, like: File, scaling: bool = False) -> Path:
-    """Write a NIfTI of the type of `values`, in one move; shape and affine (qform, sform, codes, units) are those of
-    `like`, or of one volume of it where it has several. With `scaling`, `values` are numbers as `like` stores them, and
-    its slope and intercept are kept. Returns its path."""
-    source: Any = nib.load(like)
-    is_nifti = isinstance(source, nib.Nifti1Image)  # NIfTI-2 too
-    kind, header = (type(source), source.header) if is_nifti else (nib.Nifti1Image, None)
-    shape = source.shape if values.size == np.prod(source.shape) else source.shape[:3]
-    image = kind(values.reshape(shape), source.affine, header)
-    image.set_data_dtype(values.dtype)
-    image.header["cal_min"] = image.header["cal_max"] = 0  # the display range of the other image
-    stored_as = (source.dataobj.slope, source.dataobj.inter) if scaling and is_nifti else (1, 0)
-    image.header.set_slope_inter(*stored_as)  # nibabel writes the values as they are
-    content, zipped = image.to_bytes(), str(file).endswith(".gz")
-    write_atomically(Path(file), gzip.compress(content, compresslevel=4, mtime=0) if zipped else content)
-    return Path(file)
 
 
 def pieces(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,9 +18,10 @@ from torch import Tensor, nn
 
 from synthcohort.storage import DataError
 
-from .reading import refuse
+from .reading import open_image
 from .resampling import Grid, from_grid, stem, to_grid
-from .scans import Device, File, both_sides, largest_piece, read_scan, ready, without_holes, write_like
+from .scans import Device, File, both_sides, largest_piece, read_scan, ready, without_holes
+from .writing import check_place, image_like, is_ours, write
 
 WEIGHTS = "skull_stripping"
 SPACING = 3.0  # mm, of the network's grid
@@ -104,22 +105,25 @@ def strip(
     """Write the brain of a NIfTI file, in its own data type, and the mask; returns BrainMask and both `output_files`.
     Raises DataError, in one sentence, if the scan is not one volume of a head, or a file is there already."""
     brain_file, mask_file = output_files(scan, out)
-    for file in filter(Path.exists, (brain_file, mask_file)):
-        refuse(file, "is there already, and nothing is overwritten", "move it, or choose another place with -o")
+    there = [file for file in (brain_file, mask_file) if file.exists()]
+    half_done = len(there) == 1 and is_ours(there[0])  # interrupted between the two: counts as missing
     volume, affine = read_scan(scan)
+    for file in (brain_file, mask_file):
+        check_place(file, 4 * volume.numel(), replace=half_done)
     try:
         brain = find_brain(volume, affine, model, device)
     except DataError as problem:
         raise DataError(f"{scan}: {problem}") from None
-    content: Any = nib.load(scan).dataobj
-    stored = np.asanyarray(content.get_unscaled())
-    zero = -content.inter / content.slope  # as stored, where the header scales
+    content: Any = open_image(scan).dataobj
+    scaled = isinstance(open_image(scan), nib.Nifti1Pair) and hasattr(content, "get_unscaled")
+    stored = np.asanyarray(content.get_unscaled() if scaled else content)
+    zero = -content.inter / content.slope if scaled else 0  # as stored, where the header scales
     if stored.dtype.kind in "iu":
         limits = np.iinfo(stored.dtype)
         zero = np.clip(np.rint(zero), limits.min, limits.max)
     mask = brain.mask.reshape(stored.shape)
-    write_like(mask_file, mask.astype(np.uint8), scan)
-    write_like(brain_file, np.where(mask, stored, stored.dtype.type(zero)), scan, scaling=True)
+    stripped = np.where(mask, stored, stored.dtype.type(zero))
+    write({mask_file: image_like(mask.astype(np.uint8), scan), brain_file: image_like(stripped, scan, scaled)})
     return brain, brain_file, mask_file
 
 

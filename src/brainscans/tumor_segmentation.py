@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from .contrasts import brain_of, check_order, read_contrasts
 from .interval import Interval
-from .reading import refuse
 from .resampling import Grid, from_grid, to_grid
-from .scans import Device, File, both_sides, pieces, ready, write_like
+from .scans import Device, File, both_sides, pieces, ready
+from .writing import check_place, image_like, write
 
 WEIGHTS = "tumor"
 SPACING = 2.0  # mm, of the network's grid
@@ -61,12 +61,12 @@ def segment(
     """Segment one patient from NIfTI files, given as for `read_contrasts`; with `out`, write the labels, in NUMBERS, on
     the grid of the scan with the finest voxels. Raises DataError, in one sentence, for files that are not images of
     one brain, and if `out` is there already."""
-    if out is not None and Path(out).exists():
-        refuse(out, "is there already, and nothing is overwritten", "move it, or choose another place")
     images, affine, file = read_contrasts(scans)
+    if out is not None:
+        check_place(Path(out), images[0].numel())
     found = find_tumor(images, affine, model, device, name=str(file))
     if out is not None:
-        write_like(out, np.array(NUMBERS[numbers], np.uint8)[found.labels], file)
+        write({Path(out): image_like(np.array(NUMBERS[numbers], np.uint8)[found.labels], file)})
     return found
 
 

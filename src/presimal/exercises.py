@@ -6,25 +6,42 @@ typical; the solution fills in only what was left blank.
     check("mean_squared_error", given([1., 2.], [1., 4.]).returns(2.0, mistakes={"You added up: take the mean.": 4.0}))
     if blank(mean_squared_error): ..."""
 
+import contextlib
 import copy
 import dis
 import inspect
+import io
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import numpy as np
 import torch
+from numpy import allclose, asarray, isfinite  # as they are now, whatever a notebook makes of `np` later
 
+MOST_PRINTED, SHOWN = 100_000, 2_000  # letters
 Claim = Callable[[Any], str | None]  # looks at an answer and returns None if it is right, else a hint in one sentence
 
 
 def check(name: str, *claims: Claim) -> None:
     """Print the state of the exercise whose answer is the variable or function called `name` where this is called.
     Claims are tried in order and the first that fails gives the hint. Whatever the answer does, nothing is raised."""
-    answers = sys._getframe(1).f_globals
-    undefined = "not tried yet (run the cell above that defines it)"
-    print(f"{name}: {_state(answers[name], claims) if name in answers else undefined}")
+    answers, printed = sys._getframe(1).f_globals, _Output()
+    state = "not tried yet (run the cell above that defines it)"
+    if name in answers:
+        with contextlib.redirect_stdout(printed):
+            state = _state(answers[name], claims)
+    print(printed.getvalue()[:SHOWN], end="")
+    print(f"{name}: {state}")
+
+
+class _Output(io.StringIO):
+    """What an answer prints, up to MOST_PRINTED letters."""
+
+    def write(self, text: str) -> int:
+        if self.tell() + len(text) > MOST_PRINTED:
+            raise RuntimeError("it prints without end")
+        return super().write(text)
 
 
 def _state(answer: object, claims: Iterable[Claim]) -> str:
@@ -33,11 +50,20 @@ def _state(answer: object, claims: Iterable[Claim]) -> str:
     for claim in claims:
         try:
             hint = claim(answer)
-        except Exception as problem:
-            hint = f"Your answer stops with {type(problem).__name__}: {problem}."
+        except KeyboardInterrupt:
+            raise
+        except BaseException as problem:  # SystemExit too: a notebook goes on
+            hint = f"Your answer stops with {type(problem).__name__}{_message(problem)}."
         if hint:
             return f"not yet. {hint}"
     return "correct"
+
+
+def _message(problem: BaseException) -> str:
+    try:
+        return f": {problem}" if str(problem) else ""
+    except Exception:  # a message of the student's own, which cannot be printed
+        return ""
 
 
 def blank(answer: object) -> bool:
@@ -92,7 +118,7 @@ def equals(expected: Any, mistakes: dict[str, object] | None = None, tolerance: 
         yours, right = _numbers(value), _numbers(expected)
         if yours.shape != right.shape:
             return f"The shape should be {right.shape}, yours is {yours.shape}."
-        if yours.dtype.kind == "f" and not np.isfinite(yours).all():
+        if yours.dtype.kind == "f" and not isfinite(yours).all():
             return "Your answer is not a finite number: look for a division by zero or a step that is too large."
         return f"{_short(value)} is not right yet: compare with the text above, term by term."
 
@@ -105,7 +131,7 @@ def holds(condition: Callable[[object], bool], hint: str) -> Claim:
 
 
 def _numbers(value: Any) -> np.ndarray:
-    return np.asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
+    return asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
 
 
 def _same(value: Any, expected: Any, tolerance: float) -> bool:
@@ -113,8 +139,8 @@ def _same(value: Any, expected: Any, tolerance: float) -> bool:
     if a.shape != b.shape:
         return False
     if {a.dtype.kind, b.dtype.kind} <= set("biufc"):
-        return bool(np.allclose(a.astype(complex), b.astype(complex), rtol=tolerance, atol=tolerance))
-    return bool(np.all(a == b))
+        return bool(allclose(a.astype(complex), b.astype(complex), rtol=tolerance, atol=tolerance))
+    return bool((a == b).all())
 
 
 def _short(value: Any, limit: int = 60) -> str:

@@ -20,8 +20,8 @@ from synthcohort.storage import DataError
 def features(image: np.ndarray, mask: np.ndarray, spacing: ArrayLike, levels: int = 16) -> dict[str, float]:
     """All features of one region: those of `shape`, `intensity` and `texture` in one dictionary. image, mask (X, Y, Z);
     spacing in mm, one number or three; texture in `levels` bins over the range of the region (IBSI: fixed bin number).
-    Raises DataError if shapes differ, a spacing is not positive, or the region holds NaN."""
-    image, mask = np.asarray(image, dtype=float), np.asarray(mask).astype(bool)
+    Raises DataError if shapes differ, a spacing is not positive, the mask is none, or the region holds NaN."""
+    image, mask = np.asarray(image, dtype=float), _mask(mask)
     if image.shape != mask.shape:
         raise DataError(f"The image has shape {image.shape} and the mask {mask.shape}: give both on one grid.")
     values = image[mask]
@@ -36,7 +36,7 @@ def shape(mask: np.ndarray, spacing: ArrayLike) -> dict[str, float]:
     """Size and form of a region (X, Y, Z); lengths in mm, areas in mm², volumes in ml: of voxels, and inside the mesh.
     Axes are those of the ellipsoid with the same second moments; elongation and flatness their ratios to the longest.
     `sphericity` is 1 for a ball and less for everything else, up to the roughness of the voxels."""
-    mask, spacing = _cropped(np.asarray(mask).astype(bool)), _spacing(spacing)
+    mask, spacing = _cropped(_mask(mask)), _spacing(spacing)
     if not mask.any():
         return dict.fromkeys(SHAPE, math.nan) | {"volume": 0.0}
     points, faces, _, _ = marching_cubes(np.pad(mask, 1).astype(np.float32), 0.5, spacing=tuple(spacing))
@@ -62,7 +62,7 @@ def intensity(values: np.ndarray) -> dict[str, float]:
     offset = x - x.mean()
     variance = float((offset**2).mean())
     found = {"mean": x.mean(), "variance": variance, "skewness": 0.0, "kurtosis": 0.0}
-    if variance > 1e-12 * max(1.0, float((x**2).mean())):  # else constant, with 0, as in IBSI
+    if x.min() < x.max() and variance > 0:  # else constant, with 0, as in IBSI
         found |= {"skewness": (offset**3).mean() / variance**1.5, "kurtosis": (offset**4).mean() / variance**2 - 3}
     found |= {"median": median, "p10": p10, "p90": p90, "minimum": x.min(), "maximum": x.max()}
     found |= {"interquartile_range": p75 - p25, "mean_absolute_deviation": np.abs(offset).mean()}
@@ -84,6 +84,7 @@ def cooccurrence(gray: np.ndarray) -> np.ndarray:
     """How often two levels are neighbors: (levels, levels), symmetric, summing to 1; all 0 without any neighbors.
     `gray` (X, Y, Z) holds levels from 1 on, and 0 outside the region. Neighbors at distance one in all 13 directions
     are counted into one matrix (IBSI: 3D, merged)."""
+    gray = np.asarray(gray).astype(np.int64)  # numbers of pairs do not fit into small integers
     levels = int(gray.max())
     counts = np.zeros((levels, levels))
     padded = np.pad(gray, 1)  # zeros, so that nothing meets what lies across the edge
@@ -98,7 +99,7 @@ def cooccurrence(gray: np.ndarray) -> np.ndarray:
 
 def texture(gray: np.ndarray) -> dict[str, float]:
     """How gray levels (as in `cooccurrence`) mix: their histogram, how often they are neighbors; entropies in bits."""
-    gray = _cropped(gray)
+    gray = _cropped(np.asarray(gray).astype(np.int64))
     if not (gray > 0).any():
         return dict.fromkeys(TEXTURE, math.nan)
     p = np.bincount(gray[gray > 0]) / (gray > 0).sum()
@@ -119,6 +120,13 @@ def texture(gray: np.ndarray) -> dict[str, float]:
     return found | {"cluster_shade": ((level[:, None] + level - 2 * average) ** 3 * p).sum()}
 
 
+def _mask(mask: np.ndarray) -> np.ndarray:
+    values = np.asarray(mask)
+    if not np.isin(values, (0, 1)).all():
+        raise DataError("A mask holds 0 and 1: compare probabilities with a threshold, and labels with a number.")
+    return values.astype(bool)
+
+
 def _spacing(spacing: ArrayLike) -> np.ndarray:
     spacing = np.broadcast_to(np.asarray(spacing, dtype=float), 3)
     if not (np.isfinite(spacing) & (spacing > 0)).all():
@@ -135,4 +143,4 @@ def _cropped(values: np.ndarray) -> np.ndarray:
 
 
 _CUBE = np.arange(1, 9).reshape(2, 2, 2)  # a region that has all features gives their names
-SHAPE, INTENSITY, TEXTURE = tuple(shape(_CUBE, 1.0)), tuple(intensity(_CUBE)), tuple(texture(_CUBE))
+SHAPE, INTENSITY, TEXTURE = tuple(shape(_CUBE > 0, 1.0)), tuple(intensity(_CUBE)), tuple(texture(_CUBE))

@@ -4,7 +4,7 @@ import ast
 import errno
 import hashlib
 import os
-import threading
+import secrets
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import cache, lru_cache
@@ -58,9 +58,11 @@ def lock(folder: Path) -> AbstractContextManager:
 def write_atomically(path: Path, content: bytes) -> str:
     """Write a file in one move: what has its name is complete. Returns the SHA-256 of the content."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_name(f".{path.name}.{threading.get_native_id()}.part")  # of this thread alone
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
     try:
-        unfinished.write_bytes(content)
+        with unfinished.open("xb") as file:  # a new file, never through a link that lies there
+            file.write(content)
+            os.fsync(file.fileno())
         os.replace(unfinished, path)
     finally:
         unfinished.unlink(missing_ok=True)

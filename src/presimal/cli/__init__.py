@@ -3,6 +3,7 @@
 import argparse
 import io
 import sys
+import warnings
 from collections.abc import Callable
 from importlib import import_module
 
@@ -15,17 +16,28 @@ def main(arguments: list[str] | None = None) -> int:
     choice = vars(_parser().parse_args(arguments))
     module, function = choice.pop("action").split(".")
     try:
-        return getattr(import_module(f"presimal.cli.{module}"), function)(**choice)
+        with warnings.catch_warnings():
+            warnings.showwarning = _note
+            warnings.simplefilter("always", UserWarning)
+            return getattr(import_module(f"presimal.cli.{module}"), function)(**choice)
     except KeyboardInterrupt:
         print("\npresimal: interrupted.", file=sys.stderr)
         return 130
     except Exception as problem:
         from synthcohort.storage import DataError  # only now: `presimal check` names a large library that is missing
 
+        if isinstance(problem, OSError):
+            problem = DataError(f"{problem.filename or 'A file'}: {problem.strerror or problem}.")
         if not isinstance(problem, DataError):
-            raise
+            raise problem
         print(f"presimal: {problem}", file=sys.stderr)
         return 2
+
+
+def _note(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
+    """A warning about a scan in one line; those of libraries, which a user cannot act on, are left out."""
+    if category.__name__ == "ScanWarning":
+        print(f"presimal: note: {message}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -38,6 +50,14 @@ def _parser() -> argparse.ArgumentParser:
         subparser = commands.add_parser(name, help=summary)
         subparser.set_defaults(action=action)
         return subparser.add_argument
+
+    def as_json(add: Callable[..., argparse.Action]) -> None:
+        add(
+            "--json",
+            action="store_true",
+            dest="as_json",
+            help="print one JSON object a scan, with the fields of README",
+        )
 
     add = command("lab", "lab.open_lab", "open JupyterLab on your own copy of the notebooks")
     add("--original", action="store_true", help="open the originals instead of your copies in my_work/")
@@ -55,13 +75,20 @@ def _parser() -> argparse.ArgumentParser:
     add("--yes", action="store_true", help="download without asking")
     command("check", "check.check", "tell in one screen whether this machine is ready")
     add = command("strip", "scans.strip", "the brain out of MRI scans of heads: its mask, and the scan without skull")
-    add("scans", nargs="+", metavar="SCAN", help="NIfTI files, or folders of them")
+    add(
+        "scans",
+        nargs="+",
+        metavar="SCAN",
+        help="NIfTI files or folders of them; a DICOM folder, FOLDER/NUMBER for one of its series",
+    )
     add("-o", "--out", metavar="OUT", help="folder, or for one scan the file of the brain; default: beside the scan")
+    as_json(add)
     add = command("segment", "scans.segment", "the regions of a glioma, from four contrasts of a head, or fewer")
     add("scans", nargs="*", metavar="SCAN", help="FLAIR, T1, T1Gd, T2 in this order, or one 4-D file")
     for key in ("flair", "t1", "t1gd", "t2"):
         add(f"--{key}", metavar="SCAN", help="by its name, where one or more are left out")
     add("-o", "--out", metavar="OUT", required=True, help="file for the labels, .nii.gz")
     add("--brats", action="store_true", help="number the labels as BraTS 2023: 1 non-enhancing, 2 edema, 3 enhancing")
+    as_json(add)
     add("--weights", default=argparse.SUPPRESS, metavar="FILE", help="weights of your own; default: those shipped")
     return parser

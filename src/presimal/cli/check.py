@@ -84,10 +84,12 @@ def device() -> Iterator[Finding]:
     except (ImportError, OSError) as problem:  # a broken binary, such as a missing system library
         remedy = "reinstall it: pip install --force-reinstall torch"
         yield Finding("device", f"torch does not start: {problem}", remedy, fatal=True)
-    except ValueError as problem:
+    except Exception as problem:
         yield Finding("device", str(problem), "unset the environment variable PRESIMAL_DEVICE", fatal=True)
     else:
         yield Finding("device", compute.banner(found).removeprefix("Device: "))
+        if old := compute.card_too_old():
+            yield Finding("card", old, "the CPU computes; an older torch may still have kernels for it")
         if found.type == "cpu":
             one_core = ", about twice that on your one core" * (psutil.cpu_count(logical=False) == 1)
             slow = "training in notebooks 05 to 07, one to two minutes a cell on two cores"

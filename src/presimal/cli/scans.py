@@ -1,61 +1,99 @@
 """`presimal strip`: the brain out of whole heads. `presimal segment`: the regions of a glioma."""
 
+import json
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
-from brainscans import networks, skull_stripping, tumor_segmentation
+from brainscans import dicom, networks, skull_stripping, tumor_segmentation
 from brainscans.contrasts import TITLES
+from brainscans.writing import ENDINGS
 from synthcohort.storage import DataError
 
-ENDINGS = (".nii", ".nii.gz")
 
-
-def strip(scans: list[str], out: str | None) -> int:
+def strip(scans: list[str], out: str | None, as_json: bool) -> int:
     """Strip every scan, whatever happens to others; returns 0 if all went well, else 1. DataError if there is none."""
-    files = [file for scan in scans for file in _files(Path(scan), out)]
+    given = {Path(scan): _files(Path(scan)) for scan in scans}
+    files = [file for scan, inside in given.items() for file in inside if file == scan or not _is_done(file, out)]
+    if done := sum(map(len, given.values())) - len(files):
+        print(f"{done} scans have been stripped before.", file=sys.stderr)
     if out and out.endswith(ENDINGS) and len(files) > 1:
         raise DataError(f"-o {out} names one file for {len(files)} scans: give a folder.")
     model, _ = networks.load(skull_stripping.WEIGHTS)
-    failed = False
+    failed = 0
     with tqdm(files, unit="scan", leave=False, disable=len(files) < 2) as bar:
         for file in bar:
             try:
                 brain, brain_file, mask_file = skull_stripping.strip(file, out, model)
-                found = f"{brain.volume_ml:.0f} ml, agreement {brain.agreement:.3f}"
-                bar.write(f"{file}: {found}  {brain_file}  {mask_file}", file=sys.stdout)
+                found: dict[str, object] = {"file": str(file), "brain": str(brain_file), "mask": str(mask_file)}
+                found |= {"volume_ml": round(brain.volume_ml, 1), "agreement": round(brain.agreement, 3)}
+                told = f"{file}: {brain.volume_ml:.0f} ml, agreement {brain.agreement:.3f}  {brain_file}  {mask_file}"
+                bar.write(json.dumps(found) if as_json else told, file=sys.stdout)
             except (DataError, OSError) as problem:
-                failed = True
+                failed += 1
+                if as_json:
+                    bar.write(json.dumps({"file": str(file), "error": str(problem)}), file=sys.stdout)
                 bar.write(f"presimal: {problem}", file=sys.stderr)
-    return int(failed)
+    if failed and len(files) > 1:
+        print(f"presimal: {failed} of {len(files)} scans failed, see above.", file=sys.stderr)
+    return int(failed > 0)
 
 
-def _files(scan: Path, out: str | None) -> list[Path]:
-    """A file, or the scans of a folder that are neither stripped yet nor the result of stripping."""
+def _files(scan: Path) -> list[Path]:
+    """A file or a DICOM series; or the scans of a folder, without the results of stripping and hidden files."""
     if not scan.is_dir():
         return [scan]
     results = ("_brain.nii.gz", "_mask.nii.gz")
-    found = [file for file in sorted(scan.iterdir()) if file.name.endswith(ENDINGS) and not file.name.endswith(results)]
-    if not found:
-        raise DataError(f"{scan} holds no .nii or .nii.gz file.")
-    return [file for file in found if not any(made.exists() for made in skull_stripping.output_files(file, out))]
+    try:
+        names = [file for file in sorted(scan.iterdir()) if file.name.endswith(ENDINGS) and file.name[0] != "."]
+    except OSError as problem:
+        raise DataError(f"{scan}: cannot be opened ({problem.strerror}); ask its owner for the permission.") from None
+    if not names and dicom.holds_series(scan):
+        return [scan]
+    if not names:
+        raise DataError(f"{scan} holds no .nii or .nii.gz file and no DICOM.")
+    return [file for file in names if not file.name.endswith(results)]
 
 
-def segment(scans: list[str], out: str, weights: str = "tumor", brats: bool = False, **named: str | None) -> int:
+def _is_done(scan: Path, out: str | None) -> bool:
+    return all(made.exists() for made in skull_stripping.output_files(scan, out))
+
+
+def segment(
+    scans: list[str], out: str, weights: str = "tumor", brats: bool = False, as_json: bool = False, **named: str | None
+) -> int:
     """Write the labels of one patient to `out`, print the volumes in ml; returns 0. `weights`: a name or a file."""
     given = {key: file for key, file in named.items() if file}
     if scans and given:
         raise DataError("Give the scans in their order, or each by its name, and not both.")
+    if len(scans) == 1 and dicom.holds_series(Path(scans[0])):
+        raise DataError(_proposal(Path(scans[0]), out))
     model, _ = networks.load(weights)
     found = tumor_segmentation.segment(scans or given, out, model, numbers="brats" if brats else "msd")
+    lacking = [title for key, title in TITLES.items() if given and key not in given]
+    if as_json:
+        volumes = {region: {k: round(v, 1) for k, v in ml._asdict().items()} for region, ml in found.volumes_ml.items()}
+        none = not found.labels.any()
+        print(json.dumps({"labels": out, "no_tumor_found": none, "volumes_ml": volumes, "left_out": lacking}))
+        return 0
     if not found.labels.any():
         print("no tumor found")
     for region, ml in found.volumes_ml.items():
         print(f"{region:16} {ml.value:7.1f} ml ({ml.low:.1f} to {ml.high:.1f})")
-    if lacking := [title for key, title in TITLES.items() if given and key not in given]:
+    if lacking:
         blind = ", and what enhances cannot be told" * ("t1gd" not in given)
         print(f"left out: {', '.join(lacking)}, without which tumor is missed more often{blind}")
     first = "1 non-enhancing or necrotic, 2 edema" if brats else "1 edema, 2 non-enhancing or necrotic"
     print(f"{out}: {first}, 3 enhancing. Not for clinical use.")
     return 0
+
+
+def _proposal(folder: Path, out: str) -> str:
+    """Which series of a DICOM folder are probably which contrast, as the command to give."""
+    series = dicom.list_series(folder)
+    likely = dicom.propose(series)
+    named = " ".join(f"--{key} {folder / one.number}" for key, one in likely.items())
+    listed = "; ".join(map(str, series))
+    start = f"{folder}: holds {len(series)} series ({listed}); name those of each contrast"
+    return f"{start}, perhaps: presimal segment {named} -o {out}" if likely else f"{start}."

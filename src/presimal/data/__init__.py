@@ -16,10 +16,11 @@ from nibabel.affines import apply_affine
 from torch import Tensor
 from tqdm import tqdm
 
-from brainscans.reading import read, refuse
+from brainscans.reading import read
+from brainscans.refusal import refuse
 from brainscans.resampling import Grid, resample, to_grid
 from presimal.data import downloads
-from presimal.data.checks import check_there, check_volumes
+from presimal.data.checks import check_there, check_volumes, rounded
 from presimal.data.layouts import FIRST, read_brain_age, read_heads, read_tumors
 from synthcohort import files
 from synthcohort.storage import DataError
@@ -120,6 +121,7 @@ def load(
     # The bar appears after ten seconds: what is written at once would be stored in a notebook.
     for path in tqdm(table[column], "loading", unit="file", disable=not progress, leave=False, delay=10):
         values, affine = read(path)
+        values = rounded(values) if is_label else values
         values = values[None] if values.ndim == 3 else np.moveaxis(values, -1, 0)
         if spacing is not None and shape is not None:
             values = _on_grid(values, affine, spacing, shape, is_label)

@@ -13,7 +13,8 @@ import pandas as pd
 from nibabel.affines import apply_affine, voxel_sizes
 from tqdm import tqdm
 
-from brainscans.reading import read, read_image, refuse_if
+from brainscans.reading import read, read_image
+from brainscans.refusal import refuse_if
 from synthcohort.storage import data_folder, write_atomically
 
 SPLITS = ("train", "valid", "test")
@@ -41,7 +42,7 @@ def check_table(table: pd.DataFrame, source: Path, longitudinal: bool = False) -
         refuse_if(both, source, "subject {} is in two splits", "keep a subject in one of them")
         refuse_if(empty, source, "no subject is in {}", "fill it, or leave the column split out")
     if "age" in table:
-        years = pd.to_numeric(table.age, errors="coerce")
+        years = pd.to_numeric(table.age.astype(str).str.replace(",", "."), errors="coerce")  # a decimal comma
         odd = table[~years.between(0, 120) & (longitudinal | table.age.notna())]
         wrong = [f"{age} of {subject}" for age, subject in zip(odd.age, odd.subject_id, strict=True)]
         refuse_if(wrong, source, "age {} is not in 0 to 120 years", "correct it or drop the row")
@@ -78,6 +79,14 @@ def check_there(paths: Iterable[str]) -> list[Path]:
     return files
 
 
+def rounded(values: np.ndarray) -> np.ndarray:
+    """Labels to the nearest whole number where they are within 1e-3 of it, as a scaled header leaves them."""
+    if values.dtype.kind != "f":
+        return values
+    whole = np.rint(values)
+    return np.where(np.abs(values - whole) < 1e-3, whole, values)
+
+
 def _check_label(file: str, image: str, shape: tuple, affine: np.ndarray, labels: tuple) -> None:
     values, placed = read(file)
     refuse_if(values.shape != shape, file, f"has shape {values.shape}, its image {shape}", f"resample it onto {image}")
@@ -85,7 +94,7 @@ def _check_label(file: str, image: str, shape: tuple, affine: np.ndarray, labels
     moved = np.abs(apply_affine(placed, corners) - apply_affine(affine, corners)).max()
     elsewhere = not moved < 0.1 * voxel_sizes(affine).min()  # NaN is not below it either
     refuse_if(elsewhere, file, "lies elsewhere than its image", f"copy the affine of {image} if the voxels match")
-    odd = sorted(set(np.unique(values).tolist()) - set(labels))
+    odd = sorted(set(np.unique(rounded(values)).tolist()) - set(labels))
     refuse_if(odd, file, f"has a label {{:g}}, not {labels[0]} to {labels[-1]}", "map its labels to these")
     single = len(labels) == 2 and values.min() == values.max()
     refuse_if(single, file, "marks no border: all in or all out", "draw the mask, or leave the case out")

@@ -5,11 +5,12 @@ import json
 import os
 import re
 from collections.abc import Iterable
+from io import StringIO
 from pathlib import Path
 
 import pandas as pd
 
-from brainscans.reading import refuse, refuse_if
+from brainscans.refusal import refuse, refuse_if
 from brainscans.resampling import stem
 from presimal.data.checks import check_table
 
@@ -83,11 +84,18 @@ def _joined(table: pd.DataFrame, source: Path, complete: bool = False) -> pd.Dat
 def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     """A table with at least the columns `needed`, which then have the names of COLUMNS."""
     try:
-        table = pd.read_csv(source, dtype={"subject_id": "string", "site": "string"})
+        text = source.read_text("utf-8-sig")
+        separator = max(",;\t", key=text.partition("\n")[0].count)  # Excel writes semicolons where commas are decimal
+        decimal = "," if separator != "," and re.search(r"\d,\d", text) else "."
+        kinds = {"subject_id": "string", "site": "string"}
+        table = pd.read_csv(StringIO(text), sep=separator, decimal=decimal, dtype=kinds, skipinitialspace=True)
+        table = table.rename(columns=str.strip).dropna(how="all")
     except FileNotFoundError:
         refuse(source, "is not there", f"write a table with {', '.join(needed)}")
     except (OSError, ValueError):  # pandas derives its errors of parsing from ValueError
         refuse(source, "is not a table in csv format", "export it again as UTF-8 with commas")
+    doubled = [name for name, own in COLUMNS.items() if name in table and own in table]
+    refuse_if(doubled, source, "has {} and its other name as columns", "keep one of the two")
     missing = [name for name in needed if name not in table]
     refuse_if(missing, source, "has no column {}", f"it needs {', '.join(needed)}")
     return table.astype({name: object for name in ("subject_id", "site") if name in table}).rename(columns=COLUMNS)

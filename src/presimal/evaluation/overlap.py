@@ -8,20 +8,29 @@ from torch import Tensor
 
 def dice(found: Tensor, truth: Tensor) -> Tensor:
     """Dice per case and region (N, R), 2 |A ∩ B| / (|A| + |B|), of masks (N, R, X, Y, Z) (Dice, Ecology 26:297, 1945).
-    As for BraTS, 1 where both are empty, 0 where one is. Raises ValueError if the shapes differ."""
-    if found.shape != truth.shape:
-        raise ValueError(f"Both masks need one shape: these are {tuple(found.shape)} and {tuple(truth.shape)}.")
-    a, b = found.bool().flatten(2), truth.bool().flatten(2)
+    As for BraTS, 1 where both are empty, 0 where one is. Raises ValueError if the shapes differ or a mask is none."""
+    a, b = (mask.flatten(2) for mask in _masks(found, truth))
     voxels = a.sum(2) + b.sum(2)
     return (2.0 * (a & b).sum(2) / voxels).where(voxels > 0, 1.0)
 
 
 def hausdorff95(found: Tensor, truth: Tensor, spacing: float | tuple[float, ...]) -> Tensor:
-    """The 95th percentile of the distances between the surfaces of masks, mm, (N, R); NaN where one is empty. Masks are
-    (N, R, X, Y, Z), `spacing` their voxel size in mm. The larger of the two directed percentiles, as MONAI's."""
+    """The 95th percentile of the distances between the surfaces of masks, mm, (N, R): infinite where one is empty, as a
+    region that was missed or invented, and NaN where both are. Masks are (N, R, X, Y, Z), `spacing` their voxel size in
+    mm. The larger of the two directed percentiles, as MONAI's. Raises ValueError as `dice`."""
     from monai.metrics import compute_hausdorff_distance  # seconds to import: only for those who score masks
 
+    found, truth = _masks(found, truth)
     with warnings.catch_warnings(action="ignore"):  # of empty masks, and of MONAI's own deprecated argument
         distance = compute_hausdorff_distance(found.float(), truth.float(), True, percentile=95, spacing=spacing)
-    both = found.flatten(2).any(2) & truth.flatten(2).any(2)
-    return distance.double().where(both, torch.nan)
+    one, other = found.flatten(2).any(2), truth.flatten(2).any(2)
+    return distance.double().where(one & other, torch.inf).where(one | other, torch.nan)
+
+
+def _masks(found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    if found.shape != truth.shape:
+        raise ValueError(f"Both masks need one shape: these are {tuple(found.shape)} and {tuple(truth.shape)}.")
+    for mask in (found, truth):
+        if mask.dtype != torch.bool and not ((mask == 0) | (mask == 1)).all():
+            raise ValueError("A mask holds 0 and 1: compare probabilities with a threshold, and labels with a number.")
+    return found.bool(), truth.bool()

@@ -48,7 +48,12 @@ def dead_by(time: Array, died: Array, horizon: float, level: float = 0.95) -> In
 
 
 def _checked(values: Any, time: Any, died: Any) -> tuple[Array, ...]:
-    values, time, died = np.asarray(values, float), np.asarray(time, float), np.asarray(died).astype(bool)
+    """The three as arrays; raises ValueError for what would give a number without a meaning."""
+    values, time, died = np.asarray(values, float), np.asarray(time, float), np.asarray(died)
     if not len(values) == len(time) == len(died) or not len(values):
         raise ValueError(f"Give one entry per person: these are {len(values)}, {len(time)} and {len(died)}.")
-    return values, time, died
+    if not (np.isfinite(values).all() and np.isfinite(time).all() and (time >= 0).all()):
+        raise ValueError("Every risk and time must be a finite number, and no time negative: leave out who lacks one.")
+    if died.dtype.kind not in "biuf" or not np.isin(died, (0, 1)).all():
+        raise ValueError("`died` must be 1 (dead) or 0 (alive at last contact) for everybody: recode it.")
+    return values, time, died.astype(bool)
