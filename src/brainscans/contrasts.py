@@ -38,9 +38,9 @@ def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[T
         read = [(volume, affine, Path(files[0])) for volume in volumes]
     else:
         raise DataError(f"{len(files)} files were given: give {ORDER} in this order, one 4-D file, or some by name.")
-    for (one, _, name), (other, _, _) in combinations(read, 2):
-        if one.shape == other.shape and torch.equal(one, other):
-            refuse(name, "is given for two contrasts, or holds the voxels of another one", "give each its own scan")
+    for a, b in combinations(read, 2):
+        if a[0].shape == b[0].shape and torch.equal(a[0], b[0]):
+            refuse(a[2], "is given for two contrasts, or holds the voxels of another one", "give each its own scan")
     finest, affine, file = min(read, key=lambda scan: round(abs(np.linalg.det(scan[1][:3, :3])), 3))
     images = torch.zeros(len(TITLES), *finest.shape)
     corners = list(product(*((0, length - 1) for length in finest.shape)))
