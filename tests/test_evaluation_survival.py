@@ -133,3 +133,40 @@ def test_concordance_of_a_yes_or_no_outcome_is_the_area_under_the_curve():
 def test_refuses_in_one_sentence(call, says):
     with pytest.raises(ValueError, match=says):
         call()
+
+
+ODD_EVENTS = {
+    "1 and 2": np.array([1, 2, 2, 1, 2]),
+    "words": np.array(["dead", "alive", "dead", "dead", "alive"]),
+    "NaN": np.array([1, 0, np.nan, 1, 0]),
+    "halves": np.array([1, 0, 0.5, 1, 0]),
+    "objects": np.array([1, 0, None, 1, 0], dtype=object),
+}
+
+
+@pytest.mark.parametrize("odd", ODD_EVENTS)
+def test_events_that_are_neither_0_nor_1_are_refused(odd):
+    time = np.arange(1.0, 6.0)
+    for call in (lambda d: dead_by(time, d, 3.0), lambda d: concordance_draws(-time, time, d, 9.0, repeats=2)):
+        with pytest.raises(ValueError, match="must be 1 \\(dead\\) or 0"):
+            call(ODD_EVENTS[odd])
+
+
+@pytest.mark.parametrize("kind", [bool, int, float, np.uint8])
+def test_events_are_0_and_1_of_any_type(kind):
+    time, died = np.arange(1.0, 6.0), np.array([1, 0, 1, 1, 0])
+    assert dead_by(time, died.astype(kind), 3.0) == dead_by(time, died.astype(bool), 3.0)
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf, -1.0])
+def test_a_risk_or_time_that_is_no_number_is_refused(odd):
+    time, died = np.arange(1.0, 6.0), np.array([1, 0, 1, 1, 0])
+    wrong = time.copy()
+    wrong[2] = odd
+    with pytest.raises(ValueError, match="finite number"):
+        concordance_draws(-time, wrong, died, 9.0, repeats=2)
+    with pytest.raises(ValueError, match="finite number"):
+        dead_by(wrong, died, 3.0)
+    if odd != -1.0:
+        with pytest.raises(ValueError, match="finite number"):
+            concordance_draws(wrong, time, died, 9.0, repeats=2)

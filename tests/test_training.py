@@ -207,13 +207,15 @@ def test_the_metric_is_that_of_the_validation_and_nothing_without_one(problem):
     assert all(math.isnan(value) for value in run(problem, epochs=2)[1].metric)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "another model"])
+@pytest.mark.parametrize("damage", ["truncated", "another model", "no history"])
 def test_a_checkpoint_that_does_not_fit_is_refused_with_the_remedy(problem, tmp_path, damage):
     file = tmp_path / "training.pt"
     run(problem, epochs=1, checkpoint=file)
     model = problem[0]
     if damage == "truncated":
         file.write_bytes(file.read_bytes()[:100])
+    elif damage == "no history":
+        torch.save({k: v for k, v in torch.load(file).items() if k != "history"}, file)
     else:
         model = nn.Linear(7, 1)
     with pytest.raises(ValueError, match="delete it to start again"):
@@ -240,3 +242,39 @@ def test_the_line_of_progress_estimates_the_time_left(problem, monkeypatch):
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
     training.fit(model, train, valid, loss=nn.functional.mse_loss, optimizer=optimizer, epochs=3)
     assert [line.rpartition("; ")[2] for line in shown[:3]] == ["about 20 s left", "about 30 s left", "about 0 s left"]
+
+
+class Interrupted:
+    """Batches during whose pass number `at` somebody presses the button that stops a kernel."""
+
+    def __init__(self, batches, at):
+        self.batches, self.at, self.passes = batches, at, 0
+
+    def __iter__(self):
+        self.passes += 1
+        for k, batch in enumerate(self.batches):
+            if self.passes == self.at and k == 1:
+                raise KeyboardInterrupt
+            yield batch
+
+
+@pytest.mark.parametrize("where", [1, 2])
+def test_an_interrupt_leaves_the_best_parameters_so_far_and_the_history(problem, where):
+    batches = [problem[0], list(problem[1]), list(problem[2])]
+    expected, _ = run([copy.deepcopy(problem[0]), *batches[1:]], epochs=2)
+    batches[where] = Interrupted(batches[where], at=3)
+    model, history = run(batches, epochs=9)
+    assert history.stopped == "interrupted"
+    assert len(history.train_loss) == len(history.valid_loss) == len(history.seconds) == 2
+    torch.testing.assert_close(model.state_dict(), expected.state_dict())
+
+
+def test_an_interrupt_of_the_first_epoch_is_passed_on(problem):
+    model, train, valid = problem
+    with pytest.raises(KeyboardInterrupt):
+        run((model, Interrupted(list(train), at=1), valid))
+
+
+def test_no_epoch_is_said_so(problem):
+    with pytest.raises(ValueError, match="at least one epoch"):
+        run(problem, epochs=0)

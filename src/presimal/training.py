@@ -46,8 +46,11 @@ def fit(
     `train` and `valid` give batches `(x, y)`, examples along the first axis; `loss` and `metric`, of `(model(x), y)`,
     give means over the batch. With `patience`, training stops after that many epochs without a lower validation loss.
     With `checkpoint`, the state is saved to that file after each epoch, and a later call with the same arguments goes
-    on from there to the same result, if shuffling draws from torch's global generator. Raises ValueError if there is no
-    batch, the training loss is not finite or the validation loss never, or the checkpoint is damaged or of no use."""
+    on from there to the same result, if shuffling draws from torch's global generator. An interrupt ends training as if
+    the epochs before had been all. Raises ValueError if there is no batch or epoch, the training loss is not finite or
+    the validation loss never, or the checkpoint is damaged or of no use."""
+    if epochs < 1:
+        raise ValueError(f"Training takes at least one epoch, not {epochs}.")
     model.to(device)  # Step 1, to initialize the parameters, was done when the model was made.
     best, history = copy.deepcopy(model.state_dict()), History()
     if checkpoint and Path(checkpoint).exists():
@@ -57,8 +60,15 @@ def fit(
     # Step 7: over and over, one epoch being one pass through all the training data, until a criterion holds.
     while not (reason := _reason_to_stop(history, epochs, patience)):
         started = time.perf_counter()
-        history.train_loss.append(_one_epoch(model, train, loss, optimizer, device))
-        validation = evaluate(model, valid, scores, device)
+        try:
+            error = _one_epoch(model, train, loss, optimizer, device)
+            validation = evaluate(model, valid, scores, device)
+        except KeyboardInterrupt:
+            if history.best_epoch < 0:
+                raise  # there is nothing yet to return
+            reason = "interrupted"
+            break
+        history.train_loss.append(error)
         history.valid_loss.append(validation["loss"])
         history.metric.append(validation.get("metric", math.nan))
         history.seconds.append(time.perf_counter() - started)
@@ -84,11 +94,12 @@ def _resume(path: str | Path, model: nn.Module, optimizer: Optimizer) -> tuple[d
         state = torch.load(path, weights_only=True, map_location="cpu")
         model.load_state_dict(state["model"])
         optimizer.load_state_dict(state["optimizer"])
+        torch.set_rng_state(state["random"])
+        best, history = dict(state["best"]), History(**state["history"])
     except Exception as problem:
         wrong = f"The checkpoint {path} is damaged or belongs to another model: delete it to start again."
         raise ValueError(wrong) from problem
-    torch.set_rng_state(state["random"])
-    return state["best"], History(**state["history"])
+    return best, history
 
 
 def _reason_to_stop(history: History, epochs: int, patience: int | None) -> str:
