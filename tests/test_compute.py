@@ -124,3 +124,26 @@ def test_the_banner_names_what_is_there(monkeypatch):
     card = type("Card", (), {"name": "Some Card", "total_memory": 8 * 2**30})
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: card)
     assert "Some Card, 8 GiB" in compute.banner(torch.device("cuda"))
+
+
+@pytest.mark.parametrize(
+    ("card", "built", "works"),
+    [
+        ((6, 1), ["sm_75", "sm_80", "sm_86", "sm_90"], False),  # older than all
+        ((8, 6), ["sm_75", "sm_80"], True),  # sm_80 runs on 8.6
+        ((8, 0), ["sm_75", "sm_86"], False),  # sm_86 does not run on 8.0, nor what was built for 7.x
+        ((10, 0), ["sm_90", "compute_90"], True),  # portable code is translated on later cards
+        ((9, 0), ["sm_90a"], True),
+    ],
+)
+def test_a_card_without_kernels_is_left_alone_and_named(machine, monkeypatch, card, built, works):
+    machine(cuda=1)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda *_: card)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda *_: "A card")
+    monkeypatch.setattr(torch.cuda, "get_arch_list", lambda: built)
+    assert compute.device().type == ("cuda" if works else "cpu")
+    assert compute.card_too_old() == ("" if works else "A card is too old for this torch, which has no kernels for it")
+    if not works:
+        with pytest.raises(DataError, match="A card is too old"):
+            compute.device("cuda")

@@ -200,3 +200,48 @@ def test_no_wrong_answer_is_left_over():
     for file in (ROOT / "tests/wrong_answers").glob("*.toml"):
         for name in tomllib.loads(file.read_text(encoding="utf-8")):
             assert (file.stem, name) in known, f"{file.name} knows {name}, which is no exercise"
+
+
+def leaves(kind):
+    def answer(x):
+        raise kind
+
+    return answer
+
+
+class Unprintable(Exception):
+    def __str__(self):
+        raise ValueError("no text")
+
+
+@pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, RecursionError, Unprintable, MemoryError])
+def test_whatever_an_answer_raises_a_check_goes_on(capsys, kind):
+    globals()["answer"] = leaves(kind)
+    assert says(capsys, "answer", given(1.0).returns(2.0)).startswith("answer: not yet. Your answer stops with ")
+    assert "not yet" in says(capsys, "answer", holds(lambda f: f(1.0), "hint"))
+
+
+def test_an_interrupt_by_the_user_is_passed_on():
+    globals()["answer"] = leaves(KeyboardInterrupt)
+    with pytest.raises(KeyboardInterrupt):
+        check("answer", given(1.0).returns(2.0))
+
+
+def test_an_answer_that_prints_is_heard_and_one_that_prints_without_end_is_stopped(capsys):
+    def answer(x):
+        print("seen", x)
+        while x > 5:
+            print("a line that comes again and again")
+        return 2 * x
+
+    globals()["answer"] = answer
+    assert says(capsys, "answer", given(1.0).returns(2.0)) == "seen 1.0\nanswer: correct"
+    said = says(capsys, "answer", given(9.0).returns(18.0))
+    assert len(said) < 3_000 and said.endswith("RuntimeError: it prints without end.")
+
+
+def test_a_library_that_was_patched_in_the_notebook_does_not_make_an_answer_right(capsys, monkeypatch):
+    globals()["answer"] = 3.0
+    for name in ("allclose", "isclose", "all", "array_equal", "asarray", "isfinite"):
+        monkeypatch.setattr(np, name, lambda *_, **__: True)
+    assert "not yet" in says(capsys, "answer", equals(4.0))

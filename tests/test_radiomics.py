@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from scipy import stats
 from skimage.feature import graycomatrix
 
 from presimal import radiomics
@@ -187,3 +188,31 @@ def test_refuses_what_has_no_features_in_one_sentence(image, mask, spacing, leve
     with pytest.raises(DataError, match=says) as refused:
         radiomics.features(image, mask, spacing, levels)
     assert str(refused.value).count(".\n") == 0
+
+
+@pytest.mark.parametrize("levels", [16, 100, 127, 255])
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.int16, np.uint16, np.float32])
+def test_gray_levels_may_be_of_any_type(levels, kind):
+    if levels > 127 and kind is np.int8:
+        return
+    gray = np.random.default_rng(levels).integers(1, levels + 1, (6, 7, 8))
+    np.testing.assert_array_equal(radiomics.cooccurrence(gray.astype(kind)), radiomics.cooccurrence(gray))
+    assert radiomics.texture(gray.astype(kind)) == radiomics.texture(gray)
+
+
+@pytest.mark.parametrize("factor", [1e-9, 1.0, 1e9])
+def test_moments_do_not_depend_on_the_unit(factor):
+    x = np.random.default_rng(0).gamma(2.0, size=4000)
+    found, expected = radiomics.intensity(factor * x), radiomics.intensity(x)
+    assert found["skewness"] == pytest.approx(stats.skew(x)) == pytest.approx(expected["skewness"])
+    assert found["kurtosis"] == pytest.approx(stats.kurtosis(x)) == pytest.approx(expected["kurtosis"])
+    assert radiomics.intensity(np.full(9, 0.1 * factor))["skewness"] == 0
+
+
+@pytest.mark.parametrize("outside", [np.nan, 0.01, 2])
+def test_what_is_no_mask_is_refused(outside):
+    image, mask = np.random.default_rng(0).normal(size=(8, 8, 8)), np.full((8, 8, 8), float(outside))
+    mask[2:5, 2:5, 2:5] = 1
+    for call in (lambda: radiomics.features(image, mask, 1.0), lambda: radiomics.shape(mask, 1.0)):
+        with pytest.raises(DataError, match="A mask holds 0 and 1"):
+            call()
