@@ -11,6 +11,7 @@ Nothing is downloaded: the one anatomy behind all people is the ICBM152 average,
 modules in this order; each imports only from those above it:
 
     storage        files that are there completely or not at all, and what made them
+    tables         constants that stand in a .toml beside their module
     fields         randomness: one stream per person and purpose, smooth fields
     tissue_maps    `TissueMaps`: what a body is made of
     signals        the one table of what each tissue shows on each contrast

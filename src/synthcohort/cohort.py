@@ -8,9 +8,9 @@ the same kind of processor. Elsewhere, and on a GPU, where people are computed t
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pandas as pd
 import torch
@@ -55,23 +55,24 @@ class Batch:
     volumes: dict[str, Tensor]  # name -> (N,) ml; `fraction` is the brain without fluid over the whole
 
 
-class Cohort:
-    """People who never lived: a table, a truth and images, functions of the numbers asked."""
+@dataclass(frozen=True)
+class Cohort(Settings):
+    """People who never lived: a table, a truth and images, functions of the numbers asked. The members of Settings are
+    keywords: `Cohort(0, sites=5)`; TypeError for an unknown one, ValueError for a wrong one.
+    """
 
-    def __init__(self, seed: int = 0, device: torch.device | str = "cpu", **settings: Any):
-        """`settings` are the members of Settings. Raises TypeError for an unknown one, ValueError for a wrong one."""
-        self.seed, self.settings, self.device = int(seed), Settings(**settings), torch.device(device)
+    seed: int = 0
+    device: torch.device | str = "cpu"
 
     def people(self, numbers: Iterable[int], kind: str = "brain") -> pd.DataFrame:
         """What a student may use, a row per person: number, subject_id, age (years), sex, site; with a tumor the
         clinical table and the observed survival of `glioma.outcome` too. Raises ValueError for an unknown kind.
         """
         rows = []
-        for person in self.draw(numbers, kind).persons:
+        for person in self.draw(numbers, kind):
             row: dict[str, object] = {"number": person.number, "subject_id": f"{kind}-{person.number:04d}"}
             row |= {"age": round(person.age, 1), "sex": "M" if person.male else "F", "site": SITES[person.site].name}
-            observed, _ = clinical(person) if person.glioma else ({}, {})
-            rows.append(row | observed)
+            rows.append(row | asdict(clinical(person)[0]) if person.glioma else row)
         return pd.DataFrame(rows)
 
     def truth(self, numbers: Iterable[int], kind: str = "brain") -> pd.DataFrame:
@@ -79,20 +80,19 @@ class Cohort:
         years, the inner constants of aging, for tumors their geometry (mm, ml), the hazard and the uncensored survival.
         """
         rows = []
-        for person in self.draw(numbers, kind).persons:
+        for person in self.draw(numbers, kind):
             row: dict[str, object] = {"number": person.number, "biological_age": person.biological_age}
             row |= {f"{name.replace(' ', '_')}_age": age for name, age in person.regional_ages.items()}
             row |= {n: getattr(person.aging, n) for n in ("ventricle", "horn", "contrast_loss", "iron", "lesion")}
             if person.glioma:
-                _, hidden = clinical(person)
-                row |= growth.describe(person.glioma) | hidden
+                row |= growth.describe(person.glioma) | asdict(clinical(person)[1])
             rows.append(row)
         return pd.DataFrame(rows)
 
     def draw(self, numbers: Iterable[int], kind: str = "brain") -> People:
         """The people of these numbers, for `tissues`. Raises ValueError for an unknown kind."""
-        persons = tuple(draw_person(self.seed, kind, number, self.settings) for number in numbers)
-        return People(persons, self.settings, self.device)
+        persons = tuple(draw_person(self.seed, kind, number, self) for number in numbers)
+        return People(persons, self, torch.device(self.device))
 
     def grid(self, kind: str, spacing: float) -> Grid:
         """The image grid of a kind at a voxel size in mm: 40 x 48 x 40 for brains at 4 mm."""
@@ -114,7 +114,7 @@ class Cohort:
         tissues = brain_tissues(maps, points, people, spacing)
         if people.kind == "tumor":
             tissues = growth.grow(tissues, maps["depth"], people, self.grid(people.kind, spacing))
-        tissues = tissues.updated(vessel=enhancing_structures(maps, tissues, people, spacing))
+        tissues = replace(tissues, vessel=enhancing_structures(maps, tissues, people, spacing))
         if people.kind == "head":
             tissues = add_head(tissues, maps | sample_template(points, HEAD_MAPS), people, spacing)
         return tissues
@@ -155,7 +155,7 @@ class Cohort:
         """
         if not numbers:
             raise ValueError("numbers must hold at least one person.")
-        if self.device.type != "cpu":
+        if torch.device(self.device).type != "cpu":
             return [work(numbers[start : start + GPU_CHUNK]) for start in range(0, len(numbers), GPU_CHUNK)]
         threads = torch.get_num_threads()
         torch.set_num_threads(1)

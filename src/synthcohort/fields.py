@@ -10,11 +10,13 @@ import hashlib
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+Number = TypeVar("Number", float, Tensor)
 LATTICE_HALF_WIDTH = (125.0, 140.0, 125.0)  # mm from the center of the field of view, x y z
 SPLINE_SD = (151 / 315) ** 1.5  # of a cubic B-spline in 3-D with unit normal coefficients
 NOISE_SD = 0.55  # of trilinearly interpolated normal noise: about half of the variance goes
@@ -44,6 +46,21 @@ def chance(generator: Generator, probability: float, *shape: int) -> Tensor:
 def soft_step(x: Tensor, edge: float) -> Tensor:
     """0 far below zero, 1 far above, with a transition of about `edge` in the unit of `x`."""
     return torch.sigmoid(x / edge)
+
+
+def above(x: Tensor, step: tuple[float, float]) -> Tensor:
+    """0 below a threshold, 1 above it; `step` is the threshold and the width of the transition, in the unit of `x`."""
+    return soft_step(x - step[0], step[1])
+
+
+def below(x: Tensor, step: tuple[float, float]) -> Tensor:
+    """1 below a threshold and 0 above it, see `above`."""
+    return soft_step(step[0] - x, step[1])
+
+
+def between(limits: tuple[float, float], u: Number) -> Number:
+    """From the first of two limits to the second, as `u` goes from 0 to 1."""
+    return limits[0] + (limits[1] - limits[0]) * u
 
 
 def per_person(values: Tensor | Sequence[float], device: torch.device | str | None = None) -> Tensor:

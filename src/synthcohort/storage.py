@@ -100,13 +100,25 @@ def _checksum(tensors: dict[str, torch.Tensor]) -> str:
 
 
 def digest(folder: Path, *settings: object, without: tuple[str, ...] = ()) -> str:
-    """Twelve hexadecimal digits of settings, and of the code and tables in a folder, but for subfolders `without`."""
+    """Twelve hexadecimal digits of settings, and of the code and tables in a folder, but for subfolders `without`.
+
+    Comments, docstrings and the layout of code do not count: who rewords one keeps what was made.
+    """
     return hashlib.sha256(f"{_code(folder, without)} {settings}".encode()).hexdigest()[:12]
+
+
+class _WithoutDocstrings(ast.NodeTransformer):
+    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
+        return None if isinstance(node.value, ast.Constant) else node
 
 
 @cache
 def _code(folder: Path, without: tuple[str, ...]) -> str:
     files = [file for kind in ("*.py", "*.csv", "*.toml", "*.json") for file in folder.rglob(kind)]
     names = sorted(name for file in files if (name := file.relative_to(folder)).parts[0] not in without)
-    sources = {name: (folder / name).read_text("utf-8") for name in names}
-    return repr([(n.as_posix(), ast.dump(ast.parse(s)) if n.suffix == ".py" else s) for n, s in sources.items()])
+    sources = [(name, (folder / name).read_text("utf-8")) for name in names]
+    return repr([(name.as_posix(), _meaning(s) if name.suffix == ".py" else s) for name, s in sources])
+
+
+def _meaning(source: str) -> str:
+    return ast.dump(_WithoutDocstrings().visit(ast.parse(source)))

@@ -44,9 +44,9 @@ class TissueMaps:
         """The tissues that are there, in the order of TISSUES."""
         return tuple(name for name in TISSUES if name in self.tissues)
 
-    def updated(self, tissues: Mapping[str, Tensor] | None = None, **members: Tensor) -> TissueMaps:
-        """The same maps with some tissues, or other members, replaced or added."""
-        return replace(self, tissues={**self.tissues, **(tissues or {})}, **members)
+    def updated(self, tissues: Mapping[str, Tensor]) -> TissueMaps:
+        """The same maps with some tissues replaced or added; `dataclasses.replace` is for the other members."""
+        return replace(self, tissues={**self.tissues, **tissues})
 
     def brain_mask(self) -> Tensor:
         """Brain with its fluid, (N, X, Y, Z) uint8; zero where the image was cut off."""

@@ -1,6 +1,6 @@
 """Each hazard and each column of the clinic, from what a student sees."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import date
 from types import SimpleNamespace
 
@@ -17,7 +17,7 @@ from synthcohort.glioma import outcome
 def clinical(person) -> SimpleNamespace:
     """The record of a person: what is `observed`, and the `hidden` truth."""
     observed, hidden = outcome.clinical(person)
-    return SimpleNamespace(observed=observed, hidden=hidden)
+    return SimpleNamespace(observed=asdict(observed), hidden=asdict(hidden))
 
 
 PEOPLE = 4000

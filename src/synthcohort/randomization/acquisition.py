@@ -1,12 +1,11 @@
 """How the head lies in the scanner, what a scanner does to an image, and where its view ends."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
 from ..fields import chance, noise_field, normal, per_person, uniform
+from ..glioma.appearance import swollen
 from ..warping import pose_matrix
 from .contrasts import Randomization
 
@@ -36,25 +35,9 @@ def pose(
         moved = [amount * noise_field(generator, volumes[0][:, 0], ELASTIC_WIDTH, spacing) for _ in range(3)]
         points = points + torch.stack(moved, -1)
     if settings.swell and tumor is not None:
-        amounts = settings.swell * (1.6 * uniform(generator, count) - 0.6)  # more often larger
-        points = _swollen(points, tumor, half, amounts)
+        points = swollen(points, tumor, half, settings.swell, generator)
     result = F.grid_sample(torch.cat(volumes, 1), (points / half).flip(-1), align_corners=False)
     return list(result.split([volume.shape[1] for volume in volumes], 1))
-
-
-def _swollen(points: Tensor, tumor: Tensor, half: Tensor, amounts: Tensor) -> Tensor:
-    """A tumor larger or smaller than it was, and its surroundings pushed away or drawn near. The distance r from its
-    center is read at r (1 - a exp(-r^2 / R^2)), which rises for -2 < a < 1: nothing folds. R is 1.2 radii of a ball of
-    the tumor's volume; `amounts` (N,) are a.
-    """
-    axes = [torch.arange(n, device=points.device) + 0.5 - h for n, h in zip(tumor.shape[1:], half, strict=True)]
-    volume = tumor.sum((1, 2, 3)).clamp(min=1)
-    sums = [tumor.sum(others) @ axis for others, axis in zip(((2, 3), (1, 3), (1, 2)), axes, strict=True)]
-    center = (torch.stack(sums, 1) / volume[:, None]).view(-1, 1, 1, 1, 3)
-    reach = 1.2 * (volume * 3 / 4 / math.pi) ** (1 / 3)
-    offset = points - center
-    weight = per_person(amounts) * torch.exp(-(offset**2).sum(-1) / per_person(reach) ** 2)
-    return points - offset * weight[..., None]
 
 
 def scan(image: Tensor, spacing: float, settings: Randomization, generator: Generator) -> Tensor:

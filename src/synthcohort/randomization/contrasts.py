@@ -7,6 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from ..fields import chance, noise_field, normal, per_person, soft_step, uniform
+from ..glioma.appearance import randomize_texture
 from ..scanner import RESIDUAL_GAIN, VESSEL_GAIN
 from ..signals import MEANS
 from ..tissue_maps import BRAIN, CONTRASTS, GLIOMA, OUTSIDE, RESIDUAL_RANGE, TISSUES, TissueMaps
@@ -90,10 +91,7 @@ def paint(
     for name in tissues.names:
         if tumor is None or name not in GLIOMA:
             image = image + per_person(levels[:, TISSUES.index(name)]) * tissues[name]
-    if "core" in tissues:  # a tumor is never even
-        inside = tissues["core"] + 0.7 * tissues["enhancing"] + 0.4 * tissues["edema"]
-        uneven = field(14.0) + 0.7 * field(6.0)
-        image = image * (1 + 0.25 * uniform(generator, *each) * uneven * inside)
+    image = randomize_texture(image, tissues, spacing, generator)
     image = image + 0.04 * uniform(generator, *each) * field(20.0) * mask
     if OUTSIDE[0] in tissues:
         uneven = field(14.0) + 0.7 * field(32.0)
