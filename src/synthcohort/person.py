@@ -33,7 +33,7 @@ def draw_person(seed: int, kind: str, number: int, settings: Settings) -> Person
     years = normal(draw("regions"), len(aging.REGIONS)) * settings.regional
     regional = {name: biological + float(extra) for name, extra in zip(aging.REGIONS, years, strict=True)}
     rotation, shift = _pose(kind, settings, normal(draw("pose"), 6))
-    ratio, z = aging.TIV_RATIO_MEN_WOMEN ** (1 / 6), normal(draw("size"), 4)
+    ratio, z = aging.C.tiv_ratio_men_women ** (1 / 6), normal(draw("size"), 4)
     size = aging.HEAD_SCALE * (ratio if male else 1 / ratio) * (1 + settings.size * z[0])
     return Person(
         seed=seed,
@@ -61,7 +61,7 @@ def _age(age: float, regional: Mapping[str, float], spread: float, z: list[float
     old = _within((age - C.old[0]) / C.old[1], (0.0, C.oldest_old))
     hippocampus, callosum, ganglia = (regional[name] for name in ("hippocampus", "callosum", "basal ganglia"))
     offset = spread * C.sulcus_sd * z[1]
-    sulcus = {name: aging.sulcus_shift(regional[name], name) + offset for name in aging.SULCUS_RATE}
+    sulcus = {name: aging.sulcus_shift(regional[name], name) + offset for name in aging.C.sulcus_rate}
     push = aging.ventricle_push(age) + spread * (C.ventricle_sd + C.ventricle_sd_old * old) * z[0]
     return Aging(
         ventricle=_within(push, C.push_limits),

@@ -21,7 +21,8 @@ from ..people import People
 from ..tables import constants
 from ..template import HIGH, LOW
 from ..tissue_maps import TissueMaps
-from .aging import REGIONS, TABLE
+from .aging import REGIONS
+from .aging import C as AGING
 
 REGION_STEP = 8.0  # mm, of the grid of the regions' weights, which are smoother
 _NX, _NY, _NZ = (math.ceil((high - low) / REGION_STEP) + 1 for low, high in zip(LOW, HIGH, strict=True))
@@ -37,26 +38,22 @@ def _fields(people: People, purpose: str, volume: Tensor, spacing: float) -> par
 @lru_cache(maxsize=4)
 def region_weights(device: str) -> Tensor:
     """Weights (voxels, regions) on a coarse grid in template space, in the order of REGIONS; by eye, enough for lobes:
-    cortical regions add up to one everywhere, deep ones are blobs. Boundaries are planes and ellipsoids in MNI mm.
+    cortical regions add up to one everywhere, deep ones are ellipsoids.
     """
     axes = [torch.arange(n) * REGION_STEP + low for n, low in zip(REGION_SHAPE, LOW, strict=True)]
     x, y, z = torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).reshape(-1, 3).unbind(-1)
-    x = x.abs()
+    place = (x.abs(), y, z)
 
-    blobs = {}
-    for name, shape in TABLE["blobs"].items():
-        squares = [((a - c) / r) ** 2 for a, c, r in zip((x, y, z), shape["center"], shape["radii"], strict=True)]
-        blobs[name] = torch.exp(-(squares[0] + squares[1] + squares[2]))
-    # Each takes its part of what those before it have left, the parietal lobe the rest.
-    cortical = {
-        "cerebellum": [soft_step(-10 + 0.25 * (y + 40) - z, 3), soft_step(-36 - y, 4)],
-        "sylvian": [blobs["sylvian"]],
-        "temporal": [soft_step(-2 - 0.2 * y - z, 5), soft_step(x - 20, 4), soft_step(y + 62, 8)],
-        "frontal": [soft_step(y + 12 + 0.25 * (z - 20), 6)],
-        "occipital": [soft_step(-66 - y + 0.2 * (z - 10), 6)],
-    }
-    weights = blobs | {"parietal": torch.ones_like(x)}
-    for name, factors in cortical.items():
+    def beyond(at: list[float], normal: list[float], edge: float, offset: float = 0.0) -> Tensor:
+        i, j, k = (n * (a - p) for a, p, n in zip(place, at, normal, strict=True))
+        return soft_step(offset + i + j + k, edge)
+
+    weights = {"parietal": torch.ones_like(x)}
+    for name, shape in AGING.blobs.items():
+        squares = [((a - c) / r) ** 2 for a, c, r in zip(place, shape["center"], shape["radii"], strict=True)]
+        weights[name] = torch.exp(-(squares[0] + squares[1] + squares[2]))
+    for name, planes in AGING.planes.items():
+        factors = [beyond(**plane) for plane in planes] or [weights[name]]
         weights[name] = math.prod(factors, start=weights["parietal"])
         weights["parietal"] = weights["parietal"] - weights[name]
     return torch.stack([weights[name] for name in REGIONS], -1).to(device)

@@ -4,16 +4,20 @@ import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from ..fields import chance, noise_field, normal, per_person, uniform
+from ..fields import between, chance, noise_field, normal, per_person, uniform
 from ..glioma.appearance import swollen
 from ..warping import pose_matrix
 from .contrasts import Randomization
 
+# By eye: images look wider than real ones.
 ELASTIC_WIDTH = 45.0  # mm, of the features of the smooth displacement
 BIAS_WIDTH = 110.0  # mm
 MOST_CUT = (0.34, 0.10, 0.16)  # of the height below and above, and of the depth in front
 ALSO_CUT = 0.35  # fraction of those cut below who are cut above, and as many in front
 DEFACING_MARGIN = (4.0, 20.0)  # mm between the brain and the plane at which the face is cut off
+DEFACING_ANGLE = (0.3, 1.0)  # radians, of that plane: from nearly upright on
+FEWEST_SLICES = 4
+STRIPPED_AT = 0.3  # of the soft brain mask: a little wider than the brain
 
 
 def pose(
@@ -52,7 +56,9 @@ def scan(image: Tensor, spacing: float, settings: Randomization, generator: Gene
     volumes = list(image[:, None, None])
     for k, (axis, width) in enumerate(zip(axes, widths, strict=True)):
         if thick[k]:
-            x, y, z = (max(4, round(n * spacing / width)) if at == axis else n for at, n in enumerate(shape))
+            x, y, z = (
+                max(FEWEST_SLICES, round(n * spacing / width)) if at == axis else n for at, n in enumerate(shape)
+            )
             volumes[k] = F.interpolate(F.adaptive_avg_pool3d(volumes[k], (x, y, z)), shape, mode="trilinear")
         if blurred[k]:
             volumes[k] = F.avg_pool3d(F.pad(volumes[k], (1,) * 6, mode="replicate"), 3, 1)
@@ -71,10 +77,10 @@ def field_of_view(mask: Tensor, seen: Tensor, spacing: float, settings: Randomiz
     below, above, front = (per_person(values) for values in cut.unbind(1))
     seen = (seen > 0.5).float() * (z >= below) * (z < 1 - above) * (y < 1 - front)
     # A plane in front of and below the brain that does not touch it, as defacing tools leave.
-    angle = 0.3 + 0.7 * uniform(generator, count, 1, 1, 1)
+    angle = between(DEFACING_ANGLE, uniform(generator, count, 1, 1, 1))
     height = (y * shape[1] * torch.cos(angle) - z * shape[2] * torch.sin(angle)) * spacing
     end = per_person(height.masked_fill(mask < 0.5, -1e4).flatten(1).amax(1))
     nearest, farthest = DEFACING_MARGIN
     face = height > end + nearest + (farthest - nearest) * uniform(generator, count, 1, 1, 1)
     seen = seen * ~(face & chance(generator, settings.defaced, count, 1, 1, 1))
-    return torch.where(chance(generator, settings.stripped, count, 1, 1, 1), seen * (mask > 0.3), seen)
+    return torch.where(chance(generator, settings.stripped, count, 1, 1, 1), seen * (mask > STRIPPED_AT), seen)
