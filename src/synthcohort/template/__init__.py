@@ -12,7 +12,7 @@ from torch import Tensor
 
 from ..grid import trilinear
 from ..storage import data_folder, digest, load_tensors, lock, save_tensors, write_atomically
-from .brain import HIGH, LOW, derive_brain
+from .brain import HIGH, LOW, C, derive_brain
 from .head import derive_head
 
 BRAIN_MAPS = ("gm", "wm", "csf", "mask", "deep", "residual", "phi", "depth", "horn", "vessel")
@@ -77,6 +77,6 @@ def sample_template(points: Tensor, names: tuple[str, ...], step: int = 2) -> di
 def white_matter_points() -> Tensor:
     """Places (M, 3) in MNI mm, on the CPU, where a glioma can start: deep enough, off the midline."""
     wm, depth, phi = (values[::2, ::2, ::2] for values in _read(("wm", "depth", "phi"), 2))
-    index = ((wm > 0.5) & (depth > 11) & (phi > 4)).nonzero()
+    index = ((wm > C.glioma_white) & (depth > C.glioma_depth) & (phi > C.glioma_phi)).nonzero()
     points = index.float() * 4 + torch.tensor(LOW) + 0.5
-    return points[(points[:, 0].abs() > 12) & (points[:, 2] > -25)]
+    return points[(points[:, 0].abs() > C.glioma_midline) & (points[:, 2] > C.glioma_z)]
