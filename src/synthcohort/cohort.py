@@ -1,9 +1,9 @@
 """Who is in the cohort: the table of people, the truth about them, and their images.
 
 A person is a pure function of (seed, kind, number, settings). Numbers are any integers; those of "brain", "tumor" and
-"head" are different people. On a CPU every person is computed alone by one thread (several people at a time), so an
-image is the same to the last bit alone, in any batch, in any order, in any process and with any number of threads on
-the same kind of processor. Elsewhere, and on a GPU, where people are computed together, it agrees to about 1e-4.
+"head" are different people. On a CPU every person is computed alone by one thread, so an image is the same to the last
+bit in any batch, order or process and with any number of threads on the same kind of processor. Elsewhere, and on a
+GPU, where people are computed together, it agrees to about 1e-4.
 """
 
 from collections.abc import Callable, Iterable
@@ -150,9 +150,7 @@ class Cohort(Settings):
         return parts[0][0], torch.cat([maps for _, maps in parts])
 
     def _in_chunks(self, work: Callable[[list[int]], Result], numbers: list[int]) -> list[Result]:
-        """Results of `work` on chunks of the numbers, in order. On a CPU a chunk is one person and one thread: twice as
-        fast as several threads per person, with the same bits.
-        """
+        """Results of `work` on chunks, in order. On a CPU one person and thread each: twice as fast, the same bits."""
         if not numbers:
             raise ValueError("numbers must hold at least one person.")
         if torch.device(self.device).type != "cpu":

@@ -1,9 +1,8 @@
 """Randomness that never shifts: one stream per person and purpose, and smooth fields from it.
 
-A stream is a CPU generator seeded with a hash of (cohort seed, kind, number of the person, purpose). Two purposes never
-share one, so a new kind of randomness changes no old one, and a person does not depend on who else is in the batch.
-Smooth fields are cubic B-splines on a lattice fixed in millimeters: a person has the same at every voxel size and field
-of view. `noise_field` is the quick kind for one batch on one grid.
+A stream is a CPU generator seeded with a hash of (cohort seed, kind, number of the person, purpose): a new purpose
+changes no old one, and nobody depends on who else is in the batch. Smooth fields are cubic B-splines on a lattice in
+millimeters, the same at every voxel size and field of view; `noise_field` is the quick kind for one batch on one grid.
 """
 
 import hashlib

@@ -6,8 +6,8 @@
         heads/                 as IXITiny: image/, label/, dataset.csv
 
 DIGEST changes with the code and settings that made the files. Each set also holds truth.csv, which no student may train
-on, and manifest.json: a checksum of every file, and the true volumes. It is saved after every few people and a file
-appears in one move, so whatever ends the process, the next one goes on from there.
+on, and manifest.json: a checksum of every file, and the true volumes, saved after every few people. A file appears in
+one move, so whatever ends the process, the next one goes on from there.
 """
 
 import gzip
@@ -88,11 +88,9 @@ def ensure(
     name: str, subjects: int | None = None, spacing: float = 4.0, seed: int = 0, progress: bool = True,
     device: torch.device | str = "cpu", root: Path | None = None,
 ) -> Path:  # fmt: skip
-    """The folder of a set with at least the first `subjects` people in it, all files intact.
-
-    What is there and as it was made stays; what is missing, damaged or edited is made again. `spacing` is the voxel
-    size in mm. Two processes that ask at once make it once. Raises DataError if a number makes no sense or the disk is
-    full or cannot be written.
+    """The folder of a set with at least the first `subjects` people in it; `spacing` is the voxel size in mm. What is
+    missing, damaged or edited is made (again), the rest stays; two processes that ask at once make it once. Raises
+    DataError if a number makes no sense or the disk is full or cannot be written.
     """
     folder, layout = set_folder(name, spacing, seed, root), SETS[name]
     count = layout.subjects if subjects is None else subjects

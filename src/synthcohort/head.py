@@ -1,8 +1,7 @@
 """The rest of the head: meninges, skull of three layers, muscle, fat, skin, eyes, air, neck.
 
 Outside the brain the layers follow the distance to the brain's hull, with thicknesses that vary from person to person
-and over the head; face and neck are a mixture of muscle, fat and bone. Pitch, field of view and slices vary as in the
-clinic.
+and over the head; face and neck are a mixture of muscle, fat and bone. Field of view and slices vary as in the clinic.
 """
 
 from dataclasses import replace

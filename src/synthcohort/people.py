@@ -19,7 +19,7 @@ class Settings:
     """The knobs of a cohort. Every strength and standard deviation may be zero, which switches its effect off."""
 
     sites: int = 3  # number of scanners in use, 1 to 5
-    rotation: float | None = None  # degrees, standard deviation; None: by kind, see person.POSE
+    rotation: float | None = None  # degrees, standard deviation; None: by kind, see person.toml
     shift: float | None = None  # mm, standard deviation; None: by kind
     size: float = 0.026  # relative standard deviation of the linear size within a sex
     warp: float = 0.85  # strength of the random warp

@@ -16,7 +16,6 @@ from .glioma.growth import draw_glioma
 from .head import draw_head
 from .people import KINDS, Aging, Person, Settings
 from .tables import constants
-from .template import white_matter_points
 
 C = constants(__file__)
 
@@ -36,24 +35,17 @@ def draw_person(seed: int, kind: str, number: int, settings: Settings) -> Person
     ratio, z = aging.C.tiv_ratio_men_women ** (1 / 6), normal(draw("size"), 4)
     size = aging.HEAD_SCALE * (ratio if male else 1 / ratio) * (1 + settings.size * z[0])
     return Person(
-        seed=seed,
-        kind=kind,
-        number=int(number),
-        age=age,
-        male=male,
+        seed=seed, kind=kind, number=int(number), age=age, male=male,
         site=int(uniform(draw("site"), 1) * settings.sites),
-        biological_age=biological,
-        regional_ages=regional,
+        biological_age=biological, regional_ages=regional,
         # The keys of streams are never spelled anew: it would be other people.
         aging=_age(biological, regional, settings.anatomy, normal(draw("ageing"), 8).tolist()),
-        rotation=rotation,
-        shift=shift,
-        scale=size * (1 + C.proportions_sd * (z[1:] - z[1:].mean())),
+        rotation=rotation, shift=shift, scale=size * (1 + C.proportions_sd * (z[1:] - z[1:].mean())),
         vessel=between(C.vessel, uniform(draw("vessels"), 3)),
         noise=settings.noise,
-        glioma=draw_glioma(draw("tumor"), white_matter_points()) if kind == "tumor" else None,
+        glioma=draw_glioma(draw("tumor")) if kind == "tumor" else None,
         head=draw_head(draw("head")) if kind == "head" else None,
-    )
+    )  # fmt: skip
 
 
 def _age(age: float, regional: Mapping[str, float], spread: float, z: list[float]) -> Aging:
@@ -77,9 +69,8 @@ def _age(age: float, regional: Mapping[str, float], spread: float, z: list[float
 
 def _pose(kind: str, settings: Settings, z: Tensor) -> tuple[Tensor, Tensor]:
     """Rotation (radians) and shift (mm), each (3,), from six normal numbers."""
-    rotation, shift = C.pose[kind]
-    rotation = rotation if settings.rotation is None else settings.rotation
-    shift = shift if settings.shift is None else settings.shift
+    rotation = C.pose[kind][0] if settings.rotation is None else settings.rotation
+    shift = C.pose[kind][1] if settings.shift is None else settings.shift
     turn = z[:3] * torch.tensor(C.turn) * math.radians(rotation)
     limit = math.radians(C.largest_turn)
     return turn.clamp(-limit, limit), z[3:] * shift

@@ -1,11 +1,10 @@
 """The one table of tissue signals, read by the cohort's scanner and by the randomization alike.
 
-Of each tissue the mean on every contrast, against white matter on T1, about 1; and two relative standard deviations,
-drawn one after the other for each person and contrast: of every tissue, and of its group besides, for tumors and for
-what lies outside the brain. `signals.csv` here holds brain and head, by eye beside IXI: fluid is dark on T1 and FLAIR
-and bright on T2. That of `glioma/` holds tumors, by eye beside BraTS and as radiology describes them: the cohort has
-edema, enhancing and `core`, a mixture; a varied tumor has parts that lie between `low` and `high`: necrosis is dark on
-T1 and anything on FLAIR, solid tumor without enhancement looks much like edema.
+Of each tissue the mean on every contrast, against white matter on T1, about 1, and two relative standard deviations,
+drawn for each person and contrast: of every tissue, and besides of tumors and of what lies outside the brain.
+`signals.csv` here holds brain and head, by eye beside IXI: fluid is dark on T1 and FLAIR and bright on T2. That of
+`glioma/` holds tumors, by eye beside BraTS and as radiology describes them: `core` is a mixture; the parts of a varied
+tumor lie between `low` and `high`: necrosis is dark on T1 and anything on FLAIR, solid tumor looks much like edema.
 """
 
 import csv

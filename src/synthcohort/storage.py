@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import threading
+import tomllib
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import cache, lru_cache
@@ -100,25 +101,25 @@ def _checksum(tensors: dict[str, torch.Tensor]) -> str:
 
 
 def digest(folder: Path, *settings: object, without: tuple[str, ...] = ()) -> str:
-    """Twelve hexadecimal digits of settings, and of the code and tables in a folder, but for subfolders `without`.
-
-    Comments, docstrings and the layout of code do not count: who rewords one keeps what was made.
+    """Twelve hexadecimal digits of settings, and of the code and tables in a folder, but for subfolders `without`, and
+    for comments, docstrings and layout: whoever rewords one keeps what was made.
     """
     return hashlib.sha256(f"{_code(folder, without)} {settings}".encode()).hexdigest()[:12]
-
-
-class _WithoutDocstrings(ast.NodeTransformer):
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:
-        return None if isinstance(node.value, ast.Constant) else node
 
 
 @cache
 def _code(folder: Path, without: tuple[str, ...]) -> str:
     files = [file for kind in ("*.py", "*.csv", "*.toml", "*.json") for file in folder.rglob(kind)]
     names = sorted(name for file in files if (name := file.relative_to(folder)).parts[0] not in without)
-    sources = [(name, (folder / name).read_text("utf-8")) for name in names]
-    return repr([(name.as_posix(), _meaning(s) if name.suffix == ".py" else s) for name, s in sources])
+    return repr([(name.as_posix(), _meaning(folder / name)) for name in names])
 
 
-def _meaning(source: str) -> str:
-    return ast.dump(_WithoutDocstrings().visit(ast.parse(source)))
+def _meaning(file: Path) -> str:
+    source = file.read_text("utf-8")
+    if file.suffix != ".py":
+        return str(tomllib.loads(source)) if file.suffix == ".toml" else source
+    code = ast.parse(source)
+    for node in ast.walk(code):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False):
+            del node.body[0]
+    return ast.dump(code)

@@ -80,15 +80,12 @@ class TissueMaps:
 
     def pack(self) -> PackedMaps:
         """Names and maps (N, maps, X, Y, Z) uint8, 255 for a voxel full of a tissue: a small bank to keep."""
-        soft = dict(self.tissues)
-        if FLUID_OUTSIDE in soft:
-            soft["csf"] = soft["csf"] + soft.pop(FLUID_OUTSIDE)
-        soft = {name: soft[name] for name in self.names}
-        others = {"vessel": self.vessel, "residual": self.residual / RESIDUAL_RANGE + 0.5, "mask": self.mask}
-        others["seen"] = self.seen
+        fluid = {"csf": self["csf"] + self[FLUID_OUTSIDE]} if FLUID_OUTSIDE in self else {}
+        residual = self.residual / RESIDUAL_RANGE + 0.5
+        others = {"vessel": self.vessel, "residual": residual, "mask": self.mask, "seen": self.seen}
+        soft = {name: {**self.tissues, **fluid}[name] for name in self.names}
         soft |= {name: values for name, values in others.items() if values is not None}
-        maps = torch.stack(list(soft.values()), 1)
-        return tuple(soft), (maps.clamp(0, 1) * 255).round().to(torch.uint8)
+        return tuple(soft), (torch.stack(list(soft.values()), 1).clamp(0, 1) * 255).round().to(torch.uint8)
 
     @classmethod
     def unpack(cls, names: tuple[str, ...], maps: Tensor) -> TissueMaps:

@@ -1,12 +1,10 @@
 """From the average anatomy to the tissues of one person: sulci, cortex, ventricles, lesions.
 
 The average brain has fractional sulci: 0.5 where half the people have one. A threshold turns the fraction into a sharp
-sulcus (a level set); aging moves the threshold, so sulci open where people really have them. On top come sulci of one's
-own: the zero set of a smooth random field is a folded sheet, and where it cuts the cortex it is a sulcus lined with
-gray matter.
-
-Vessels, sinuses, choroid plexus and dura take up gadolinium in everyone. Without them a network learns that whatever is
-bright on T1Gd is tumor, and fails on the first real patient.
+sulcus (a level set); aging moves it, so sulci open where people really have them. On top come sulci of one's own: the
+zero set of a smooth random field is a folded sheet, a sulcus lined with gray matter where it cuts the cortex. Vessels,
+sinuses, choroid plexus and dura take up gadolinium in everyone: else a network learns that all that is bright on T1Gd
+is tumor, and fails on the first real patient.
 """
 
 import math

@@ -6,6 +6,7 @@ Labels as in Task01 of the Medical Segmentation Decathlon: 1 edema, 2 non-enhanc
 
 import math
 from dataclasses import replace
+from functools import cache
 
 import torch
 from torch import Generator, Tensor
@@ -14,6 +15,7 @@ from ..fields import above, between, normal, smooth_field, soft_step, uniform
 from ..grid import CENTER, Grid
 from ..people import Glioma, People
 from ..tables import constants
+from ..template import LOW, read_template
 from ..tissue_maps import BRAIN, TissueMaps
 from ..warping import pose_of
 
@@ -21,8 +23,18 @@ FOCI = 3  # places for foci; most people use one
 C = constants(__file__)
 
 
-def draw_glioma(generator: Generator, seeds: Tensor) -> Glioma:
-    """The geometry of one person's tumor: `seeds` (M, 3) are the MNI points where it can start."""
+@cache
+def start_points() -> Tensor:
+    """Places (M, 3) in MNI mm, on the CPU, where a glioma can start: in white matter, deep enough, off the midline."""
+    white, depth, phi = (values[::2, ::2, ::2] for values in read_template(("wm", "depth", "phi"), 2))
+    index = ((white > C.start_white) & (depth > C.start_depth) & (phi > C.start_phi)).nonzero()
+    points = index.float() * 4 + torch.tensor(LOW) + 0.5
+    return points[(points[:, 0].abs() > C.start_midline) & (points[:, 2] > C.start_z)]
+
+
+def draw_glioma(generator: Generator) -> Glioma:
+    """The geometry of one person's tumor."""
+    seeds = start_points()
     u, z = uniform(generator, 8), normal(generator, FOCI, 3)
     spare, places = uniform(generator, FOCI, 3), uniform(generator, FOCI)
     several = bool(u[0] < C.multifocal)
@@ -52,10 +64,10 @@ def draw_glioma(generator: Generator, seeds: Tensor) -> Glioma:
 
 def describe(glioma: Glioma) -> dict[str, float]:
     """The geometry as numbers for the table of truths: mm, and volumes of the drawn ellipsoids in ml."""
-    place = dict(zip(("tumor_x", "tumor_y", "tumor_z"), glioma.center[0].tolist(), strict=True))
+    x, y, z = glioma.center[0].tolist()
     core, whole = (float((4 / 3 * math.pi * r**3 * glioma.active).sum() / 1000) for r in (glioma.core, glioma.edema))
-    volumes = {"foci": glioma.foci, "core_ml": core, "whole_ml": whole}
-    return place | volumes | {"enhances": glioma.enhancing, "rim_mm": glioma.rim, "push_mm": glioma.push}
+    sizes = {"tumor_x": x, "tumor_y": y, "tumor_z": z, "foci": glioma.foci, "core_ml": core, "whole_ml": whole}
+    return sizes | {"enhances": glioma.enhancing, "rim_mm": glioma.rim, "push_mm": glioma.push}
 
 
 def _foci(people: People) -> list[Tensor]:

@@ -61,15 +61,11 @@ def clinical(person: Person) -> tuple[Observed, Hidden]:
     resection = "gross total" if reach < C.subtotal else "subtotal" if reach < C.biopsy else "biopsy"
     percent = {"gross total": 100.0, "subtotal": float(round(between(C.subtotal_percent, u[2]))), "biopsy": math.nan}
     amounts = {
-        "age_decade": older / 10,
-        "unmethylated": unmethylated,
-        "subtotal": resection == "subtotal",
-        "biopsy": resection == "biopsy",
-        "karnofsky_below_70": karnofsky < C.low_karnofsky,
-        "multifocal": tumor.foci > 1,
-        "core_doubling": doublings,
-        "non_enhancing": not tumor.enhancing,
-    }
+        "age_decade": older / 10, "unmethylated": unmethylated,
+        "subtotal": resection == "subtotal", "biopsy": resection == "biopsy",
+        "karnofsky_below_70": karnofsky < C.low_karnofsky, "multifocal": tumor.foci > 1,
+        "core_doubling": doublings, "non_enhancing": not tumor.enhancing,
+    }  # fmt: skip
     log_hazard = sum(math.log(HAZARD_RATIO[name]) * amount for name, amount in amounts.items())
     chance = max(float(uniform(person.stream("survival"), 1)), 1e-6)
     survival = math.exp(C.log_scale) * (-math.log(chance) / math.exp(log_hazard)) ** (1 / C.shape)
@@ -86,13 +82,10 @@ def clinical(person: Person) -> tuple[Observed, Hidden]:
         karnofsky=math.nan if gaps[0] < C.no_karnofsky else float(karnofsky),
         symptom=SYMPTOMS[int(u[4] * len(SYMPTOMS))],
         mgmt=None if gaps[1] < no_mgmt else "unmethylated" if unmethylated else "methylated",
-        resection=resection,
-        resected_percent=percent[resection],
+        resection=resection, resected_percent=percent[resection],
         steroid_mg=2 * round(max(0, C.steroid_per_mm * halo + C.steroid_sd * z[1]) / 2),
         ldh=math.nan if gaps[2] < no_ldh else float(round(C.ldh * math.exp(C.ldh_sd * z[2]))),
-        diagnosis=diagnosis.isoformat(),
-        last_seen=last_seen.isoformat(),
-        months=round(months, 1),
-        died=int(survival <= followed),
-    )
+        diagnosis=diagnosis.isoformat(), last_seen=last_seen.isoformat(),
+        months=round(months, 1), died=int(survival <= followed),
+    )  # fmt: skip
     return observed, Hidden(log_hazard, survival, unmethylated, karnofsky)

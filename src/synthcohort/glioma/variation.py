@@ -1,7 +1,6 @@
 """The same glioma as other patients have it: solid or necrotic, enhancing more or less, with more or less edema.
 
-For training on people whose tissue maps are kept: the parts of a tumor change places and looks at every batch. Hardly
-any tumor is only a ring, and one in ten or so has bled.
+For training on people whose tissue maps are kept: the parts of a tumor change places and looks at every batch.
 """
 
 from functools import partial

@@ -8,7 +8,7 @@ from torch import Generator, Tensor
 
 from ..fields import above, between, chance, noise_field, normal, per_person, uniform
 from ..glioma.appearance import randomize_texture
-from ..scanner import RESIDUAL_GAIN, VESSEL_GAIN
+from ..scanner import C as SCANNER
 from ..signals import MEANS
 from ..tables import constants
 from ..tissue_maps import BRAIN, CONTRASTS, GLIOMA, OUTSIDE, RESIDUAL_RANGE, TISSUES, TissueMaps
@@ -51,7 +51,7 @@ def draw_signals(contrast: str | None, count: int, settings: Randomization, gene
     """Signals of N people on a contrast, or with None on any, also one that no scanner has."""
     device = generator.device
     known = torch.stack(list(MEANS.values())).to(device)
-    gains = torch.tensor([(RESIDUAL_GAIN[name], VESSEL_GAIN[name]) for name in CONTRASTS], device=device)
+    gains = torch.tensor([(SCANNER.residual_gain[c], SCANNER.vessel_gain[c]) for c in CONTRASTS], device=device)
     if contrast is None:
         first, second = (torch.randint(len(CONTRASTS), (count,), generator=generator, device=device) for _ in range(2))
         mix = uniform(generator, count, 1) * chance(generator, C.mixed, count, 1)
@@ -92,7 +92,8 @@ def paint(
     for name in tissues.names:
         if tumor is None or name not in GLIOMA:
             image = image + per_person(levels[:, TISSUES.index(name)]) * tissues[name]
-    image = randomize_texture(image, tissues, spacing, generator)
+    if "core" in tissues:
+        image = randomize_texture(image, tissues, spacing, generator)
     image = image + C.most_uneven * uniform(generator, *each) * field(C.patch_width) * mask
     if OUTSIDE[0] in tissues:
         uneven = field(C.outside_width) + C.outside_wide * field(C.outside_wide_width)
@@ -117,6 +118,5 @@ def thin_bone(tissues: TissueMaps, spacing: float, settings: Randomization, gene
     bone = tissues["bone"]
     some = chance(generator, settings.thin, len(bone), 1, 1, 1)
     thin = some * above(noise_field(generator, bone, C.thin_width, spacing), C.thin_step)
-    return tissues.updated(
-        {"bone": bone * (1 - C.thinned * thin), "muscle": tissues["muscle"] + bone * C.thinned * thin}
-    )
+    muscle = tissues["muscle"] + bone * C.thinned * thin
+    return tissues.updated({"bone": bone * (1 - C.thinned * thin), "muscle": muscle})

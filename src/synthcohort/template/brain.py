@@ -1,10 +1,7 @@
 """The brain maps of the template, derived from the MNI ICBM152 2009a T1, gray and white matter.
 
-Everything here is NumPy on a lattice of 1 mm and runs once; the result is kept on disk. Shapes are symmetric. The
-average of 152 people has fractional sulci, 0.5 where half of them have one: `brain.tissues` turns them into sharp sulci
-of one person.
-
-Source: Fonov et al., NeuroImage 54:313 (2011) and NeuroImage 47:S102 (2009), symmetric version.
+Everything here is NumPy on a lattice of 1 mm and runs once; the result is kept on disk. Source: Fonov et al., NeuroImage
+54:313 (2011) and NeuroImage 47:S102 (2009), symmetric version.
 """
 
 import importlib.util

@@ -1,7 +1,6 @@
 """The maps round the brain: hull, face, eyes, air, neck, as soft shapes in template space.
 
-The ICBM average in the wheel has no skull, so the rest of the head is built: layers follow the distance to a smooth
-hull of the brain, the face is made of ellipsoids. `synthcohort.head` makes them one person's.
+The average has no skull: layers follow the distance to a smooth hull of the brain, the face is made of ellipsoids.
 """
 
 from functools import reduce
