@@ -9,7 +9,6 @@ GPU, where people are computed together, it agrees to about 1e-4.
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from typing import TypeVar
 
 import pandas as pd
@@ -83,7 +82,7 @@ class Cohort(Settings):
         for person in self.draw(numbers, kind):
             row: dict[str, object] = {"number": person.number, "biological_age": person.biological_age}
             row |= {f"{name.replace(' ', '_')}_age": age for name, age in person.regional_ages.items()}
-            row |= {n: getattr(person.aging, n) for n in ("ventricle", "horn", "contrast_loss", "iron", "lesion")}
+            row |= {name: value for name, value in vars(person.aging).items() if isinstance(value, float)}
             if person.glioma:
                 row |= growth.describe(person.glioma) | asdict(clinical(person)[1])
             rows.append(row)
@@ -103,7 +102,7 @@ class Cohort(Settings):
 
     def points(self, people: People, spacing: float) -> Tensor:
         """Where each voxel of each person lies in the template, (N, X, Y, Z, 3), MNI mm."""
-        push = partial(growth.push, people) if people.kind == "tumor" else None
+        push = (lambda points: growth.push(people, points)) if people.kind == "tumor" else None
         return template_points(self.grid(people.kind, spacing), people, push)
 
     @torch.no_grad()
@@ -137,8 +136,7 @@ class Cohort(Settings):
                 images = images * tissues.seen[:, None]
             return images, tissues.labels(kind), tissues.brain_mask(), tissues.volumes(spacing)
 
-        parts = self._in_chunks(work, numbers)
-        images, labels, masks, volumes = zip(*parts, strict=True)
+        images, labels, masks, volumes = zip(*self._in_chunks(work, numbers), strict=True)
         together = {name: torch.cat([part[name] for part in volumes]) for name in volumes[0]}
         arrays = (torch.cat(images), torch.cat(labels), torch.cat(masks), self.grid(kind, spacing).affine)
         return Batch(numbers, tuple(contrasts), *arrays, together)

@@ -171,16 +171,14 @@ def _write_people(folder: Path, layout: Layout, batch: Batch, seed: int) -> dict
     affine = batch.affine.cpu().numpy()
     images = (batch.images * SCALE).round().clamp(0, 32767).cpu().numpy().astype(np.int16)
     labels = batch.labels.cpu().numpy()
-    space = "scanner" if layout.kind == "head" else "aligned"
-    entries = {}
+    space, entries = "scanner" if layout.kind == "head" else "aligned", {}
     for row, number in enumerate(batch.numbers):
         subject = f"{layout.kind}-{number:04d}"
         image = images[row, 0] if len(layout.contrasts) == 1 else np.moveaxis(images[row], 0, -1)
         volumes = {layout.image: image} | ({layout.label: labels[row]} if layout.label else {})
-        files = {}
-        for pattern, volume in volumes.items():
-            content = nifti(volume, affine, f"presimal cohort, seed {seed}, {subject}", space)
-            files[pattern.format(subject)] = write_atomically(folder / pattern.format(subject), content)
+        description = f"presimal cohort, seed {seed}, {subject}"
+        contents = {name.format(subject): nifti(v, affine, description, space) for name, v in volumes.items()}
+        files = {name: write_atomically(folder / name, content) for name, content in contents.items()}
         measured = {name: round(float(values[row]), 4) for name, values in batch.volumes.items()}
         entries[number] = Written(files, measured)
     return entries

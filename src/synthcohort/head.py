@@ -10,7 +10,7 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
-from .brain.tissues import C as BRAIN
+from .brain import tissues as brain
 from .fields import above, below, between, normal, smooth_field, soft_step, uniform
 from .people import Head, People
 from .tables import constants
@@ -25,13 +25,12 @@ def draw_head(generator: Generator) -> Head:
     u, z = uniform(generator, 12), normal(generator, 3)
     thinnest, thickest = torch.tensor(C.thickness).T
     thick = bool(u[6] < C.thick)
-    bottom, top = C.most_cropped
     return Head(
         layers=thinnest + (thickest - thinnest) * u[:5],
         air=float(between(C.air, u[5])),
         slice_mm=float(between(C.slice_mm, u[7])) if thick else None,
         slice_axis=1 + int(u[8] * 3) if thick else 3,
-        crop=(float(bottom * u[10]), float(top * u[11])) if u[9] < C.cropped else (0.0, 0.0),
+        crop=(float(C.most_cropped[0] * u[10]), float(C.most_cropped[1] * u[11])) if u[9] < C.cropped else (0.0, 0.0),
         fatness=float(C.fatness + C.fatness_sd * z[0]),
     )
 
@@ -51,7 +50,7 @@ def add_head(tissues: TissueMaps, maps: dict[str, Tensor], people: People, spaci
     total = sum((parts[name] for name in OUTSIDE), torch.zeros_like(outside))
     room = outside / torch.maximum(total * outside + csf, outside.clamp(min=1e-6))
     added = {name: parts[name] * outside * room for name in OUTSIDE} | {FLUID_OUTSIDE: csf * room}
-    dura = BRAIN.dura * (torch.exp(-(((hull - inner) / C.dura_width) ** 2)) * outside * (1 - face))
+    dura = brain.C.dura * (torch.exp(-(((hull - inner) / C.dura_width) ** 2)) * outside * (1 - face))
     vessel = dura if tissues.vessel is None else torch.maximum(tissues.vessel, dura)
     # Inside the field of view: the neck or the vertex may be cut off.
     height = (torch.arange(hull.shape[3], device=people.device) + 0.5) / hull.shape[3]

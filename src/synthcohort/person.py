@@ -52,8 +52,7 @@ def _age(age: float, regional: Mapping[str, float], spread: float, z: list[float
     """What a biological age (years), regional ages and chance do to a brain; z are eight normal numbers."""
     old = _within((age - C.old[0]) / C.old[1], (0.0, C.oldest_old))
     hippocampus, callosum, ganglia = (regional[name] for name in ("hippocampus", "callosum", "basal ganglia"))
-    offset = spread * C.sulcus_sd * z[1]
-    sulcus = {name: aging.sulcus_shift(regional[name], name) + offset for name in aging.C.sulcus_rate}
+    sulcus = {n: aging.sulcus_shift(regional[n], n) + spread * C.sulcus_sd * z[1] for n in aging.C.sulcus_rate}
     push = aging.ventricle_push(age) + spread * (C.ventricle_sd + C.ventricle_sd_old * old) * z[0]
     return Aging(
         ventricle=_within(push, C.push_limits),
@@ -82,7 +81,7 @@ def _draw_age(kind: str, u: Tensor, limits: tuple[float, float] | None) -> float
     if limits is not None:
         return between(limits, b)
     if kind == "tumor":
-        return _within(C.tumor_age + C.tumor_age_sd * (a + b + c - 1.5) * 2, C.tumor_age_limits)
+        return _within(C.tumor_age + C.tumor_age_sd * (a + b + c - 3 / 2) * 2, C.tumor_age_limits)
     if kind == "head":
         return between(C.head_age, b)
     limits, power = (C.younger, C.younger_power) if a < C.younger_share else (C.older, C.older_power)

@@ -109,9 +109,8 @@ def digest(folder: Path, *settings: object, without: tuple[str, ...] = ()) -> st
 
 @cache
 def _code(folder: Path, without: tuple[str, ...]) -> str:
-    files = [file for kind in ("*.py", "*.csv", "*.toml", "*.json") for file in folder.rglob(kind)]
-    names = sorted(name for file in files if (name := file.relative_to(folder)).parts[0] not in without)
-    return repr([(name.as_posix(), _meaning(folder / name)) for name in names])
+    names = sorted(f.relative_to(folder) for kind in ("*.py", "*.csv", "*.toml", "*.json") for f in folder.rglob(kind))
+    return repr([(name.as_posix(), _meaning(folder / name)) for name in names if name.parts[0] not in without])
 
 
 def _meaning(file: Path) -> str:

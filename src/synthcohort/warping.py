@@ -86,7 +86,6 @@ def template_points(grid: Grid, people: People, tumor_push: Callable[[Tensor], T
         moved = tumor_push(nodes)
         warp = at_lattice(warp, lattice, moved)
     matrix, shift = (values.to(device) for values in pose_of(people))
-    ventricle = people.column(person.aging.ventricle for person in people)
-    curved = push_ventricles(apply_pose(moved + warp, matrix, shift), ventricle)
+    curved = push_ventricles(apply_pose(moved + warp, matrix, shift), people.column(p.aging.ventricle for p in people))
     extra = curved - apply_pose(nodes, matrix, shift)
     return apply_pose(points, matrix, shift) + at_lattice(extra, lattice, points)

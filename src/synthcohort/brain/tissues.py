@@ -19,8 +19,7 @@ from ..people import People
 from ..tables import constants
 from ..template import HIGH, LOW
 from ..tissue_maps import TissueMaps
-from .aging import REGIONS
-from .aging import C as AGING
+from . import aging
 
 REGION_STEP = 8.0  # mm, of the grid of the regions' weights, which are smoother
 _NX, _NY, _NZ = (math.ceil((high - low) / REGION_STEP) + 1 for low, high in zip(LOW, HIGH, strict=True))
@@ -47,20 +46,20 @@ def region_weights(device: str) -> Tensor:
         return soft_step(offset + i + j + k, edge)
 
     weights = {"parietal": torch.ones_like(x)}
-    for name, shape in AGING.blobs.items():
+    for name, shape in aging.C.blobs.items():
         squares = [((a - c) / r) ** 2 for a, c, r in zip(place, shape["center"], shape["radii"], strict=True)]
         weights[name] = torch.exp(-(squares[0] + squares[1] + squares[2]))
-    for name, planes in AGING.planes.items():
+    for name, planes in aging.C.planes.items():
         factors = [beyond(**plane) for plane in planes] or [weights[name]]
         weights[name] = math.prod(factors, start=weights["parietal"])
         weights["parietal"] = weights["parietal"] - weights[name]
-    return torch.stack([weights[name] for name in REGIONS], -1).to(device)
+    return torch.stack([weights[name] for name in aging.REGIONS], -1).to(device)
 
 
 def _regional(people: People, points: Tensor) -> Tensor:
     """Shift of the fluid threshold, mm lost to the ventricles and myelination, (N, X, Y, Z, 3)."""
     parts = [(p.aging.sulcus, p.aging.lost, p.aging.myelination) for p in people]
-    rows = [[[part.get(region, 0.0) for part in person] for region in REGIONS] for person in parts]
+    rows = [[[part.get(region, 0.0) for part in person] for region in aging.REGIONS] for person in parts]
     values = torch.tensor(rows, dtype=torch.float32, device=points.device)
     table = torch.zeros((), device=points.device)
     for k, weights in enumerate(region_weights(str(points.device)).unbind(1)):

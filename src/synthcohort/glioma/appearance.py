@@ -4,7 +4,6 @@ The scanner of the cohort and the randomization both read it here.
 """
 
 import math
-from functools import partial
 
 import torch
 from torch import Generator, Tensor
@@ -27,10 +26,9 @@ def add_texture(image: Tensor, tissues: TissueMaps, coarse: Tensor, fine: Tensor
 
 def randomize_texture(image: Tensor, tissues: TissueMaps, spacing: float, generator: Generator) -> Tensor:
     """The image (N, X, Y, Z) with tumors as uneven as chance wants."""
-    field = partial(noise_field, generator, image, spacing=spacing)
-    uneven = field(C.patch_width) + C.grain * field(C.grain_width)
+    patches, grain = (noise_field(generator, image, width, spacing) for width in (C.patch_width, C.grain_width))
     strength = C.most_uneven * uniform(generator, len(image), 1, 1, 1)
-    return image * (1 + strength * uneven * _textured(tissues, C.random_texture))
+    return image * (1 + strength * (patches + C.grain * grain) * _textured(tissues, C.random_texture))
 
 
 def swollen(points: Tensor, tumor: Tensor, half: Tensor, most: float, generator: Generator) -> Tensor:

@@ -37,8 +37,7 @@ def draw_glioma(generator: Generator) -> Glioma:
     seeds = start_points()
     u, z = uniform(generator, 8), normal(generator, FOCI, 3)
     spare, places = uniform(generator, FOCI, 3), uniform(generator, FOCI)
-    several = bool(u[0] < C.multifocal)
-    enhancing = bool(u[1] > C.non_enhancing)
+    several, enhancing = bool(u[0] < C.multifocal), bool(u[1] > C.non_enhancing)
     center = seeds[(places * len(seeds)).long().clamp(max=len(seeds) - 1)].clone()
     for k in range(1, FOCI):  # further foci lie in the direction of another seed point
         way = center[k] - center[0]
@@ -50,16 +49,13 @@ def draw_glioma(generator: Generator) -> Glioma:
     halo = between(C.halo if enhancing else C.silent_halo, u[3])
     stretch = torch.exp(C.stretch_sd * z)
     return Glioma(
-        center=center,
-        core=core,
+        center=center, core=core,
         edema=core * between(C.edema_radius, u[4]) + halo * torch.tensor(C.halo_size),
         active=torch.tensor([1.0, several, several and bool(u[7] < C.third)]),
         stretch=stretch / stretch.prod(1, keepdim=True) ** (1 / 3),
         push=float(C.push * core[0] * (1.0 if enhancing else C.silent_push) * between(C.push_chance, u[5])),
-        rim=float(between(C.rim, u[6])),
-        necrosis=float(uniform(generator, 1)),
-        enhancing=enhancing,
-    )
+        rim=float(between(C.rim, u[6])), necrosis=float(uniform(generator, 1)), enhancing=enhancing,
+    )  # fmt: skip
 
 
 def describe(glioma: Glioma) -> dict[str, float]:

@@ -52,11 +52,10 @@ def clinical(person: Person) -> tuple[Observed, Hidden]:
         raise ValueError(f"Person {person.number} of kind {person.kind!r} has no tumor.")
     u, z = uniform(person.stream("clinic"), 6).tolist(), normal(person.stream("clinic measures"), 4).tolist()
     doublings = math.log2(4 / 3 * math.pi * float(tumor.core[0]) ** 3 / 1000 / C.core_ml)
-    older, (lowest, highest) = person.age - C.age, C.karnofsky_limits
+    older, halo = person.age - C.age, float(tumor.edema[0] - tumor.core[0])
     fitness = C.karnofsky + C.karnofsky_per_year * older + C.karnofsky_per_doubling * doublings + C.karnofsky_sd * z[0]
-    karnofsky = 10 * round(min(max(fitness, lowest), highest) / 10)
-    unmethylated = u[0] < C.unmethylated
-    deep = abs(float(tumor.center[0, 0])) < C.deep_mm
+    karnofsky = 10 * round(min(max(fitness, C.karnofsky_limits[0]), C.karnofsky_limits[1]) / 10)
+    unmethylated, deep = u[0] < C.unmethylated, abs(float(tumor.center[0, 0])) < C.deep_mm
     reach = u[1] + C.reach_foci * (tumor.foci > 1) + C.reach_deep * deep + C.reach_per_year * older
     resection = "gross total" if reach < C.subtotal else "subtotal" if reach < C.biopsy else "biopsy"
     percent = {"gross total": 100.0, "subtotal": float(round(between(C.subtotal_percent, u[2]))), "biopsy": math.nan}
@@ -74,7 +73,6 @@ def clinical(person: Person) -> tuple[Observed, Hidden]:
     followed = (C.cut_off - diagnosis).days / DAYS_PER_MONTH
     months = min(survival, followed)
     last_seen = diagnosis + timedelta(days=round(months * DAYS_PER_MONTH))
-    halo = float(tumor.edema[0] - tumor.core[0])
     gaps = uniform(person.stream("missing"), 4).tolist()
     no_mgmt = C.no_mgmt_biopsy if resection == "biopsy" else C.no_mgmt
     no_ldh = C.no_ldh_early if diagnosis.year < C.ldh_from else C.no_ldh

@@ -41,17 +41,15 @@ def vary(tissues: TissueMaps, spacing: float, generator: Generator) -> tuple[Tis
     spread, uneven = chance(generator, C.spread, *each) * enhances, field(C.spread_width)
     near = mean_over_cube((core + tissues["edema"] + rim).clamp(0, 1), C.spread_cube, spacing)
     reached = spread * above(near + C.spread_field * uneven, C.spread_step) * (near > C.near)
-    changed = {"core": core, "enhancing": rim, "edema": tissues["edema"]}
-    for name, ease in C.edema_takes.items():
-        taken = tissues[name] * ease * reached
-        changed[name] = tissues[name] - taken
-        changed["edema"] = changed["edema"] + taken
+    taken = {name: tissues[name] * ease * reached for name, ease in C.edema_takes.items()}
+    edema = sum(taken.values(), tissues["edema"])
+    changed = {"core": core, "enhancing": rim, "edema": edema, **{n: tissues[n] - t for n, t in taken.items()}}
     # What does not enhance is dead in the middle of an enhancing tumor, and mostly solid in another one.
     level = between(C.dead_level, uniform(generator, *each)) - C.silent_alive * (1 - enhances)
     middle = mean_over_cube(core + rim, C.dead_cube, spacing) - C.dead_middle
     dead = above(middle + C.dead_field * field(C.dead_width) + level, C.dead_step)
     blood = chance(generator, C.bled, *each) * above(field(C.blood_width), C.blood_step)
-    parts = {"edema": changed["edema"], "enhancing": rim, "solid": core * (1 - dead) * (1 - blood)}
+    parts = {"edema": edema, "enhancing": rim, "solid": core * (1 - dead) * (1 - blood)}
     return tissues.updated(changed), parts | {"necrosis": core * dead * (1 - blood), "blood": core * blood}
 
 

@@ -32,10 +32,8 @@ def randomize(
     """
     if settings.tumors and not contrasts:
         raise ValueError("A varied tumor needs contrasts: name them.")
-    maps = maps.clone()
-    mirrored = chance(generator, 0.5, len(maps))
-    maps[mirrored] = maps[mirrored].flip(2)
-    tissues = TissueMaps.unpack(names, maps)
+    mirrored = chance(generator, 0.5, len(maps), 1, 1, 1, 1)
+    tissues = TissueMaps.unpack(names, torch.where(mirrored, maps.flip(2), maps))
     if "bone" in tissues and settings.thin:
         tissues = thin_bone(tissues, spacing, settings, generator)
     painted: list[Tensor | None] = [None] * max(1, len(contrasts))

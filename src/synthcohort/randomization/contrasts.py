@@ -6,9 +6,9 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
+from .. import scanner
 from ..fields import above, between, chance, noise_field, normal, per_person, uniform
 from ..glioma.appearance import randomize_texture
-from ..scanner import C as SCANNER
 from ..signals import MEANS
 from ..tables import constants
 from ..tissue_maps import BRAIN, CONTRASTS, GLIOMA, OUTSIDE, RESIDUAL_RANGE, TISSUES, TissueMaps
@@ -51,7 +51,7 @@ def draw_signals(contrast: str | None, count: int, settings: Randomization, gene
     """Signals of N people on a contrast, or with None on any, also one that no scanner has."""
     device = generator.device
     known = torch.stack(list(MEANS.values())).to(device)
-    gains = torch.tensor([(SCANNER.residual_gain[c], SCANNER.vessel_gain[c]) for c in CONTRASTS], device=device)
+    gains = torch.tensor([(scanner.C.residual_gain[c], scanner.C.vessel_gain[c]) for c in CONTRASTS], device=device)
     if contrast is None:
         first, second = (torch.randint(len(CONTRASTS), (count,), generator=generator, device=device) for _ in range(2))
         mix = uniform(generator, count, 1) * chance(generator, C.mixed, count, 1)

@@ -46,8 +46,7 @@ def _derive(path: Path, fine: bool) -> None:
 
 def _halved(values: np.ndarray) -> Tensor:
     """Means over 2 x 2 x 2 voxels, float16."""
-    tensor = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
-    return F.avg_pool3d(tensor[None, None], 2)[0, 0].half()
+    return F.avg_pool3d(torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))[None, None], 2)[0, 0].half()
 
 
 def read_template(names: Iterable[str], step: int) -> list[Tensor]:

@@ -1,7 +1,7 @@
 """The brain maps of the template, derived from the MNI ICBM152 2009a T1, gray and white matter.
 
-Everything here is NumPy on a lattice of 1 mm and runs once; the result is kept on disk. Source: Fonov et al., NeuroImage
-54:313 (2011) and NeuroImage 47:S102 (2009), symmetric version.
+Everything here is NumPy on a lattice of 1 mm and runs once; the result is kept on disk. Source: Fonov et al.,
+NeuroImage 54:313 (2011) and NeuroImage 47:S102 (2009), symmetric version.
 """
 
 import importlib.util
@@ -137,8 +137,7 @@ def narrow_fissure(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 def push_field(ventricle: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """Directions (3, X, Y, Z) away from the lateral and third ventricle, fading with distance."""
-    lateral = ventricle & (coordinates()[2] > C.push_z)
-    signed = ndimage.gaussian_filter(signed_distance(lateral), C.push_smooth)
+    signed = ndimage.gaussian_filter(signed_distance(ventricle & (coordinates()[2] > C.push_z)), C.push_smooth)
     direction = np.stack(np.gradient(signed))
     direction /= np.maximum(np.sqrt((direction**2).sum(0)), C.push_least)
     strength = np.exp(-np.maximum(signed, 0) / C.push_decay) * _ramp(depth, C.push_depth_ramp)
