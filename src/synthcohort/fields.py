@@ -42,7 +42,7 @@ def chance(generator: Generator, probability: float, *shape: int) -> Tensor:
     return uniform(generator, *shape) < probability
 
 
-def soft_step(x: Tensor, edge: float) -> Tensor:
+def soft_step(x: Tensor, edge: float | Tensor) -> Tensor:
     """0 far below zero, 1 far above, with a transition of about `edge` in the unit of `x`."""
     return torch.sigmoid(x / edge)
 

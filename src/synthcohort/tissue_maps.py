@@ -8,8 +8,8 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-CONTRASTS = ("t1", "t1gd", "t2", "flair")
-MSD_CONTRASTS = ("flair", "t1", "t1gd", "t2")  # the channels of Task01 of the Medical Segmentation Decathlon
+CONTRASTS = ("t1", "t1gd", "t2", "flair")  # all that can be rendered, in the order of the tables and of their draws
+MSD_CONTRASTS = ("flair", "t1", "t1gd", "t2")  # the same, as the channels of Task01 of the Medical Segmentation Decathlon
 BRAIN = ("ventricle", "csf", "cortex", "deep", "white", "lesion")  # deep gray matter, hyperintense white matter
 GLIOMA = ("core", "edema", "enhancing")
 OUTSIDE = ("bone", "marrow", "fat", "muscle", "eye", "lens", "air", "nerve")

@@ -29,7 +29,7 @@ IN_THE_TABLE = {
     "unmethylated": 2.13, "subtotal": 1.81, "biopsy": 1.81 / 0.54, "karnofsky_below_70": 1.9, "age_decade": 1.25,
 }  # fmt: skip
 ON_THE_IMAGE = {"multifocal": 2.1, "core_doubling": 1.12, "non_enhancing": 0.45}
-CLOSE = 0.35  # of a log hazard ratio: one that is half as large again, or half as large, is farther away
+CLOSE = 0.3  # of a log hazard ratio: one that is half as large again, or half as large, is farther away
 SHAPE = 1.35
 
 
