@@ -69,9 +69,9 @@ class Cohort(Settings):
         """
         rows = []
         for person in self.draw(numbers, kind):
-            row: dict[str, object] = {"number": person.number, "subject_id": f"{kind}-{person.number:04d}"}
-            row |= {"age": round(person.age, 1), "sex": "M" if person.male else "F", "site": SITES[person.site].name}
-            rows.append(row | asdict(clinical(person)[0]) if person.glioma else row)
+            name = {"number": person.number, "subject_id": f"{kind}-{person.number:04d}"}
+            plain = {"age": round(person.age, 1), "sex": "M" if person.male else "F", "site": SITES[person.site].name}
+            rows.append({**name, **plain, **(asdict(clinical(person)[0]) if person.glioma else {})})
         return pd.DataFrame(rows)
 
     def truth(self, numbers: Iterable[int], kind: str = "brain") -> pd.DataFrame:
@@ -80,12 +80,10 @@ class Cohort(Settings):
         """
         rows = []
         for person in self.draw(numbers, kind):
-            row: dict[str, object] = {"number": person.number, "biological_age": person.biological_age}
-            row |= {f"{name.replace(' ', '_')}_age": age for name, age in person.regional_ages.items()}
-            row |= {name: value for name, value in vars(person.aging).items() if isinstance(value, float)}
-            if person.glioma:
-                row |= growth.describe(person.glioma) | asdict(clinical(person)[1])
-            rows.append(row)
+            ages = {f"{name.replace(' ', '_')}_age": age for name, age in person.regional_ages.items()}
+            inner = {name: value for name, value in vars(person.aging).items() if isinstance(value, float)}
+            tumor = growth.describe(person.glioma) | asdict(clinical(person)[1]) if person.glioma else {}
+            rows.append({"number": person.number, "biological_age": person.biological_age, **ages, **inner, **tumor})
         return pd.DataFrame(rows)
 
     def draw(self, numbers: Iterable[int], kind: str = "brain") -> People:

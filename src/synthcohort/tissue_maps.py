@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 CONTRASTS = ("t1", "t1gd", "t2", "flair")  # all that can be rendered, in the order of the tables and of their draws
-MSD_CONTRASTS = ("flair", "t1", "t1gd", "t2")  # the same, as the channels of Task01 of the Medical Segmentation Decathlon
+# The same four as the channels of Task01 of the Medical Segmentation Decathlon: so they lie on disk and in batches.
+MSD_CONTRASTS = ("flair", "t1", "t1gd", "t2")
 BRAIN = ("ventricle", "csf", "cortex", "deep", "white", "lesion")  # deep gray matter, hyperintense white matter
 GLIOMA = ("core", "edema", "enhancing")
 OUTSIDE = ("bone", "marrow", "fat", "muscle", "eye", "lens", "air", "nerve")
@@ -84,7 +85,7 @@ class TissueMaps:
         residual = self.residual / RESIDUAL_RANGE + 0.5
         others = {"vessel": self.vessel, "residual": residual, "mask": self.mask, "seen": self.seen}
         soft = {name: {**self.tissues, **fluid}[name] for name in self.names}
-        soft |= {name: values for name, values in others.items() if values is not None}
+        soft = soft | {name: values for name, values in others.items() if values is not None}
         return tuple(soft), (torch.stack(list(soft.values()), 1).clamp(0, 1) * 255).round().to(torch.uint8)
 
     @classmethod

@@ -318,9 +318,12 @@ def test_tumors_are_uneven_and_fat_too(brain, use_sites):
     ones = torch.ones(1, 24, 24, 24)
     nothing = 0 * ones
     flat = phantom(nothing, core=nothing, edema=nothing, enhancing=nothing)
+    core = 0.0
     for name, amount in (("core", 1.0), ("enhancing", 0.8), ("edema", 0.5)):
         image = acquire(flat.updated({name: ones}), people, "t1", SPACING)
         assert float(image.std()) == pytest.approx(amount * (0.07**2 + 0.05**2) ** 0.5, rel=0.25), name
+        core = float(image.std()) if name == "core" else core
+        assert float(image.std()) / core == pytest.approx(amount, rel=0.01), name  # of one texture
     fat = acquire(phantom(nothing, fat=ones), people, "t1", SPACING)
     assert float(fat.std() / fat.mean()) == pytest.approx((0.10**2 + 0.08**2) ** 0.5, rel=0.25)
 
