@@ -15,6 +15,7 @@ from torch import Generator, Tensor
 from synthcohort.fields import above, normal, per_person, soft_step, uniform
 from synthcohort.glioma import growth
 from synthcohort.glioma.variation import VARIED, mean_over_cube
+from synthcohort.glioma.variation import C as usual
 from synthcohort.tissue_maps import BRAIN, CONTRASTS, TISSUES, TissueMaps
 
 from .draws import Draws, levels, whole_tumor
@@ -113,9 +114,10 @@ def divide(tissues: TissueMaps, spacing: float, generator: Generator) -> tuple[T
     enough = per_person(enhancing.flatten(1).sum(1) * spacing**3 > LEAST_CORE)
     spared = (kind["patches"] + kind["nodules"]) * enough * draws.some(ONLY_EDEMA) * rest
     rest, edema = rest - spared, tissues["edema"] - joined + spared
-    level = draws.between(-0.3, 1.5) - 0.7 * kind["none"]
-    dead = soft_step(mean_over_cube(core, 15.0, spacing) - 1.0 + 0.25 * draws.field(25.0) + level, 0.1)
-    blood = draws.some(BLED) * soft_step(draws.field(22.0) - 0.7, 0.15)
+    level = draws.between(-0.3, 1.5) - usual.silent_alive * kind["none"]
+    middle = mean_over_cube(core, usual.dead_cube, spacing) - 1.0
+    dead = soft_step(middle + usual.dead_field * draws.field(25.0) + level, usual.dead_step[1])
+    blood = draws.some(BLED) * above(draws.field(22.0), usual.blood_step)
     parts = {"edema": edema, "enhancing": enhancing, "solid": rest * (1 - dead) * (1 - blood)}
     parts |= {"necrosis": rest * dead * (1 - blood), "blood": rest * blood}
     return tissues.updated({"core": rest, "enhancing": enhancing, "edema": edema}), parts
