@@ -4,7 +4,9 @@ A file's name holds a digest of the code that makes it, the generator's and the 
 holds a checksum of its content: nothing old or damaged is trained on.
 """
 
+import ast
 import inspect
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,7 +21,8 @@ def bank(name: str, settings: dict, make: Callable[[], dict[str, Tensor]]) -> di
 
     `settings` is all that the tensors depend on besides the generator's code: seed, spacing, people.
     """
-    made_by = digest(Path(synthcohort.__file__).parent, settings, inspect.getsource(make))
+    code = ast.dump(ast.parse(textwrap.dedent(inspect.getsource(make))))  # comments and layout do not count
+    made_by = digest(Path(synthcohort.__file__).parent, settings, code)
     file = data_folder() / "banks" / f"{name}-{made_by}.safetensors"
     tensors = load_tensors(file)
     if tensors is None:

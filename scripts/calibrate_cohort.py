@@ -30,14 +30,14 @@ def measure(age: float, seed: int, people: int = PEOPLE) -> dict[str, torch.Tens
 def report(seed: int) -> None:
     """Print target and cohort mean at every age."""
     print("age  fraction (target)  ventricles ml (target)  lesions ml median (target)  TIV  GM  WM")
-    for k, age in enumerate(aging.KNOT_AGES):
+    for k, age in enumerate(aging.C.age):
         v = measure(age, seed)
         print(
             f"{age:3.0f}  {v['fraction'].mean():.3f} ({aging.whole_brain_fraction(age):.3f})"
             f" sd {v['fraction'].std():.3f}"
-            f"  {v['ventricle'].mean():5.1f} ({aging.VENTRICLE_ML[k]:.1f})"
+            f"  {v['ventricle'].mean():5.1f} ({aging.C.ventricle_ml[k]:.1f})"
             f" sd {v['ventricle'].std():.1f}"
-            f"  {v['lesion'].median():6.2f} ({aging.LESION_ML[k]:.2f})"
+            f"  {v['lesion'].median():6.2f} ({aging.C.lesion_ml[k]:.2f})"
             f"  {v['tiv'].mean():.0f}  {v['gray'].mean():.0f}  {v['white'].mean():.0f}",
             flush=True,
         )
@@ -48,26 +48,26 @@ def solve(seed: int) -> None:
     knots = {name: list(values) for name, values in aging.KNOTS.items()}
     for _ in range(ROUNDS):
         for name, values in knots.items():
-            aging.KNOTS[name] = tuple(values)
+            aging.KNOTS[name] = list(values)
         sizes = []
-        for k, age in enumerate(aging.KNOT_AGES):
+        for k, age in enumerate(aging.C.age):
             v = measure(age, seed)
             sizes.append(v["tiv"].mean())
-            ratio = aging.VENTRICLE_ML[k] / v["ventricle"].mean()
+            ratio = aging.C.ventricle_ml[k] / v["ventricle"].mean()
             knots["ventricle"][k] += float(2.5 * ratio.log())
             error = v["fraction"].mean() - aging.whole_brain_fraction(age)
             knots["sulcus"][k] += 0.7 * float(error)
-            ratio = aging.LESION_ML[k] / v["lesion"].median().clamp(min=0.005)
+            ratio = aging.C.lesion_ml[k] / v["lesion"].median().clamp(min=0.005)
             knots["lesion"][k] += 0.5 * float(ratio.log().clamp(-1, 1))
         size = float(torch.stack(sizes).mean())
-        aging.HEAD_SCALE *= (aging.TIV_MEAN_ML / size) ** (1 / 3)
+        aging.HEAD_SCALE *= (aging.C.tiv_ml / size) ** (1 / 3)
         shown = {name: [round(x, 3) for x in values] for name, values in knots.items()}
         print(f"TIV {size:.0f} ml", shown, flush=True)
     for name, values in knots.items():
-        aging.KNOTS[name] = tuple(values)
+        aging.KNOTS[name] = list(values)
         digits = 4 if name == "sulcus" else 2
         print(f"{name} = {[round(x, digits) for x in values]}")
-    print(f"HEAD_SCALE = {aging.HEAD_SCALE:.4f}")
+    print(f"head_scale = {aging.HEAD_SCALE:.4f}")
 
 
 if __name__ == "__main__":

@@ -46,7 +46,7 @@ class Table:
     def __init__(self) -> None:
         self.failed = False
 
-    def row(self, name: str, check: Callable[..., Row], *arguments) -> None:
+    def row(self, name: str, check: Callable[..., Row], *arguments: object) -> None:
         """Run a check and print what it found; an error is a row that fails."""
         started = time.perf_counter()
         try:

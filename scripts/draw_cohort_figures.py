@@ -5,6 +5,7 @@ python scripts/draw_cohort_figures.py ages heads # some
 """
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 
 import matplotlib
@@ -13,7 +14,10 @@ import torch
 
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
+from matplotlib.axes import Axes
 from matplotlib.colors import ListedColormap
+from matplotlib.figure import Figure
+from matplotlib.layout_engine import ConstrainedLayoutEngine
 from PIL import Image
 
 from synthcohort import MSD_CONTRASTS, Cohort
@@ -25,7 +29,7 @@ REGION_COLORS = ListedColormap(["#56B4E9", "#E69F00", "#CC79A7"])  # edema, core
 AGES = (20, 35, 50, 65, 80)
 
 
-def panel(axis, picture: np.ndarray, top: float) -> None:
+def panel(axis: Axes, picture: np.ndarray, top: float) -> None:
     """One slice, first axis to the right, second upwards, in gray."""
     axis.imshow(picture.T, origin="lower", cmap="gray", vmin=0, vmax=top, interpolation="bilinear")
     axis.set_xticks([])
@@ -34,22 +38,19 @@ def panel(axis, picture: np.ndarray, top: float) -> None:
         side.set_visible(False)
 
 
-def slices(volume: np.ndarray, heights=(0.32, 0.46, 0.60, 0.74)) -> list[np.ndarray]:
+def slices(volume: np.ndarray, heights: tuple[float, ...] = (0.32, 0.46, 0.60, 0.74)) -> list[np.ndarray]:
     """Axial slices at fractions of the height, one coronal, one sagittal next to the midline."""
     x, y, z = volume.shape
     axial = [volume[:, :, int(z * h)] for h in heights]
     return [*axial, volume[:, int(y * 0.52)], volume[int(x * 0.47)]]
 
 
-def sheet(rows: int, columns: int, width: float = 2.0, height: float = 2.1):
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(width * columns, height * rows), layout="constrained", squeeze=False
-    )
-    figure.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0.01)
-    return figure, axes
+def sheet(rows: int, columns: int, width: float = 2.0, height: float = 2.1) -> tuple[Figure, np.ndarray]:
+    layout = ConstrainedLayoutEngine(w_pad=0.02, h_pad=0.02, wspace=0, hspace=0.01)
+    return plt.subplots(rows, columns, figsize=(width * columns, height * rows), layout=layout, squeeze=False)
 
 
-def save(figure, name: str, colors: int = 64) -> None:
+def save(figure: Figure, name: str, colors: int = 64) -> None:
     """Write the picture with a palette of few colors: a third of the size, and nobody sees it."""
     path = FOLDER / f"{name}.png"
     figure.savefig(path, dpi=80)
@@ -136,9 +137,9 @@ def draw_sites() -> None:
 def draw_folding() -> None:
     """The same six young people without and with sulci of their own and warps."""
     figure, axes = sheet(2, 6)
-    plain = {"warp": 0.0, "folding": 0.0, "size": 0.0, "rotation": 0.0, "shift": 0.0}
-    for row, settings, title in zip(axes, (plain, {}), ("average", "individual"), strict=True):
-        cohort = Cohort(3, age_range=(25.0, 40.0), **settings)
+    individual = Cohort(3, age_range=(25.0, 40.0))
+    average = replace(individual, warp=0.0, folding=0.0, size=0.0, rotation=0.0, shift=0.0)
+    for row, cohort, title in zip(axes, (average, individual), ("average", "individual"), strict=True):
         for axis, number in zip(row, range(6), strict=True):
             volume = cohort.render([number], spacing=SPACING).images[0, 0].numpy()
             panel(axis, volume[:, :, 60], 1.15)

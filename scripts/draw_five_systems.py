@@ -15,6 +15,7 @@ import matplotlib
 matplotlib.use("Agg")
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from nilearn.datasets import load_mni152_template
 from PIL import Image
@@ -68,7 +69,7 @@ def draw() -> Figure:
     return figure
 
 
-def _draw_input(ax, row: int, brain: np.ndarray) -> None:
+def _draw_input(ax: Axes, row: int, brain: np.ndarray) -> None:
     height, width = brain.shape
     if row == 4:
         cells = [["64 y", "left", "80 %"], ["51 y", "right", "?"], ["77 y", "left", "60 %"]]
@@ -88,7 +89,7 @@ def _draw_input(ax, row: int, brain: np.ndarray) -> None:
         ax.plot(*skull, linestyle="-", color=GRAY, linewidth=5)
 
 
-def _draw_output(ax, row: int, brain: np.ndarray) -> None:
+def _draw_output(ax: Axes, row: int, brain: np.ndarray) -> None:
     height, width = brain.shape
     if row in (0, 1):
         ax.text(0.5, 0.5, ("T1 or T2?", "? years")[row], ha="center", va="center", size=17, weight="bold")

@@ -78,7 +78,8 @@ def region_loss(outputs: list[Tensor], y: Tensor) -> Tensor:
     """
     total = torch.zeros((), device=y.device)
     for level, logits in enumerate(outputs):
-        logits, target = logits.float(), adaptive_avg_pool3d(y, logits.shape[2:])
+        size = (logits.shape[2], logits.shape[3], logits.shape[4])
+        logits, target = logits.float(), adaptive_avg_pool3d(y, size)
         total = total + 0.5**level * (soft_dice(logits, target) + binary_cross_entropy_with_logits(logits, target))
     return total
 

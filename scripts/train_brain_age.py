@@ -73,11 +73,13 @@ def augment(x: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
     return x + noise * normal(*x.shape)
 
 
-def train(x, y, epochs: int, batch: int, device: torch.device, checkpoint: Path) -> tuple[AgeNet, float]:
+def train(
+    x: torch.Tensor, y: torch.Tensor, epochs: int, batch: int, device: torch.device, checkpoint: Path
+) -> tuple[AgeNet, float]:
     """A trained network, and the seconds of processor time that its training took."""
     compute.seed_everything(0)
     generator = torch.Generator(device).manual_seed(0)
-    model = AgeNet(y.mean(), y.std()).to(device, memory_format=torch.channels_last_3d)
+    model = AgeNet(float(y.mean()), float(y.std())).to(device).to(memory_format=torch.channels_last_3d)
     optimizer = torch.optim.AdamW(model.parameters(), 3e-3, weight_decay=0.05)
     steps = len(y) // batch
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=epochs * steps, pct_start=0.2)

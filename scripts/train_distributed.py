@@ -90,7 +90,9 @@ def main() -> None:
     images = data.load(table, **grid)
     brain = images[:, 1:2] > 0.1 * images[:, 1:2].amax((2, 3, 4), keepdim=True)
     people = Augmented(normalize(images, brain), regions(data.load(table, "label", **grid)), wanted.seed)
-    sampler = DistributedSampler(people, world, rank, shuffle=True, seed=wanted.seed, drop_last=True)
+    sampler: DistributedSampler = DistributedSampler(
+        people, world, rank, shuffle=True, seed=wanted.seed, drop_last=True
+    )
     batches = DataLoader(people, wanted.batch // world, sampler=sampler, drop_last=True)
 
     compute.seed_everything(wanted.seed)  # the same first parameters in every process

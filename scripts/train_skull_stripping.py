@@ -44,7 +44,7 @@ def main() -> None:
     compute.seed_everything(1)
     generator = torch.Generator(device).manual_seed(1)
 
-    def draw():
+    def draw() -> tuple[torch.Tensor, torch.Tensor]:
         chosen = train[torch.randint(len(train), (wanted.batch - count,))].to(device)
         chosen = around_the_brain.vary(names, chosen, SPACING, generator)
         parts = [randomize(names, chosen, SPACING, generator)]
@@ -56,7 +56,7 @@ def main() -> None:
         return normalize(images), fractions
 
     @torch.no_grad()
-    def score(model):
+    def score(model: torch.nn.Module) -> dict[str, object]:
         model.eval()
         fixed, found = torch.Generator(device).manual_seed(2), []
         for start in range(0, HELD_OUT, 4):

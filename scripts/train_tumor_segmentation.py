@@ -13,7 +13,7 @@ import torch
 import torch.nn.functional as F
 from longer_training import begin_with, options, region_loss, tissue_maps, train_longer
 from patients import Patients, complete, randomize_patients
-from torch import Generator, Tensor
+from torch import Generator, Tensor, nn
 
 from brainscans import compute, networks
 from brainscans.tumor_segmentation import SPACING, normalize
@@ -104,12 +104,12 @@ def main() -> None:
     compute.seed_everything(1)
     generator = Generator(device).manual_seed(1)
 
-    def draw():
+    def draw() -> tuple[Tensor, Tensor]:
         chosen = torch.multinomial(probability, wanted.batch, replacement=True)
         return examples(people[chosen.to(device)], generator)
 
     @torch.no_grad()
-    def score(model):
+    def score(model: nn.Module) -> dict[str, list[float]]:
         model.eval()
         fixed, found = Generator(device).manual_seed(2), []
         for part in kept.split(2 if device.type == "cpu" else 6):

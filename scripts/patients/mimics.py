@@ -1,5 +1,7 @@
 """What is no tumor and may look like one: lesions of white matter, choroid plexus, what skull stripping leaves."""
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
@@ -68,7 +70,7 @@ def _plexus(tissues: TissueMaps, draws: Draws, fraction: float) -> tuple[TissueM
     if "plexus" in tissues:
         bright = torch.maximum(bright, tissues["plexus"])
     there = per_person(bright.flatten(1).amax(1) > 0.1).float()
-    return tissues.updated(vessel=vessel * (1 - ventricle * there)), bright.clamp(0, 1)
+    return replace(tissues, vessel=vessel * (1 - ventricle * there)), bright.clamp(0, 1)
 
 
 def _remnants(tissues: TissueMaps, draws: Draws, fraction: float) -> tuple[TissueMaps, dict[str, Tensor]]:

@@ -6,12 +6,16 @@ places; patches, nodules, solid parts, none at all. Edema fades into white matte
 infiltrates it. Ranges and fractions are by eye, from public scans of BraTS.
 """
 
+from dataclasses import replace
+
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from synthcohort.fields import normal, per_person, soft_step, uniform
+from synthcohort.fields import above, normal, per_person, soft_step, uniform
+from synthcohort.glioma import growth
 from synthcohort.glioma.variation import VARIED, mean_over_cube
+from synthcohort.glioma.variation import C as usual
 from synthcohort.tissue_maps import BRAIN, CONTRASTS, TISSUES, TissueMaps
 
 from .draws import Draws, levels, whole_tumor
@@ -50,15 +54,15 @@ def grow(tissues: TissueMaps, spacing: float, fraction: float, generator: Genera
     some = draws.some(fraction) * without
     beyond_core = _beyond_core(tissues, draws)
     halo = draws.between_log(*HALO) * (1 - draws.some(NO_HALO))
-    paths = (tissues["white"] + tissues["lesion"] + 0.7 * tissues["deep"]).clamp(0, 1) - 0.55
+    path = growth.paths(tissues)
     fingers = draws.between(0.0, 5.0) * draws.field(12.0)
     reach = halo * (1 + 0.3 * draws.field(32.0))
-    beyond_edema = beyond_core - reach - (7 * paths + fingers) * (halo / 8).clamp(max=1)
+    beyond_edema = beyond_core - reach - (growth.C.path_reach * path + fingers) * (halo / 8).clamp(max=1)
     edge = draws.between(0.2, 1.0) * spacing  # some tumors end nowhere in particular
     inside = tissues.mask * (1 - tissues["ventricle"])
     core = soft_step(-beyond_core, edge) * inside * (1 - 0.7 * tissues["csf"]) * some
     least = draws.between(0.1, 0.6)  # of edema in cortex
-    permitted = least + (1 - least) * soft_step(paths + 0.2, 0.12)
+    permitted = least + (1 - least) * above(path, growth.C.edema_step)
     edema = soft_step(-beyond_edema, edge) * inside * (1 - tissues["csf"]) * permitted * some * (1 - core)
     through = draws.between(0.0, 0.45) * draws.some(0.5) * some
     kept = 1 - (core + edema) * (1 - through)
@@ -66,7 +70,7 @@ def grow(tissues: TissueMaps, spacing: float, fraction: float, generator: Genera
     left = {name: tissues[name] * kept for name in BRAIN[1:]}
     residual = 0.5 + (tissues.residual - 0.5) * kept  # packed: 0.5 is none
     vessel = None if tissues.vessel is None else tissues.vessel * (1 - core)
-    return tissues.updated(left | grown, residual=residual, vessel=vessel), through
+    return replace(tissues.updated(left | grown), residual=residual, vessel=vessel), through
 
 
 def _beyond_core(tissues: TissueMaps, draws: Draws) -> Tensor:
@@ -110,9 +114,10 @@ def divide(tissues: TissueMaps, spacing: float, generator: Generator) -> tuple[T
     enough = per_person(enhancing.flatten(1).sum(1) * spacing**3 > LEAST_CORE)
     spared = (kind["patches"] + kind["nodules"]) * enough * draws.some(ONLY_EDEMA) * rest
     rest, edema = rest - spared, tissues["edema"] - joined + spared
-    level = draws.between(-0.3, 1.5) - 0.7 * kind["none"]
-    dead = soft_step(mean_over_cube(core, 15.0, spacing) - 1.0 + 0.25 * draws.field(25.0) + level, 0.1)
-    blood = draws.some(BLED) * soft_step(draws.field(22.0) - 0.7, 0.15)
+    level = draws.between(-0.3, 1.5) - usual.silent_alive * kind["none"]
+    middle = mean_over_cube(core, usual.dead_cube, spacing) - 1.0
+    dead = soft_step(middle + usual.dead_field * draws.field(25.0) + level, usual.dead_step[1])
+    blood = draws.some(BLED) * above(draws.field(22.0), usual.blood_step)
     parts = {"edema": edema, "enhancing": enhancing, "solid": rest * (1 - dead) * (1 - blood)}
     parts |= {"necrosis": rest * dead * (1 - blood), "blood": rest * blood}
     return tissues.updated({"core": rest, "enhancing": enhancing, "edema": edema}), parts

@@ -1,7 +1,6 @@
 """People who never lived: brains that age, gliomas and whole heads on MRI, with everything known about them.
 
-Eight patients with a glioma, four contrasts and labels, at 2 mm, in memory, and on disk as Task01 of the Medical
-Segmentation Decathlon:
+Eight patients with a glioma, four contrasts and labels, in memory, and on disk as Task01 of the Decathlon:
 
     >>> from synthcohort import MSD_CONTRASTS, Cohort, ensure
     >>> patients = Cohort(seed=0).render(range(8), "tumor", 2.0, MSD_CONTRASTS)  # .images (8, 4, 80, 96, 80), .labels
@@ -11,6 +10,7 @@ Nothing is downloaded: the one anatomy behind all people is the ICBM152 average,
 modules in this order; each imports only from those above it:
 
     storage        files that are there completely or not at all, and what made them
+    tables         constants that stand in a .toml beside their module
     fields         randomness: one stream per person and purpose, smooth fields
     tissue_maps    `TissueMaps`: what a body is made of
     signals        the one table of what each tissue shows on each contrast
@@ -19,7 +19,7 @@ modules in this order; each imports only from those above it:
     template       the one real anatomy, derived once
     warping        pose, size, warp, growing ventricles
     brain          aging; regions, tissues and vessels
-    glioma         growth, variation, outcome, and the signals of a tumor
+    glioma         growth, looks, variation and outcome of a tumor
     head           skull, scalp, face, field of view
     scanner        sites, and how they make an image
     randomization  contrasts, poses and scanners drawn anew for every batch

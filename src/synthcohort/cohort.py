@@ -1,16 +1,15 @@
 """Who is in the cohort: the table of people, the truth about them, and their images.
 
 A person is a pure function of (seed, kind, number, settings). Numbers are any integers; those of "brain", "tumor" and
-"head" are different people. On a CPU every person is computed alone by one thread (several people at a time), so an
-image is the same to the last bit alone, in any batch, in any order, in any process and with any number of threads on
-the same kind of processor. Elsewhere, and on a GPU, where people are computed together, it agrees to about 1e-4.
+"head" are different people. On a CPU every person is computed alone by one thread, so an image is the same to the last
+bit in any batch, order or process and with any number of threads on the same kind of processor. Elsewhere, and on a
+GPU, where people are computed together, it agrees to about 1e-4.
 """
 
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import partial
-from typing import Any, TypeVar
+from dataclasses import asdict, dataclass, replace
+from typing import TypeVar
 
 import pandas as pd
 import torch
@@ -55,23 +54,24 @@ class Batch:
     volumes: dict[str, Tensor]  # name -> (N,) ml; `fraction` is the brain without fluid over the whole
 
 
-class Cohort:
-    """People who never lived: a table, a truth and images, functions of the numbers asked."""
+@dataclass(frozen=True)
+class Cohort(Settings):
+    """People who never lived: a table, a truth and images, functions of the numbers asked. The members of Settings are
+    keywords: `Cohort(0, sites=5)`; TypeError for an unknown one, ValueError for a wrong one.
+    """
 
-    def __init__(self, seed: int = 0, device: torch.device | str = "cpu", **settings: Any):
-        """`settings` are the members of Settings. Raises TypeError for an unknown one, ValueError for a wrong one."""
-        self.seed, self.settings, self.device = int(seed), Settings(**settings), torch.device(device)
+    seed: int = 0
+    device: torch.device | str = "cpu"
 
     def people(self, numbers: Iterable[int], kind: str = "brain") -> pd.DataFrame:
         """What a student may use, a row per person: number, subject_id, age (years), sex, site; with a tumor the
         clinical table and the observed survival of `glioma.outcome` too. Raises ValueError for an unknown kind.
         """
         rows = []
-        for person in self.draw(numbers, kind).persons:
-            row: dict[str, object] = {"number": person.number, "subject_id": f"{kind}-{person.number:04d}"}
-            row |= {"age": round(person.age, 1), "sex": "M" if person.male else "F", "site": SITES[person.site].name}
-            observed, _ = clinical(person) if person.glioma else ({}, {})
-            rows.append(row | observed)
+        for person in self.draw(numbers, kind):
+            name = {"number": person.number, "subject_id": f"{kind}-{person.number:04d}"}
+            plain = {"age": round(person.age, 1), "sex": "M" if person.male else "F", "site": SITES[person.site].name}
+            rows.append({**name, **plain, **(asdict(clinical(person)[0]) if person.glioma else {})})
         return pd.DataFrame(rows)
 
     def truth(self, numbers: Iterable[int], kind: str = "brain") -> pd.DataFrame:
@@ -79,20 +79,17 @@ class Cohort:
         years, the inner constants of aging, for tumors their geometry (mm, ml), the hazard and the uncensored survival.
         """
         rows = []
-        for person in self.draw(numbers, kind).persons:
-            row: dict[str, object] = {"number": person.number, "biological_age": person.biological_age}
-            row |= {f"{name.replace(' ', '_')}_age": age for name, age in person.regional_ages.items()}
-            row |= {n: getattr(person.aging, n) for n in ("ventricle", "horn", "contrast_loss", "iron", "lesion")}
-            if person.glioma:
-                _, hidden = clinical(person)
-                row |= growth.describe(person.glioma) | hidden
-            rows.append(row)
+        for person in self.draw(numbers, kind):
+            ages = {f"{name.replace(' ', '_')}_age": age for name, age in person.regional_ages.items()}
+            inner = {name: value for name, value in vars(person.aging).items() if isinstance(value, float)}
+            tumor = growth.describe(person.glioma) | asdict(clinical(person)[1]) if person.glioma else {}
+            rows.append({"number": person.number, "biological_age": person.biological_age, **ages, **inner, **tumor})
         return pd.DataFrame(rows)
 
     def draw(self, numbers: Iterable[int], kind: str = "brain") -> People:
         """The people of these numbers, for `tissues`. Raises ValueError for an unknown kind."""
-        persons = tuple(draw_person(self.seed, kind, number, self.settings) for number in numbers)
-        return People(persons, self.settings, self.device)
+        persons = tuple(draw_person(self.seed, kind, number, self) for number in numbers)
+        return People(persons, self, torch.device(self.device))
 
     def grid(self, kind: str, spacing: float) -> Grid:
         """The image grid of a kind at a voxel size in mm: 40 x 48 x 40 for brains at 4 mm."""
@@ -103,7 +100,7 @@ class Cohort:
 
     def points(self, people: People, spacing: float) -> Tensor:
         """Where each voxel of each person lies in the template, (N, X, Y, Z, 3), MNI mm."""
-        push = partial(growth.push, people) if people.kind == "tumor" else None
+        push = (lambda points: growth.push(people, points)) if people.kind == "tumor" else None
         return template_points(self.grid(people.kind, spacing), people, push)
 
     @torch.no_grad()
@@ -114,7 +111,7 @@ class Cohort:
         tissues = brain_tissues(maps, points, people, spacing)
         if people.kind == "tumor":
             tissues = growth.grow(tissues, maps["depth"], people, self.grid(people.kind, spacing))
-        tissues = tissues.updated(vessel=enhancing_structures(maps, tissues, people, spacing))
+        tissues = replace(tissues, vessel=enhancing_structures(maps, tissues, people, spacing))
         if people.kind == "head":
             tissues = add_head(tissues, maps | sample_template(points, HEAD_MAPS), people, spacing)
         return tissues
@@ -137,8 +134,7 @@ class Cohort:
                 images = images * tissues.seen[:, None]
             return images, tissues.labels(kind), tissues.brain_mask(), tissues.volumes(spacing)
 
-        parts = self._in_chunks(work, numbers)
-        images, labels, masks, volumes = zip(*parts, strict=True)
+        images, labels, masks, volumes = zip(*self._in_chunks(work, numbers), strict=True)
         together = {name: torch.cat([part[name] for part in volumes]) for name in volumes[0]}
         arrays = (torch.cat(images), torch.cat(labels), torch.cat(masks), self.grid(kind, spacing).affine)
         return Batch(numbers, tuple(contrasts), *arrays, together)
@@ -150,12 +146,10 @@ class Cohort:
         return parts[0][0], torch.cat([maps for _, maps in parts])
 
     def _in_chunks(self, work: Callable[[list[int]], Result], numbers: list[int]) -> list[Result]:
-        """Results of `work` on chunks of the numbers, in order. On a CPU a chunk is one person and one thread: twice as
-        fast as several threads per person, with the same bits.
-        """
+        """Results of `work` on chunks, in order. On a CPU one person and thread each: twice as fast, the same bits."""
         if not numbers:
             raise ValueError("numbers must hold at least one person.")
-        if self.device.type != "cpu":
+        if torch.device(self.device).type != "cpu":
             return [work(numbers[start : start + GPU_CHUNK]) for start in range(0, len(numbers), GPU_CHUNK)]
         threads = torch.get_num_threads()
         torch.set_num_threads(1)

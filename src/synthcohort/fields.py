@@ -1,20 +1,21 @@
 """Randomness that never shifts: one stream per person and purpose, and smooth fields from it.
 
-A stream is a CPU generator seeded with a hash of (cohort seed, kind, number of the person, purpose). Two purposes never
-share one, so a new kind of randomness changes no old one, and a person does not depend on who else is in the batch.
-Smooth fields are cubic B-splines on a lattice fixed in millimeters: a person has the same at every voxel size and field
-of view. `noise_field` is the quick kind for one batch on one grid.
+A stream is a CPU generator seeded with a hash of (cohort seed, kind, number of the person, purpose): a new purpose
+changes no old one, and nobody depends on who else is in the batch. Smooth fields are cubic B-splines on a lattice in
+millimeters, the same at every voxel size and field of view; `noise_field` is the quick kind for one batch on one grid.
 """
 
 import hashlib
 import math
 from collections.abc import Sequence
 from functools import lru_cache
+from typing import TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
+Number = TypeVar("Number", float, Tensor)
 LATTICE_HALF_WIDTH = (125.0, 140.0, 125.0)  # mm from the center of the field of view, x y z
 SPLINE_SD = (151 / 315) ** 1.5  # of a cubic B-spline in 3-D with unit normal coefficients
 NOISE_SD = 0.55  # of trilinearly interpolated normal noise: about half of the variance goes
@@ -41,9 +42,24 @@ def chance(generator: Generator, probability: float, *shape: int) -> Tensor:
     return uniform(generator, *shape) < probability
 
 
-def soft_step(x: Tensor, edge: float) -> Tensor:
+def soft_step(x: Tensor, edge: float | Tensor) -> Tensor:
     """0 far below zero, 1 far above, with a transition of about `edge` in the unit of `x`."""
     return torch.sigmoid(x / edge)
+
+
+def above(x: Tensor, step: tuple[float, float]) -> Tensor:
+    """0 below a threshold, 1 above it; `step` is the threshold and the width of the transition, in the unit of `x`."""
+    return soft_step(x - step[0], step[1])
+
+
+def below(x: Tensor, step: tuple[float, float]) -> Tensor:
+    """1 below a threshold and 0 above it, see `above`."""
+    return soft_step(step[0] - x, step[1])
+
+
+def between(limits: tuple[float, float], u: Number) -> Number:
+    """From the first of two limits to the second, as `u` goes from 0 to 1."""
+    return limits[0] + (limits[1] - limits[0]) * u
 
 
 def per_person(values: Tensor | Sequence[float], device: torch.device | str | None = None) -> Tensor:

@@ -6,8 +6,8 @@
         heads/                 as IXITiny: image/, label/, dataset.csv
 
 DIGEST changes with the code and settings that made the files. Each set also holds truth.csv, which no student may train
-on, and manifest.json: a checksum of every file, and the true volumes. It is saved after every few people and a file
-appears in one move, so whatever ends the process, the next one goes on from there.
+on, and manifest.json: a checksum of every file, and the true volumes, saved after every few people. A file appears in
+one move, so whatever ends the process, the next one goes on from there.
 """
 
 import gzip
@@ -16,7 +16,6 @@ import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -34,7 +33,24 @@ BATCH = 16  # people between two saves of the manifest: half a second of work at
 SCALE = 1000  # stored integer per unit of signal; the noise is ten times coarser than its steps
 DECATHLON = json.loads((Path(__file__).parent / "decathlon.json").read_text("utf-8"))  # of every dataset.json
 
-Manifest = dict[str, dict[str, Any]]  # "people": number -> files and volumes; "tables": file name -> checksum
+
+@dataclass(frozen=True)
+class Written:
+    """The files of one person, name -> SHA-256, and the true volumes, name -> ml."""
+
+    files: dict[str, str]
+    volumes: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What has been written into a folder so far: of each number, and the tables, name -> SHA-256, once all is done."""
+
+    people: dict[int, Written]
+    tables: dict[str, str]
+
+    def save(self, folder: Path) -> None:
+        write_atomically(folder / MANIFEST, json.dumps(asdict(self)).encode())
 
 
 @dataclass(frozen=True)
@@ -72,11 +88,9 @@ def ensure(
     name: str, subjects: int | None = None, spacing: float = 4.0, seed: int = 0, progress: bool = True,
     device: torch.device | str = "cpu", root: Path | None = None,
 ) -> Path:  # fmt: skip
-    """The folder of a set with at least the first `subjects` people in it, all files intact.
-
-    What is there and as it was made stays; what is missing, damaged or edited is made again. `spacing` is the voxel
-    size in mm. Two processes that ask at once make it once. Raises DataError if a number makes no sense or the disk is
-    full or cannot be written.
+    """The folder of a set with at least the first `subjects` people in it; `spacing` is the voxel size in mm. What is
+    missing, damaged or edited is made (again), the rest stays; two processes that ask at once make it once. Raises
+    DataError if a number makes no sense or the disk is full or cannot be written.
     """
     folder, layout = set_folder(name, spacing, seed, root), SETS[name]
     count = layout.subjects if subjects is None else subjects
@@ -111,21 +125,20 @@ def nifti(values: np.ndarray, affine: np.ndarray, description: str, space: str) 
 def read_manifest(folder: Path) -> Manifest:
     """What has been written into a folder so far, with no people and no tables if nothing."""
     try:
-        manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-        return {"people": manifest["people"], "tables": manifest["tables"]}
-    except (OSError, ValueError, KeyError, TypeError):  # absent, cut short, or somebody's own
-        return {"people": {}, "tables": {}}
+        found = json.loads((folder / MANIFEST).read_text("utf-8"))
+        return Manifest({int(n): Written(**entry) for n, entry in found["people"].items()}, found["tables"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # absent, cut short, or somebody's own
+        return Manifest({}, {})
 
 
 def _is_ready(folder: Path, count: int) -> bool:
     manifest = read_manifest(folder)
-    people, tables = manifest["people"], manifest["tables"]
-    return bool(tables) and _intact(folder, tables) and not _missing(folder, people, count)
+    return bool(manifest.tables) and _intact(folder, manifest.tables) and not _missing(folder, manifest.people, count)
 
 
-def _missing(folder: Path, people: dict[str, dict], count: int) -> list[int]:
+def _missing(folder: Path, people: dict[int, Written], count: int) -> list[int]:
     """Numbers below `count` whose files are not there, or not as they were made."""
-    return [n for n in range(count) if str(n) not in people or not _intact(folder, people[str(n)]["files"])]
+    return [n for n in range(count) if n not in people or not _intact(folder, people[n].files)]
 
 
 def _intact(folder: Path, checksums: dict[str, str]) -> bool:
@@ -137,8 +150,7 @@ def _intact(folder: Path, checksums: dict[str, str]) -> bool:
 
 
 def _make(folder: Path, layout: Layout, count: int, spacing: float, cohort: Cohort, progress: bool) -> None:
-    people = read_manifest(folder)["people"]
-    manifest: Manifest = {"people": people, "tables": {}}
+    people = read_manifest(folder).people
     for leftover in folder.rglob(".*.part"):  # of a process that was killed
         leftover.unlink()
     missing = _missing(folder, people, count)
@@ -147,37 +159,34 @@ def _make(folder: Path, layout: Layout, count: int, spacing: float, cohort: Coho
         for start in range(0, len(missing), BATCH):
             numbers = missing[start : start + BATCH]
             batch = cohort.render(numbers, layout.kind, spacing, layout.contrasts)
-            people.update(_write_people(folder, layout, batch, cohort.seed))
-            write_atomically(folder / MANIFEST, json.dumps(manifest).encode())
+            people = people | _write_people(folder, layout, batch, cohort.seed)
+            Manifest(people, {}).save(folder)
             bar.update(len(numbers))
-    for name, content in _tables(layout, cohort, people):
-        manifest["tables"][name] = write_atomically(folder / name, content.encode())
-    write_atomically(folder / MANIFEST, json.dumps(manifest).encode())
+    tables = _tables(layout, cohort, people)
+    Manifest(people, {name: write_atomically(folder / name, text.encode()) for name, text in tables}).save(folder)
 
 
-def _write_people(folder: Path, layout: Layout, batch: Batch, seed: int) -> dict[str, dict]:
-    """Write the images of some people; returns their entries in the manifest."""
+def _write_people(folder: Path, layout: Layout, batch: Batch, seed: int) -> dict[int, Written]:
+    """Write the images of some people; returns what is written of each."""
     affine = batch.affine.cpu().numpy()
     images = (batch.images * SCALE).round().clamp(0, 32767).cpu().numpy().astype(np.int16)
     labels = batch.labels.cpu().numpy()
-    space = "scanner" if layout.kind == "head" else "aligned"
-    entries = {}
+    space, entries = "scanner" if layout.kind == "head" else "aligned", {}
     for row, number in enumerate(batch.numbers):
         subject = f"{layout.kind}-{number:04d}"
         image = images[row, 0] if len(layout.contrasts) == 1 else np.moveaxis(images[row], 0, -1)
         volumes = {layout.image: image} | ({layout.label: labels[row]} if layout.label else {})
-        files = {}
-        for pattern, volume in volumes.items():
-            content = nifti(volume, affine, f"presimal cohort, seed {seed}, {subject}", space)
-            files[pattern.format(subject)] = write_atomically(folder / pattern.format(subject), content)
+        description = f"presimal cohort, seed {seed}, {subject}"
+        contents = {name.format(subject): nifti(v, affine, description, space) for name, v in volumes.items()}
+        files = {name: write_atomically(folder / name, content) for name, content in contents.items()}
         measured = {name: round(float(values[row]), 4) for name, values in batch.volumes.items()}
-        entries[str(number)] = {"files": files, "volumes": measured}
+        entries[number] = Written(files, measured)
     return entries
 
 
-def _tables(layout: Layout, cohort: Cohort, people: dict[str, dict]) -> Iterator[tuple[str, str]]:
+def _tables(layout: Layout, cohort: Cohort, people: dict[int, Written]) -> Iterator[tuple[str, str]]:
     """(file name, content) of what lies beside the images."""
-    numbers = sorted(map(int, people))
+    numbers = sorted(people)
     rows = cohort.people(numbers, layout.kind).drop(columns="number")
     images, labels = ([pattern.format(s) for s in rows.subject_id] for pattern in (layout.image, layout.label))
     if layout.kind == "tumor":
@@ -190,7 +199,7 @@ def _tables(layout: Layout, cohort: Cohort, people: dict[str, dict]) -> Iterator
         table.insert(0, "t1_path", images)
         yield "dataset.csv", (table.assign(labels=labels) if layout.label else table).to_csv(index=False)
     truth = cohort.truth(numbers, layout.kind).drop(columns="number")
-    volumes = pd.DataFrame([people[str(number)]["volumes"] for number in numbers])
+    volumes = pd.DataFrame([people[number].volumes for number in numbers])
     volumes.columns = pd.Index(f"measured_{n}" if n == "fraction" else f"measured_{n}_ml" for n in volumes)
     truth.insert(0, "subject_id", rows.subject_id)
     yield "truth.csv", pd.concat([truth, volumes], axis=1).to_csv(index=False)

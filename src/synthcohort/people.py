@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from operator import attrgetter
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Generator, Tensor
@@ -16,12 +14,12 @@ KINDS = ("brain", "tumor", "head")
 MOST_SITES = 5  # scanners that exist, see scanner.SITES
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Settings:
     """The knobs of a cohort. Every strength and standard deviation may be zero, which switches its effect off."""
 
     sites: int = 3  # number of scanners in use, 1 to 5
-    rotation: float | None = None  # degrees, standard deviation; None: by kind, see person.POSE
+    rotation: float | None = None  # degrees, standard deviation; None: by kind, see person.toml
     shift: float | None = None  # mm, standard deviation; None: by kind
     size: float = 0.026  # relative standard deviation of the linear size within a sex
     warp: float = 0.85  # strength of the random warp
@@ -36,8 +34,8 @@ class Settings:
     def __post_init__(self) -> None:
         if not 1 <= self.sites <= MOST_SITES:
             raise ValueError(f"sites must be 1 to {MOST_SITES}, not {self.sites}.")
-        for name, value in vars(self).items():
-            if isinstance(value, (int, float)) and value < 0 and name != "accelerated":
+        for name in (field.name for field in fields(Settings) if field.name != "accelerated"):
+            if isinstance(value := getattr(self, name), (int, float)) and value < 0:
                 raise ValueError(f"{name} must not be negative.")
 
 
@@ -123,22 +121,22 @@ class People:
     def __len__(self) -> int:
         return len(self.persons)
 
+    def __iter__(self) -> Iterator[Person]:
+        return iter(self.persons)
+
     @property
     def kind(self) -> str:
         return self.persons[0].kind
 
-    def stack(self, name: str) -> Tensor:
-        """What every person has, such as "scale" or "glioma.core", (N, ...), on the CPU."""
-        return torch.stack([torch.as_tensor(attrgetter(name)(person)) for person in self.persons])
-
-    def column(self, name: str) -> Tensor:
-        """A number that every person has, such as "aging.horn", as (N, 1, 1, 1) float32 on the device."""
-        return per_person(self.stack(name).float(), self.device)
+    def column(self, values: Iterable[float]) -> Tensor:
+        """One number per person, (N, 1, 1, 1) float32 on the device."""
+        return per_person(list(values), self.device)
 
     def streams(self, purpose: str) -> list[Generator]:
         """The streams of all people for one purpose, at their start."""
-        return [person.stream(purpose) for person in self.persons]
+        return [person.stream(purpose) for person in self]
 
-    def replace(self, **changes: Any) -> People:
-        """The same people with some members of `Person` changed, for example another `site`."""
-        return replace(self, persons=tuple(replace(person, **changes) for person in self.persons))
+    def scanned(self, site: int | None = None, noise: float | None = None) -> People:
+        """The same people in another scanner: index into scanner.SITES, strength of the noise; None: as they were."""
+        places = [(p, p.site if site is None else site, p.noise if noise is None else noise) for p in self]
+        return replace(self, persons=tuple(replace(person, site=s, noise=n) for person, s, n in places))

@@ -1,37 +1,27 @@
 """What a scanner makes of the tissues: signals, texture, bias field, resolution, noise.
 
-Signals vary from person to person round the means of `signals`. Textures are by eye, beside scans of 1 mm. Magnitude
-images have Rician noise: the modulus of a complex signal with normal noise in both channels (Gudbjartsson and Patz,
-Magn Reson Med 34:910, 1995).
+Signals vary from person to person round the means of `signals`. Magnitude images have Rician noise: the modulus of a
+complex signal with normal noise in both channels (Gudbjartsson and Patz, Magn Reson Med 34:910, 1995).
 """
 
-import tomllib
 from dataclasses import dataclass
-from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from .fields import normal, per_person, smooth_field, stream, uniform
+from .fields import between, normal, per_person, smooth_field, stream, uniform
+from .glioma import appearance
 from .people import People, Person
-from .signals import MEANS
+from .signals import GROUP_SD, MEANS, PERSON_SD
+from .tables import constants
 from .tissue_maps import FLUID_OUTSIDE, GLIOMA, OUTSIDE, TISSUES, TissueMaps
 
-PERSON_SD = 0.035  # relative, of every tissue from person to person
-GROUP_SD = 0.08  # relative, of tumors and of what lies outside the brain, besides
-CONTRAST_WEIGHT = 0.8  # of a person's contrast loss, taken from white matter on T1
-NECROSIS = (0.7, 1.4)  # a core on FLAIR, against its mean: as dark as fluid in one person, gray in the next
-IRON_ON_T1 = 3  # T1 gains a third of what iron takes from T2 and FLAIR
-RESIDUAL_GAIN = {"t1": 0.81, "t1gd": 0.81, "t2": -0.71, "flair": -0.33}  # of the real T1 texture
-VESSEL_GAIN = {"t1": 0.03, "t1gd": 1.35, "t2": -0.55, "flair": -0.08}
-COARSE, FINE = 16.0, 7.0  # mm, scales of the texture
-BIAS_SCALE = 90.0  # mm, of the receive field
-NOISE_LEAST, NOISE_SPAN = 0.8, 0.6  # of a site's noise, 0.8 to 1.4 times from person to person
+C = constants(__file__)
 
 
 @dataclass(frozen=True)
 class Site:
-    """One scanner of `sites.toml`."""
+    """One scanner of scanner.toml."""
 
     name: str
     bias: float  # standard deviation of the logarithm of the receive field
@@ -41,8 +31,7 @@ class Site:
     contrast: float = 0.06  # relative standard deviation of its tissue signals
 
 
-TABLE = tomllib.loads((Path(__file__).parent / "sites.toml").read_text("utf-8"))
-SITES = tuple(Site(name, **values) for name, values in TABLE.items())
+SITES = tuple(Site(name, **values) for name, values in C.sites.items())
 
 
 def site_gain(site: int, contrast: str) -> Tensor:
@@ -56,14 +45,14 @@ def draw_signals(person: Person, contrast: str) -> Tensor:
     factor = 1 + PERSON_SD * normal(generator, len(TISSUES))
     signal = MEANS[contrast] * site_gain(person.site, contrast) * factor
     deep, white, cortex, core = (TISSUES.index(name) for name in ("deep", "white", "cortex", "core"))
-    signal[core : core + len(GLIOMA)] *= 1 + GROUP_SD * normal(generator, len(GLIOMA))
+    tumor, outside = slice(core, core + len(GLIOMA)), slice(-len(OUTSIDE), None)
+    signal[tumor] *= 1 + GROUP_SD[tumor] * normal(generator, len(GLIOMA))
     if contrast == "flair":
-        low, high = NECROSIS
-        signal[core] *= low + (high - low) * float(uniform(generator, 1))
-    signal[-len(OUTSIDE) :] *= 1 + GROUP_SD * normal(generator, len(OUTSIDE))
+        signal[core] *= between(appearance.C.core_on_flair, float(uniform(generator, 1)))
+    signal[outside] *= 1 + GROUP_SD[outside] * normal(generator, len(OUTSIDE))
     if contrast in ("t1", "t1gd"):
-        signal[white] -= CONTRAST_WEIGHT * person.aging.contrast_loss * (signal[white] - signal[cortex])
-        signal[deep] *= 1 + person.aging.iron / IRON_ON_T1
+        signal[white] -= C.contrast_weight * person.aging.contrast_loss * (signal[white] - signal[cortex])
+        signal[deep] *= 1 + person.aging.iron / C.iron_on_t1
     else:
         signal[deep] *= 1 - person.aging.iron
     return signal
@@ -71,7 +60,7 @@ def draw_signals(person: Person, contrast: str) -> Tensor:
 
 def blur_weight(width: float, spacing: float) -> float:
     """Side weight w of the kernel (w, 1 - 2w, w) whose variance is that of a box of `width` mm."""
-    return min(0.33, width**2 / (24 * spacing**2))
+    return min(C.most_blur, width**2 / (24 * spacing**2))
 
 
 def _blur(image: Tensor, axis: int, weights: Tensor) -> Tensor:
@@ -84,29 +73,29 @@ def _blur(image: Tensor, axis: int, weights: Tensor) -> Tensor:
 def acquire(tissues: TissueMaps, people: People, contrast: str, spacing: float) -> Tensor:
     """One contrast of all people, (N, X, Y, Z) float32, at least zero. Raises KeyError for an unknown contrast."""
     image = _texture(_painted(tissues, people, contrast), tissues, people, spacing)
-    sites, shape = [SITES[person.site] for person in people.persons], tuple(image.shape[1:])
-    bias = smooth_field(people.streams(f"bias/{contrast}"), shape, spacing, BIAS_SCALE, 1, image.device)[:, 0]
+    sites, shape = [SITES[person.site] for person in people], tuple(image.shape[1:])
+    bias = smooth_field(people.streams(f"bias/{contrast}"), shape, spacing, C.bias_scale, 1, image.device)[:, 0]
     image = image.clamp(min=0) * torch.exp(per_person([site.bias for site in sites], image.device) * bias)
-    heads = [(person.head.slice_axis, person.head.slice_mm) if person.head else (3, None) for person in people.persons]
+    heads = [(person.head.slice_axis, person.head.slice_mm) if person.head else (3, None) for person in people]
     slices = [(axis, mm or site.slice_mm, site.blur) for (axis, mm), site in zip(heads, sites, strict=True)]
     for axis in (1, 2, 3):
         weights = [blur_weight(thick if axis == across else blur, spacing) for across, thick, blur in slices]
         image = _blur(image, axis, per_person(weights, image.device))
-    noise = []
-    for person, site in zip(people.persons, sites, strict=True):
-        generator = person.stream(f"noise/{contrast}")
-        sd = person.noise * site.noise * (NOISE_LEAST + NOISE_SPAN * float(uniform(generator, 1)))
-        noise.append(sd * normal(generator, 2, *shape))
-    real, imaginary = torch.stack(noise, 1).to(image.device)
+    streams = people.streams(f"noise/{contrast}")
+    strength = [C.noise_least + C.noise_span * float(uniform(generator, 1)) for generator in streams]
+    sd = [person.noise * site.noise * s for person, site, s in zip(people, sites, strength, strict=True)]
+    real, imaginary = torch.stack([s * normal(g, 2, *shape) for g, s in zip(streams, sd, strict=True)], 1).to(
+        image.device
+    )
     return torch.hypot(image + real, imaginary)
 
 
 def _painted(tissues: TissueMaps, people: People, contrast: str) -> Tensor:
     """Every tissue in its signal, with the texture of the real T1 and what takes up gadolinium."""
-    signals = torch.stack([draw_signals(person, contrast) for person in people.persons]).to(tissues.mask.device)
-    image = RESIDUAL_GAIN[contrast] * tissues.residual
+    signals = torch.stack([draw_signals(person, contrast) for person in people]).to(tissues.mask.device)
+    image = C.residual_gain[contrast] * tissues.residual
     if tissues.vessel is not None:
-        image = image + VESSEL_GAIN[contrast] * tissues.vessel
+        image = image + C.vessel_gain[contrast] * tissues.vessel
     for name in tissues.names:
         image = image + per_person(signals[:, TISSUES.index(name)]) * tissues[name]
     if FLUID_OUTSIDE in tissues:
@@ -117,12 +106,11 @@ def _painted(tissues: TissueMaps, people: People, contrast: str) -> Tensor:
 def _texture(image: Tensor, tissues: TissueMaps, people: People, spacing: float) -> Tensor:
     """Uneven tissue. Texture belongs to the person: the same on every contrast."""
     streams, shape = people.streams("texture"), tuple(image.shape[1:])
-    coarse, fine = (smooth_field(streams, shape, spacing, scale, 1, image.device)[:, 0] for scale in (COARSE, FINE))
+    coarse, fine = (smooth_field(streams, shape, spacing, scale, 1, image.device)[:, 0] for scale in (C.coarse, C.fine))
     solid = (tissues.mask - tissues["ventricle"] - tissues["csf"]).clamp(min=0)
-    image = image + (0.012 * coarse + 0.010 * fine) * solid
+    image = image + (C.brain_coarse * coarse + C.brain_fine * fine) * solid
     if "core" in tissues:
-        lesion = tissues["core"] + 0.8 * tissues["enhancing"] + 0.5 * tissues["edema"]
-        image = image + (0.07 * fine + 0.05 * coarse) * lesion
+        image = appearance.add_texture(image, tissues, coarse, fine)
     if "fat" in tissues:
-        image = image * (1 + (0.10 * coarse + 0.08 * fine) * (1 - tissues.mask))
+        image = image * (1 + (C.head_coarse * coarse + C.head_fine * fine) * (1 - tissues.mask))
     return image

@@ -5,6 +5,7 @@ import errno
 import hashlib
 import os
 import secrets
+import tomllib
 from collections.abc import Iterable
 from contextlib import AbstractContextManager
 from functools import cache, lru_cache
@@ -62,6 +63,7 @@ def write_atomically(path: Path, content: bytes) -> str:
     try:
         with unfinished.open("xb") as file:  # a new file, never through a link that lies there
             file.write(content)
+            file.flush()
             os.fsync(file.fileno())
         os.replace(unfinished, path)
     finally:
@@ -102,13 +104,23 @@ def _checksum(tensors: dict[str, torch.Tensor]) -> str:
 
 
 def digest(folder: Path, *settings: object, without: tuple[str, ...] = ()) -> str:
-    """Twelve hexadecimal digits of settings, and of the code and tables in a folder, but for subfolders `without`."""
+    """Twelve hexadecimal digits of settings, and of the code and tables in a folder, but for subfolders `without`, and
+    for comments, docstrings and layout: whoever rewords one keeps what was made."""
     return hashlib.sha256(f"{_code(folder, without)} {settings}".encode()).hexdigest()[:12]
 
 
 @cache
 def _code(folder: Path, without: tuple[str, ...]) -> str:
-    files = [file for kind in ("*.py", "*.csv", "*.toml", "*.json") for file in folder.rglob(kind)]
-    names = sorted(name for file in files if (name := file.relative_to(folder)).parts[0] not in without)
-    sources = {name: (folder / name).read_text("utf-8") for name in names}
-    return repr([(n.as_posix(), ast.dump(ast.parse(s)) if n.suffix == ".py" else s) for n, s in sources.items()])
+    names = sorted(f.relative_to(folder) for kind in ("*.py", "*.csv", "*.toml", "*.json") for f in folder.rglob(kind))
+    return repr([(name.as_posix(), _meaning(folder / name)) for name in names if name.parts[0] not in without])
+
+
+def _meaning(file: Path) -> str:
+    source = file.read_text("utf-8")
+    if file.suffix != ".py":
+        return str(tomllib.loads(source)) if file.suffix == ".toml" else source
+    code = ast.parse(source)
+    for node in ast.walk(code):
+        if isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef)) and ast.get_docstring(node, clean=False):
+            del node.body[0]
+    return ast.dump(code)

@@ -8,8 +8,9 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-CONTRASTS = ("t1", "t1gd", "t2", "flair")
-MSD_CONTRASTS = ("flair", "t1", "t1gd", "t2")  # the channels of Task01 of the Medical Segmentation Decathlon
+CONTRASTS = ("t1", "t1gd", "t2", "flair")  # all that can be rendered, in the order of the tables and of their draws
+# The same four as the channels of Task01 of the Medical Segmentation Decathlon: so they lie on disk and in batches.
+MSD_CONTRASTS = ("flair", "t1", "t1gd", "t2")
 BRAIN = ("ventricle", "csf", "cortex", "deep", "white", "lesion")  # deep gray matter, hyperintense white matter
 GLIOMA = ("core", "edema", "enhancing")
 OUTSIDE = ("bone", "marrow", "fat", "muscle", "eye", "lens", "air", "nerve")
@@ -44,9 +45,9 @@ class TissueMaps:
         """The tissues that are there, in the order of TISSUES."""
         return tuple(name for name in TISSUES if name in self.tissues)
 
-    def updated(self, tissues: Mapping[str, Tensor] | None = None, **members: Tensor) -> TissueMaps:
-        """The same maps with some tissues, or other members, replaced or added."""
-        return replace(self, tissues={**self.tissues, **(tissues or {})}, **members)
+    def updated(self, tissues: Mapping[str, Tensor]) -> TissueMaps:
+        """The same maps with some tissues replaced or added; `dataclasses.replace` is for the other members."""
+        return replace(self, tissues={**self.tissues, **tissues})
 
     def brain_mask(self) -> Tensor:
         """Brain with its fluid, (N, X, Y, Z) uint8; zero where the image was cut off."""
@@ -80,15 +81,12 @@ class TissueMaps:
 
     def pack(self) -> PackedMaps:
         """Names and maps (N, maps, X, Y, Z) uint8, 255 for a voxel full of a tissue: a small bank to keep."""
-        soft = dict(self.tissues)
-        if FLUID_OUTSIDE in soft:
-            soft["csf"] = soft["csf"] + soft.pop(FLUID_OUTSIDE)
-        soft = {name: soft[name] for name in self.names}
-        others = {"vessel": self.vessel, "residual": self.residual / RESIDUAL_RANGE + 0.5, "mask": self.mask}
-        others["seen"] = self.seen
-        soft |= {name: values for name, values in others.items() if values is not None}
-        maps = torch.stack(list(soft.values()), 1)
-        return tuple(soft), (maps.clamp(0, 1) * 255).round().to(torch.uint8)
+        fluid = {"csf": self["csf"] + self[FLUID_OUTSIDE]} if FLUID_OUTSIDE in self else {}
+        residual = self.residual / RESIDUAL_RANGE + 0.5
+        others = {"vessel": self.vessel, "residual": residual, "mask": self.mask, "seen": self.seen}
+        soft = {name: {**self.tissues, **fluid}[name] for name in self.names}
+        soft = soft | {name: values for name, values in others.items() if values is not None}
+        return tuple(soft), (torch.stack(list(soft.values()), 1).clamp(0, 1) * 255).round().to(torch.uint8)
 
     @classmethod
     def unpack(cls, names: tuple[str, ...], maps: Tensor) -> TissueMaps:

@@ -34,6 +34,12 @@ def pose_matrix(rotation: Tensor, scale: Tensor) -> Tensor:
     return torch.stack(matrices)
 
 
+def pose_of(people: People) -> tuple[Tensor, Tensor]:
+    """Pull-back matrices (N, 3, 3) and shifts (N, 3) in mm, on the CPU."""
+    rotation, scale = torch.stack([p.rotation for p in people]), torch.stack([p.scale for p in people])
+    return pose_matrix(rotation, scale), torch.stack([p.shift for p in people])
+
+
 def apply_pose(points: Tensor, matrix: Tensor, shift: Tensor) -> Tensor:
     """Points relative to CENTER -> MNI mm. Written out, so that bits do not depend on N."""
     x, y, z = points.unbind(-1)
@@ -79,8 +85,7 @@ def template_points(grid: Grid, people: People, tumor_push: Callable[[Tensor], T
     if tumor_push is not None:
         moved = tumor_push(nodes)
         warp = at_lattice(warp, lattice, moved)
-    matrix = pose_matrix(people.stack("rotation"), people.stack("scale")).to(device)
-    shift = people.stack("shift").to(device)
-    curved = push_ventricles(apply_pose(moved + warp, matrix, shift), people.column("aging.ventricle"))
+    matrix, shift = (values.to(device) for values in pose_of(people))
+    curved = push_ventricles(apply_pose(moved + warp, matrix, shift), people.column(p.aging.ventricle for p in people))
     extra = curved - apply_pose(nodes, matrix, shift)
     return apply_pose(points, matrix, shift) + at_lattice(extra, lattice, points)

@@ -12,6 +12,16 @@ from synthcohort.scanner import Site
 QUIET = Site("quiet", bias=0.0, blur=0.0, slice_mm=0.0, noise=0.0, contrast=0.0)
 
 
+def having(people, **members):
+    """The same people with some members of Person changed."""
+    return replace(people, persons=tuple(replace(person, **members) for person in people))
+
+
+def stacked(people, name):
+    """A tensor that every person has, (N, ...)."""
+    return torch.stack([getattr(person, name) for person in people])
+
+
 @pytest.fixture(scope="session")
 def cohort():
     return Cohort(0)
@@ -30,7 +40,7 @@ def change():
 
     def changed(people, aging=None, glioma=None, head=None, **members):
         persons = []
-        for person in people.replace(**members).persons:
+        for person in having(people, **members):
             parts = {"aging": aging, "glioma": glioma, "head": head}
             parts = {name: replace(getattr(person, name), **values) for name, values in parts.items() if values}
             persons.append(replace(person, **parts))

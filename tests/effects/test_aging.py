@@ -11,6 +11,8 @@ from synthcohort.scanner import acquire, draw_signals
 from synthcohort.template import sample_template
 from synthcohort.tissue_maps import BRAIN, TISSUES
 
+from .conftest import having
+
 SPACING = 6.0
 ML = SPACING**3 / 1000
 PLAIN = {"biological": 0.0, "regional": 0.0, "anatomy": 0.0}
@@ -212,7 +214,7 @@ def test_contrast_of_gray_and_white_falls_with_age_on_t1_alone(contrast, change,
     cohort, people = at_age(20.0)
     assert people.persons[0].aging.contrast_loss == 0
     assert at_age(80.0)[1].persons[0].aging.contrast_loss == pytest.approx(0.3)
-    people = people.replace(noise=0.0)
+    people = people.scanned(noise=0.0)
     older = change(people, {"contrast_loss": 0.3})
     before, after = (draw_signals(p.persons[0], contrast) for p in (people, older))
     white, cortex = TISSUES.index("white"), TISSUES.index("cortex")
@@ -232,7 +234,7 @@ def test_iron_darkens_deep_gray_matter_on_t2(contrast, factor, change, quiet):
     """18 % at 80 years on T2 and FLAIR, and a third of it the other way on T1; nothing else changes."""
     assert at_age(80.0)[1].persons[0].aging.iron == pytest.approx(0.18)
     cohort, people = at_age(20.0)
-    people = people.replace(noise=0.0)
+    people = people.scanned(noise=0.0)
     older = change(people, {"iron": 0.18})
     before, after = (draw_signals(p.persons[0], contrast) for p in (people, older))
     deep = TISSUES.index("deep")
@@ -266,7 +268,7 @@ def test_deep_foci_of_hyperintensities_come_from_a_field_of_their_own(change):
     steps = np.linspace(-4, 4, 401)
     density = np.exp(-(steps**2) / 2) / np.exp(-(steps**2) / 2).sum()
     for number in range(5):
-        other = change(people.replace(number=number), {"lesion": load})
+        other = change(having(people, number=number), {"lesion": load})
         tissues = cohort.tissues(other, SPACING)
         maps = sample_template(cohort.points(other, SPACING), ("phi", "depth"))
         white = tissues["white"] + tissues["lesion"]

@@ -14,6 +14,8 @@ from synthcohort.scanner import acquire
 from synthcohort.template import sample_template
 from synthcohort.tissue_maps import BRAIN, FLUID_OUTSIDE
 
+from .conftest import stacked
+
 SPACING = 8.0
 MIDDLE = torch.tensor(CENTER)
 
@@ -76,22 +78,22 @@ def test_a_shift_moves_the_image_by_its_mm(straight, change, axis):
 @pytest.mark.parametrize("kind, degrees, mm", [("brain", 2.0, 1.5), ("tumor", 3.0, 2.0), ("head", 9.0, 8.0)])
 def test_turns_and_shifts_have_the_spread_of_their_kind(kind, degrees, mm):
     people = Cohort(0).draw(range(400), kind)
-    spread = torch.rad2deg(people.stack("rotation")).std(0)
+    spread = torch.rad2deg(stacked(people, "rotation")).std(0)
     limit = 0.95 if kind == "head" else 1.0  # cut at 20 degrees
     assert spread.tolist() == pytest.approx([degrees * limit, degrees * 0.5, degrees * 0.7], rel=0.12)
-    assert people.stack("shift").std(0).tolist() == pytest.approx([mm] * 3, rel=0.12)
-    assert people.stack("shift").mean(0).abs().max() < 0.2 * mm
+    assert stacked(people, "shift").std(0).tolist() == pytest.approx([mm] * 3, rel=0.12)
+    assert stacked(people, "shift").mean(0).abs().max() < 0.2 * mm
 
 
 def test_rotation_and_shift_of_the_settings_act_alone():
     none = Cohort(0, rotation=0.0, shift=0.0).draw(range(30), "head")
-    assert (none.stack("rotation") == 0).all() and (none.stack("shift") == 0).all()
+    assert (stacked(none, "rotation") == 0).all() and (stacked(none, "shift") == 0).all()
     turned, usual = Cohort(0, rotation=4.0).draw(range(300), "head"), Cohort(0).draw(range(300), "head")
-    assert torch.rad2deg(turned.stack("rotation")).std(0).tolist() == pytest.approx([4, 2, 2.8], rel=0.12)
-    assert torch.equal(turned.stack("shift"), usual.stack("shift"))
+    assert torch.rad2deg(stacked(turned, "rotation")).std(0).tolist() == pytest.approx([4, 2, 2.8], rel=0.12)
+    assert torch.equal(stacked(turned, "shift"), stacked(usual, "shift"))
     moved = Cohort(0, shift=3.0).draw(range(300), "head")
-    assert torch.equal(moved.stack("rotation"), usual.stack("rotation"))
-    assert torch.allclose(moved.stack("shift"), usual.stack("shift") * 3 / 8, atol=1e-5)
+    assert torch.equal(stacked(moved, "rotation"), stacked(usual, "rotation"))
+    assert torch.allclose(stacked(moved, "shift"), stacked(usual, "shift") * 3 / 8, atol=1e-5)
 
 
 def test_a_larger_head_holds_the_cube_of_its_size(straight, change):
@@ -106,12 +108,12 @@ def test_a_larger_head_holds_the_cube_of_its_size(straight, change):
 def test_sizes_of_people():
     """Within a sex 2.6 % in length; men 14 % larger in volume; zero leaves only proportions, whose mean is one."""
     people = Cohort(0).draw(range(500))
-    size, male = people.stack("scale"), torch.tensor([p.male for p in people.persons])
+    size, male = stacked(people, "scale"), torch.tensor([p.male for p in people.persons])
     whole = size.mean(1)
     assert float(whole[male].std() / whole[male].mean()) == pytest.approx(0.026, rel=0.15)
     assert float((whole[male].mean() / whole[~male].mean()) ** 3) == pytest.approx(1.14, abs=0.03)
     alike = Cohort(0, size=0.0).draw(range(200))
-    men = alike.stack("scale")[torch.tensor([p.male for p in alike.persons])]
+    men = stacked(alike, "scale")[torch.tensor([p.male for p in alike.persons])]
     assert men.mean(1).std() < 1e-6 and float(men.mean()) == pytest.approx(0.929 * 1.14 ** (1 / 6), rel=1e-4)
     # Three normal numbers less their mean: two thirds of the variance stay.
     assert float((men / men.mean(1, keepdim=True)).std()) == pytest.approx(0.018 * (2 / 3) ** 0.5, rel=0.12)
@@ -129,7 +131,7 @@ def test_the_warp_is_as_strong_as_its_velocities(change):
     spread = {warp: points - base for warp, points in spread.items()}
     curve = base[:, 2:] - 2 * base[:, 1:-1] + base[:, :-2]
     assert curve.abs().max() < 2e-3
-    scale = Cohort(0).draw(range(12)).stack("scale").mean()
+    scale = stacked(Cohort(0).draw(range(12)), "scale").mean()
     expected = (2.1**2 + 1.5**2 + 0.9**2 + 0.55**2) ** 0.5 / float(scale)
     for warp in (0.4, 0.8):
         found = spread[warp].flatten(1, 3).std((0, 1))

@@ -13,6 +13,8 @@ from synthcohort.grid import CENTER
 from synthcohort.template import sample_template
 from synthcohort.tissue_maps import BRAIN
 
+from .conftest import having
+
 SPACING = 6.0
 NOBODY = torch.zeros(3)
 ALONE = torch.tensor([1.0, 0.0, 0.0])
@@ -68,7 +70,7 @@ def test_the_push_carries_the_warp_with_it(patient, change):
     """A voxel shows what the same person without the push has where the push takes it from: also the warp of there."""
     _, people = patient
     cohort, spacing = Cohort(0, folding=0.0), 5.0
-    people = replace(people, settings=cohort.settings)
+    people = replace(people, settings=cohort)
     pushed = change(people, glioma={"push": 8.0})
     grid = cohort.grid("tumor", spacing)
     before, after = (cohort.points(p, spacing)[0] for p in (people, pushed))
@@ -135,7 +137,7 @@ def test_the_core_holds_the_ball_of_its_radius_round_its_center(patient, change)
     volumes, centers = [], []
     grid = positions(cohort)
     for number in range(12):
-        other = people.replace(number=number)  # other fields, the same tumor
+        other = having(people, number=number)  # other fields, the same tumor
         tissues = cohort.tissues(other, SPACING)
         core = (tissues["core"] + tissues["enhancing"])[0]
         volumes.append(ml(core))
@@ -148,7 +150,7 @@ def test_the_core_holds_the_ball_of_its_radius_round_its_center(patient, change)
     smaller = change(people, glioma={"core": torch.full((3,), 11.0)})
     small = []
     for number in range(12):
-        tissues = cohort.tissues(smaller.replace(number=number), SPACING)
+        tissues = cohort.tissues(having(smaller, number=number), SPACING)
         small.append(ml(tissues["core"] + tissues["enhancing"]))
     assert sum(small) / sum(volumes) == pytest.approx((11 / 16) ** 3, rel=0.12)
 
@@ -164,7 +166,7 @@ def test_a_tumor_lies_where_its_center_is_in_a_turned_and_shifted_head(patient, 
     )
     points, centers = cohort.points(turned, SPACING)[0], []
     for number in range(6):
-        tissues = cohort.tissues(turned.replace(number=number), SPACING)
+        tissues = cohort.tissues(having(turned, number=number), SPACING)
         core = (tissues["core"] + tissues["enhancing"])[0]
         centers.append((core[..., None] * points).sum((0, 1, 2)) / core.sum())
     assert (torch.stack(centers).mean(0) - PLACE[0]).abs().max() < 2
@@ -193,7 +195,7 @@ def test_the_rim_is_as_wide_as_drawn(patient, change, rim):
     cohort, people = patient
     parts = []
     for number in range(6):
-        other = change(people.replace(number=number), glioma={"rim": rim, "core": torch.full((3,), 20.0)})
+        other = change(having(people, number=number), glioma={"rim": rim, "core": torch.full((3,), 20.0)})
         tissues = cohort.tissues(other, 3.0)
         parts.append([ml(tissues[name], 3.0) for name in ("enhancing", "core")])
     enhancing, dead = torch.tensor(parts).sum(0).tolist()
@@ -260,7 +262,7 @@ def test_necrosis_empties_the_rim_and_the_core_as_a_whole_stays(patient, change)
     middle = (positions(cohort) - PLACE[0]).norm(dim=-1) < 8
     dead = []
     for n in (0.0, 1.0):
-        others = (change(people.replace(number=k), glioma={"necrosis": n}) for k in range(8))
+        others = (change(having(people, number=k), glioma={"necrosis": n}) for k in range(8))
         found = [cohort.tissues(p, SPACING) for p in others]
         dead.append(sum(float(t["core"][0][middle].sum()) for t in found) / (8 * float(middle.sum())))
     assert 0.08 < dead[0] < 0.4 and dead[1] > 0.9
@@ -296,7 +298,7 @@ def test_edema_follows_white_matter_and_spares_the_rest(patient, change):
     # In white matter it reaches 3 mm farther than its radius: there half of the voxels are edema.
     white = without["white"][0] > 0.9
     for radius in (22.0, 30.0):
-        others = (change(people.replace(number=k), glioma={"edema": torch.full((3,), radius)}) for k in range(6))
+        others = (change(having(people, number=k), glioma={"edema": torch.full((3,), radius)}) for k in range(6))
         edema = torch.stack([cohort.tissues(p, SPACING)["edema"][0] for p in others]).mean(0)
         inside, outside = (float(edema[white & (r > low) & (r < low + 4)].mean()) for low in (radius - 3, radius + 6))
         assert inside > 0.55 and outside < 0.5 and inside > outside + 0.3

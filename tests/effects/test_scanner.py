@@ -8,8 +8,10 @@ import torch
 from synthcohort import CONTRASTS, Cohort, TissueMaps
 from synthcohort.glioma.variation import VARIED
 from synthcohort.scanner import SITES, Site, acquire, draw_signals, site_gain
-from synthcohort.signals import SIGNALS
+from synthcohort.signals import GROUP_SD, MEANS, PERSON_SD, RANGES
 from synthcohort.tissue_maps import BRAIN, GLIOMA, OUTSIDE, TISSUES
+
+from .conftest import having
 
 SPACING = 8.0
 # By the physics of relaxation, from dark to bright.
@@ -27,7 +29,7 @@ def site(**members):
 
 @pytest.fixture(scope="module")
 def brain(cohort):
-    people = cohort.draw([2]).replace(site=0, noise=1.0)
+    people = cohort.draw([2]).scanned(site=0, noise=1.0)
     return people, cohort.tissues(people, SPACING)
 
 
@@ -70,15 +72,13 @@ def test_the_texture_of_the_real_t1_is_dark_on_t2(brain, use_sites, contrast, ga
 
 
 def mean(name, contrast):
-    return SIGNALS[name][contrast].mean
+    return float(MEANS[contrast][TISSUES.index(name)])
 
 
 @pytest.mark.parametrize("contrast", CONTRASTS)
 def test_the_one_table_has_the_order_of_physics(contrast):
     means = [mean(name, contrast) for name in ORDER[contrast]]
-    assert means == sorted(means) and all(
-        0 < row[contrast].low < row[contrast].mean < row[contrast].high for row in SIGNALS.values()
-    )
+    assert means == sorted(means) and all(0 < signal < 1.5 for signal in MEANS[contrast].tolist())
     assert mean("enhancing", "t1gd") > 1.8 * mean("enhancing", "t1")
     for name in set(TISSUES) - {"enhancing", "muscle", "marrow"}:  # the others take up little
         assert abs(mean(name, "t1gd") - mean(name, "t1")) < 0.03
@@ -87,8 +87,8 @@ def test_the_one_table_has_the_order_of_physics(contrast):
 @pytest.mark.parametrize("contrast", CONTRASTS)
 def test_a_varied_tumor_lies_round_the_means_of_the_table(contrast):
     """A core is dead or solid: its mean lies within both; blood is bright on T1, necrosis darkest there."""
-    ranges = {part: SIGNALS[part][contrast][1:] for part in VARIED}
-    assert all(0 < low < high for low, high in ranges.values())
+    ranges = RANGES[contrast]
+    assert tuple(ranges) == VARIED and all(0 < low < high for low, high in ranges.values())
     for part in ("edema", "enhancing"):
         low, high = ranges[part]
         assert low + 0.1 * (high - low) < mean(part, contrast) < high - 0.1 * (high - low)
@@ -118,10 +118,7 @@ def test_signals_of_people_vary_round_the_means_of_the_table(contrast, use_sites
         else:
             assert float(ratio.mean()) == pytest.approx(1, abs=4 * spread / 800**0.5), name
             assert float(ratio.std()) == pytest.approx(spread, rel=0.12), name
-        if name not in GLIOMA:  # the range of the table: two standard deviations
-            usual, low, high = SIGNALS[name][contrast]
-            assert (low, high) == pytest.approx((usual * (1 - 2 * spread), usual * (1 + 2 * spread)), abs=1.1e-3)
-            assert float(((drawn[:, k] > low) & (drawn[:, k] < high)).float().mean()) == pytest.approx(0.954, abs=0.04)
+        assert float(PERSON_SD[k] ** 2 + GROUP_SD[k] ** 2) ** 0.5 == pytest.approx(spread)  # as the table says
     relation = torch.corrcoef(drawn.T) - torch.eye(len(TISSUES))
     assert relation.abs().max() < 0.2  # every tissue of its own
 
@@ -137,7 +134,7 @@ def test_signals_of_the_contrasts_are_drawn_apart(use_sites):
 def test_sites_differ_in_contrast_alone(brain, use_sites):
     """Two scanners, one person: without contrast of their own the same image, else other signals by about 6 %."""
     people, tissues = brain
-    other = people.replace(site=1)
+    other = people.scanned(site=1)
     for contrast in CONTRASTS:
         use_sites(site(), site())
         assert torch.equal(*(acquire(tissues, p, contrast, SPACING) for p in (people, other)))
@@ -162,7 +159,7 @@ def test_contrast_of_sites_has_its_spread_and_belongs_to_site_and_sequence():
 def test_the_bias_field_is_as_strong_as_its_site_says(use_sites):
     """Log of image over image without: zero at zero, else a smooth field with the standard deviation of the site."""
     cohort = Cohort(0)
-    people = cohort.draw(range(30)).replace(site=0)
+    people = cohort.draw(range(30)).scanned(site=0)
     shape = cohort.grid("brain", SPACING).shape
     maps = phantom(torch.ones(30, *shape))
     fields = {}
@@ -192,7 +189,7 @@ def test_fluid_has_no_texture_and_everyone_has_their_own(brain, use_sites):
     empty = TissueMaps(dict.fromkeys(BRAIN, nothing), ones, nothing)
     for name in BRAIN:
         one, other = (
-            acquire(empty.updated({name: ones}), p, "t2", SPACING) for p in (people, people.replace(number=77))
+            acquire(empty.updated({name: ones}), p, "t2", SPACING) for p in (people, having(people, number=77))
         )
         if name in ("ventricle", "csf"):
             assert float(one.std()) < 1e-6
@@ -251,7 +248,7 @@ def test_a_point_is_spread_by_the_variance_of_a_box(brain, use_sites, point, blu
 @pytest.mark.parametrize("axis", [1, 2, 3])
 def test_thick_slices_of_a_head_lie_across_their_axis(cohort, change, use_sites, point, axis):
     use_sites(site(blur=1.0, slice_mm=2.0))
-    people = cohort.draw([1], "head").replace(site=0)
+    people = cohort.draw([1], "head").scanned(site=0)
     thick = change(people, head={"slice_mm": 6.0, "slice_axis": axis})
     expected = [1 / 12] * 3
     expected[axis - 1] = 36 / 12
@@ -272,12 +269,12 @@ def empty(count=1, shape=(20, 24, 20)):
 
 def test_air_has_the_mean_of_a_rayleigh_distribution(use_sites):
     """sd sqrt(pi / 2), with the sd of the site, 0.8 to 1.4 times from person to person; no noise, no signal."""
-    people = Cohort(0).draw(range(60)).replace(site=0)
+    people = Cohort(0).draw(range(60)).scanned(site=0)
     use_sites(site(noise=0.02))
     means = acquire(empty(60), people, "t1", SPACING).mean((1, 2, 3)) / (0.02 * (torch.pi / 2) ** 0.5)
     assert float(means.mean()) == pytest.approx(1.1, rel=0.04)
     assert 0.79 < means.min() < 0.87 and 1.33 < means.max() < 1.41
-    assert acquire(empty(), Cohort(0, noise=0.0).draw([0]).replace(site=0), "t1", SPACING).max() == 0
+    assert acquire(empty(), Cohort(0, noise=0.0).draw([0]).scanned(site=0), "t1", SPACING).max() == 0
     use_sites(site(noise=0.0))
     assert acquire(empty(60), people, "t1", SPACING).max() == 0
 
@@ -286,7 +283,7 @@ def test_noise_is_that_of_the_site_and_of_the_person(brain, use_sites):
     people, _ = brain
     use_sites(site(noise=0.01), site(noise=0.03))
     quiet, loud, louder = (
-        acquire(empty(), p, "t1", SPACING) for p in (people, people.replace(site=1), people.replace(site=1, noise=2.0))
+        acquire(empty(), p, "t1", SPACING) for p in (people, people.scanned(site=1), people.scanned(site=1, noise=2.0))
     )
     assert torch.allclose(loud, 3 * quiet, rtol=1e-4) and torch.allclose(louder, 2 * loud, rtol=1e-4)
 
@@ -308,7 +305,7 @@ def test_noise_is_independent_between_contrasts_people_and_voxels(brain, use_sit
     people, _ = brain
     use_sites(site(noise=0.02))
     images = [acquire(empty(), people, contrast, SPACING).flatten() for contrast in CONTRASTS]
-    images += [acquire(empty(), people.replace(number=n), "t1", SPACING).flatten() for n in (50, 51)]
+    images += [acquire(empty(), having(people, number=n), "t1", SPACING).flatten() for n in (50, 51)]
     relation = torch.corrcoef(torch.stack(images)) - torch.eye(len(images))
     assert relation.abs().max() < 0.05
     assert torch.equal(images[0], acquire(empty(), people, "t1", SPACING).flatten())
@@ -321,9 +318,12 @@ def test_tumors_are_uneven_and_fat_too(brain, use_sites):
     ones = torch.ones(1, 24, 24, 24)
     nothing = 0 * ones
     flat = phantom(nothing, core=nothing, edema=nothing, enhancing=nothing)
+    core = 0.0
     for name, amount in (("core", 1.0), ("enhancing", 0.8), ("edema", 0.5)):
         image = acquire(flat.updated({name: ones}), people, "t1", SPACING)
         assert float(image.std()) == pytest.approx(amount * (0.07**2 + 0.05**2) ** 0.5, rel=0.25), name
+        core = float(image.std()) if name == "core" else core
+        assert float(image.std()) / core == pytest.approx(amount, rel=0.01), name  # of one texture
     fat = acquire(phantom(nothing, fat=ones), people, "t1", SPACING)
     assert float(fat.std() / fat.mean()) == pytest.approx((0.10**2 + 0.08**2) ** 0.5, rel=0.25)
 

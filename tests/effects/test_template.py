@@ -13,6 +13,8 @@ from synthcohort import Cohort
 from synthcohort.grid import CENTER
 from synthcohort.template import BRAIN_MAPS, HEAD_MAPS, PUSH_MAPS, sample_template
 
+from .conftest import having
+
 
 def average(name):
     """A map of the ICBM average as it is stored, 0 to 1, at MNI mm (..., 3): independent of the package."""
@@ -69,9 +71,9 @@ def test_the_template_lies_on_the_average_to_a_fraction_of_a_voxel(white, step):
 def test_a_point_of_an_image_lies_where_the_affine_says():
     """A person in MNI space: the voxel (i, j, k) of the image shows what lies at affine @ (i, j, k)."""
     cohort = Cohort(0, warp=0.0)
-    person = cohort.draw([0]).replace(rotation=torch.zeros(3), shift=torch.zeros(3), scale=torch.ones(3))
+    person = having(cohort.draw([0]), rotation=torch.zeros(3), shift=torch.zeros(3), scale=torch.ones(3))
     aging = person.persons[0].aging
-    person = person.replace(aging=type(aging)(**{**vars(aging), "ventricle": 0.0}))
+    person = having(person, aging=type(aging)(**{**vars(aging), "ventricle": 0.0}))
     grid = cohort.grid("brain", 8.0)
     index = torch.stack(torch.meshgrid(*[torch.arange(n) for n in grid.shape], indexing="ij"), -1).double()
     mm = index @ grid.affine[:3, :3].T + grid.affine[:3, 3]

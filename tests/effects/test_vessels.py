@@ -7,6 +7,8 @@ from synthcohort import Cohort, TissueMaps
 from synthcohort.scanner import acquire
 from synthcohort.template import sample_template
 
+from .conftest import having, stacked
+
 SPACING = 6.0
 KINDS = {"large": (1.0, 0.0, 0.0), "veins": (0.0, 1.0, 0.0), "dura": (0.0, 0.0, 1.0)}
 
@@ -14,8 +16,8 @@ KINDS = {"large": (1.0, 0.0, 0.0), "veins": (0.0, 1.0, 0.0), "dura": (0.0, 0.0, 
 @pytest.fixture(scope="module")
 def uptakes(cohort):
     people = cohort.draw([1])
-    found = {name: cohort.tissues(people.replace(vessel=torch.tensor(v)), SPACING) for name, v in KINDS.items()}
-    none = cohort.tissues(people.replace(vessel=torch.zeros(3)), SPACING)
+    found = {name: cohort.tissues(having(people, vessel=torch.tensor(v)), SPACING) for name, v in KINDS.items()}
+    none = cohort.tissues(having(people, vessel=torch.zeros(3)), SPACING)
     return people, none, found
 
 
@@ -44,16 +46,16 @@ def test_each_kind_of_vessel_is_in_its_place(uptakes, cohort, places):
 
 def test_uptake_is_proportional_and_the_strongest_counts(uptakes, cohort):
     people, _, found = uptakes
-    half = cohort.tissues(people.replace(vessel=torch.tensor([0.5, 0.0, 0.0])), SPACING)
+    half = cohort.tissues(having(people, vessel=torch.tensor([0.5, 0.0, 0.0])), SPACING)
     assert torch.allclose(2 * half.vessel, found["large"].vessel, atol=1e-6)
-    all_of_them = cohort.tissues(people.replace(vessel=torch.ones(3)), SPACING)
+    all_of_them = cohort.tissues(having(people, vessel=torch.ones(3)), SPACING)
     assert torch.allclose(all_of_them.vessel, torch.stack([t.vessel for t in found.values()]).amax(0), atol=1e-6)
 
 
 @pytest.mark.parametrize("contrast, gain", [("t1", 0.03), ("t1gd", 1.35), ("t2", -0.55), ("flair", -0.08)])
 def test_gadolinium_is_bright_on_t1gd_and_flow_dark_on_t2(uptakes, quiet, contrast, gain):
     people, none, found = uptakes
-    people = people.replace(noise=0.0)
+    people = people.scanned(noise=0.0)
     before = acquire(none, people, contrast, SPACING)
     after = acquire(found["large"], people, contrast, SPACING)
     vessel = found["large"].vessel
@@ -64,14 +66,14 @@ def test_gadolinium_is_bright_on_t1gd_and_flow_dark_on_t2(uptakes, quiet, contra
 
 
 def test_uptakes_of_people_differ():
-    uptake = Cohort(0).draw(range(400)).stack("vessel")
+    uptake = stacked(Cohort(0).draw(range(400)), "vessel")
     assert 0.55 <= uptake.min() and uptake.max() <= 1.15
     assert uptake.mean(0).tolist() == pytest.approx([0.85] * 3, abs=0.03)
     assert (torch.corrcoef(uptake.T) - torch.eye(3)).abs().max() < 0.15
 
 
 def test_heads_show_their_dura_and_a_person_without_vessels_is_drawn(cohort):
-    people = cohort.draw([1], "head").replace(vessel=torch.zeros(3))
+    people = having(cohort.draw([1], "head"), vessel=torch.zeros(3))
     tissues = cohort.tissues(people, SPACING)
     maps = sample_template(cohort.points(people, SPACING), ("hull",))
     inner = float(people.persons[0].head.layers[0])

@@ -24,7 +24,7 @@ def test_means_follow_the_published_curves(age):
     target = aging.whole_brain_fraction(age)
     assert float(found["fraction"].mean()) == pytest.approx(target, rel=0.015)
     assert float(found["ventricle"].mean()) == pytest.approx(
-        float(np.interp(age, aging.KNOT_AGES, aging.VENTRICLE_ML)), rel=0.10
+        float(np.interp(age, aging.C.age, aging.C.ventricle_ml)), rel=0.10
     )
 
 

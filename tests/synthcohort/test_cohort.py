@@ -6,7 +6,7 @@ import sys
 import pytest
 import torch
 
-from synthcohort import Cohort
+from synthcohort import CONTRASTS, MSD_CONTRASTS, Cohort, Settings
 
 SPACING = 8.0
 ALL = ("flair", "t1", "t1gd", "t2")
@@ -128,3 +128,24 @@ def test_tissue_maps_are_a_label_bank():
 def test_what_makes_no_sense_is_refused(call):
     with pytest.raises((TypeError, ValueError)):
         call()
+
+
+def test_the_two_orders_of_contrasts():
+    """Task01 of the Decathlon has FLAIR, T1w, T1gd, T2w; the tables and draws of the generator have theirs."""
+    assert MSD_CONTRASTS == ALL and sorted(CONTRASTS) == sorted(MSD_CONTRASTS) and CONTRASTS[:2] == ("t1", "t1gd")
+
+
+def test_people_in_another_scanner_are_the_same_people():
+    people = Cohort(0, sites=1).draw([3, 4], "tumor")
+    assert [p.site for p in people] == [0, 0] and [p.noise for p in people] == [1.0, 1.0] and len(people) == 2
+    elsewhere, loud, same = people.scanned(site=2), people.scanned(noise=4.0), people.scanned()
+    assert [(p.site, p.noise) for p in elsewhere] == [(2, 1.0)] * 2
+    assert [(p.site, p.noise) for p in loud] == [(0, 4.0)] * 2
+    assert [(p.site, p.noise) for p in same] == [(0, 1.0)] * 2
+    assert [p.glioma for p in elsewhere] == [p.glioma for p in people] and elsewhere.settings == people.settings
+    assert [p.site for p in people] == [0, 0]  # nothing was changed in place
+
+
+def test_a_cohort_is_its_settings_a_seed_and_a_device():
+    assert Cohort(3, sites=2) == Cohort(seed=3, sites=2) != Cohort(3) and isinstance(Cohort(3), Settings)
+    assert Cohort().seed == 0 and str(Cohort().device) == "cpu" and Cohort(0, accelerated=-3.0).accelerated == -3.0

@@ -239,14 +239,14 @@ def test_killed_and_started_again_it_goes_on_where_it_was(data_home):
     code = f"from synthcohort import files; files.BATCH = 4; files.ensure('tumors', 400, {MM})"
     process = start(code, data_home)
     waited = time.monotonic()
-    while len(files.read_manifest(folder).get("people", ())) < 8 and time.monotonic() - waited < 60:
+    while len(files.read_manifest(folder).people) < 8 and time.monotonic() - waited < 60:
         time.sleep(0.01)
     process.send_signal(signal.SIGKILL)
     process.wait()
     process.stdout.close()
     half = folder / "imagesTr" / ".tumor-0399.nii.gz.1.part"
     half.write_bytes(b"half a file")
-    done = [name for entry in files.read_manifest(folder)["people"].values() for name in entry["files"]]
+    done = [name for entry in files.read_manifest(folder).people.values() for name in entry.files]
     before = stamps(folder)
     count = len(done) // 2 + 4
     assert 16 <= len(done) < 800  # killed in the middle
@@ -305,7 +305,7 @@ def test_a_full_disk_says_so_and_leaves_no_half_file(data_home, monkeypatch, aft
     folder = files.set_folder("brain_age", MM)
     assert not list(folder.rglob("*.part"))
     assert all(nib.load(file).get_fdata().size for file in folder.rglob("*.nii.gz"))
-    good = len(files.read_manifest(folder).get("people", ()))
+    good = len(files.read_manifest(folder).people)
     before = stamps(folder)
     ensure(3)
     assert len(stamps(folder)) == 3 and (good == 0 or stamps(folder) == before)

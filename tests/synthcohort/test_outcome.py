@@ -29,7 +29,7 @@ def test_hazard_orders_survival(tables):
 def test_hazard_ratios_can_be_recovered(tables):
     """Weibull: the log hazard has slope one against -shape * log survival."""
     _, truth = tables
-    slope = np.polyfit(truth.log_hazard, -outcome.SHAPE * np.log(truth.survival_months), 1)[0]
+    slope = np.polyfit(truth.log_hazard, -outcome.C.shape * np.log(truth.survival_months), 1)[0]
     assert slope == pytest.approx(1, abs=0.12)
 
 
@@ -37,7 +37,7 @@ def test_censoring_is_administrative(tables):
     people, truth = tables
     assert 0.08 < (people.died == 0).mean() < 0.40
     alive = people[people.died == 0]
-    assert (alive.last_seen == outcome.CUT_OFF.isoformat()).mean() > 0.95
+    assert (alive.last_seen == outcome.C.cut_off.isoformat()).mean() > 0.95
     dead = people.died == 1
     assert np.allclose(people.months[dead], truth.survival_months[dead], atol=0.06)
     assert (people.months[~dead] <= truth.survival_months[~dead] + 0.06).all()

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from synthcohort import Cohort, TissueMaps
+from synthcohort.glioma.variation import VARIED
 from synthcohort.scanner import SITES, acquire, blur_weight, site_gain
-from synthcohort.signals import SIGNALS
-from synthcohort.tissue_maps import BRAIN, CONTRASTS, GLIOMA, TISSUES
+from synthcohort.signals import GROUP_SD, MEANS, PERSON_SD, RANGES
+from synthcohort.tissue_maps import BRAIN, CONTRASTS, TISSUES
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +60,13 @@ def test_blur_grows_with_thickness_and_has_the_variance_of_a_box():
     assert blur_weight(0.0, 2.0) == 0 and blur_weight(50.0, 2.0) <= 1 / 3
 
 
-def test_the_one_table_knows_mean_and_range_of_every_tissue_on_every_contrast():
-    """Two standard deviations of what varies from person to person: 3.5 %, and 8 % more outside the brain."""
-    for tissue in TISSUES:
-        for contrast in CONTRASTS:
-            signal = SIGNALS[tissue][contrast]
-            assert 0 < signal.low < signal.mean < signal.high < 1.8
-            if tissue not in GLIOMA:
-                sd = 0.035 if tissue in BRAIN else (0.035**2 + 0.08**2) ** 0.5
-                assert signal.high - signal.mean == pytest.approx(2 * sd * signal.mean, abs=0.0006)
-                assert signal.mean - signal.low == pytest.approx(2 * sd * signal.mean, abs=0.0006)
+def test_the_one_table_knows_mean_and_spread_of_every_tissue_on_every_contrast():
+    """3.5 % from person to person, 8 % more for tumors and outside the brain; parts of a varied tumor have ranges."""
+    for contrast in CONTRASTS:
+        assert (
+            MEANS[contrast].shape == (len(TISSUES),) and (0 < MEANS[contrast]).all() and (MEANS[contrast] < 1.5).all()
+        )
+        assert tuple(RANGES[contrast]) == VARIED
+        assert all(0 < low < high < 1.8 for low, high in RANGES[contrast].values())
+    assert PERSON_SD.tolist() == pytest.approx([0.035] * len(TISSUES))
+    assert GROUP_SD.tolist() == pytest.approx([0.0 if tissue in BRAIN else 0.08 for tissue in TISSUES])

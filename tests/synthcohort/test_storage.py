@@ -136,7 +136,7 @@ def test_damaged_tensors_are_not_used(tmp_path, damage):
 def test_the_digest_follows_code_and_tables(tmp_path, name):
     """A table says what is made as the code does; a text or a compiled file does not."""
     found = []
-    for k, content in enumerate(("1", "1", "2")):
+    for k, content in enumerate(("x = 1", "x = 1", "x = 2")):
         folder = tmp_path / str(k)
         (folder / "deep").mkdir(parents=True)
         (folder / "fixed.py").write_text("x = 1")
@@ -144,3 +144,48 @@ def test_the_digest_follows_code_and_tables(tmp_path, name):
         (folder / "NOTICE.txt").write_text(str(k))
         found.append(digest(folder))
     assert found[0] == found[1] != found[2] and len(found[0]) == 12
+
+
+CODE = """\"\"\"How it grows.\"\"\"
+
+RIM = 3  # mm
+
+class Tumor:
+    \"\"\"One tumor.\"\"\"
+
+    def width(self):
+        \"\"\"In mm.\"\"\"
+        return RIM, "ring"
+"""
+
+
+@pytest.mark.parametrize(
+    "old, new, same",
+    [
+        ("How it grows.", "How a tumor grows.", True),
+        ("One tumor.", "A tumor.\n\n    Of somebody.", True),
+        ("In mm.", "Millimeters.", True),
+        ("  # mm", "  # millimeters, by eye", True),
+        ("RIM = 3", "RIM   =   3", True),
+        ("RIM = 3", "RIM = 4", False),
+        ("RIM = 3", "RIM = 3.0", False),
+        ('"ring"', '"disk"', False),  # a string that is no docstring
+        ("return RIM", "return 2 * RIM", False),
+    ],
+)
+def test_a_reworded_docstring_keeps_what_was_made(tmp_path, old, new, same):
+    """Else whoever improves a sentence makes everybody's sets anew."""
+    assert CODE.count(old) == 1
+    for name, code in (("before", CODE), ("after", CODE.replace(old, new))):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "growth.py").write_text(code)
+    assert (digest(tmp_path / "before") == digest(tmp_path / "after")) == same
+
+
+def test_a_table_counts_but_for_its_comments(tmp_path):
+    texts = ("rim = 3  # mm", "rim = 3  # millimeters, by eye", "rim = 4  # mm", "edge = 3  # mm")
+    for k, text in enumerate(texts):
+        (tmp_path / str(k)).mkdir()
+        (tmp_path / str(k) / "growth.toml").write_text(text)
+    first, reworded, *others = (digest(tmp_path / str(k)) for k in range(len(texts)))
+    assert first == reworded and first not in others and others[0] != others[1]

@@ -7,10 +7,9 @@ import torch
 from nothing_varies import NONE, seeded
 
 from synthcohort import Cohort, TissueMaps
-from synthcohort.glioma import variation
-from synthcohort.glioma.growth import NON_ENHANCING
+from synthcohort.glioma import growth, variation
 from synthcohort.randomization import randomize
-from synthcohort.signals import SIGNALS
+from synthcohort.signals import RANGES
 from synthcohort.tissue_maps import BRAIN
 
 SPACING = 4.0
@@ -55,7 +54,7 @@ def test_some_lose_their_enhancement_and_some_enhance_more(bank):
     after, _ = variation.vary(before, SPACING, seeded(2))
     ml = [t["enhancing"].sum((1, 2, 3)) * SPACING**3 / 1000 for t in (before, after)]
     enhanced = ml[0] > 0.5
-    assert abs(float((~enhanced).float().mean()) - NON_ENHANCING) < 0.15
+    assert abs(float((~enhanced).float().mean()) - growth.C.non_enhancing) < 0.15
     silent = float((ml[1][enhanced] < 0.05).float().mean())
     assert 0.03 < silent < 0.25  # SILENT = 0.1
     assert (ml[1][~enhanced] < 0.05).all()
@@ -90,7 +89,7 @@ def test_the_parts_look_as_they_are_told(bank):
         inside = where > 0.97
         assert inside.any(), part
         for contrast, image in images.items():
-            _, low, high = SIGNALS[part][contrast]
+            low, high = RANGES[contrast][part]
             assert low - 0.05 < float(image[inside].min()) and float(image[inside].max()) < high + 0.05
         gained[part] = (images["t1gd"] - images["t1"])[inside]
     assert float(gained["enhancing"].min()) > 0.05 and float(gained["enhancing"].mean()) > 0.5

@@ -20,7 +20,7 @@ def data(source: str | None, sets: list[str] | None, subjects: int | None, spaci
         for name in sets or files.SETS:
             started = time.perf_counter()
             folder = files.ensure(name, subjects, spacing, seed)
-            size = f"{len(files.read_manifest(folder)['people']):5} people {_megabytes(folder):7.1f} MB"
+            size = f"{len(files.read_manifest(folder).people):5} people {_megabytes(folder):7.1f} MB"
             print(f"{name:10} {size}  ready in {time.perf_counter() - started:.0f} s  {folder}")
     else:
         for name in sets or _sets_of(source):
@@ -46,8 +46,8 @@ def _listing() -> Iterator[str]:
     """The lines of a table of the data sets in the data folder, and of those that could be got."""
     home, states = data_folder(), {}
     for folder in sorted(home.glob("cohort-*/*/")):
-        if (manifest := files.read_manifest(folder))["people"]:
-            state = f"{len(manifest['people'])} people" + ", unfinished" * (not manifest["tables"])
+        if (manifest := files.read_manifest(folder)).people:
+            state = f"{len(manifest.people)} people" + ", unfinished" * (not manifest.tables)
             older = not folder.parent.name.endswith(files.generator_version())
             states[folder] = state + ", of an older version: it can be deleted" * older
     for end, state in (("", "complete"), (".unfinished", "continued when you ask for it again")):

@@ -1,1 +1,1 @@
-"""Gliomas: how they grow, and what becomes of the patient."""
+"""Gliomas: how they grow and look, and what becomes of the patient."""

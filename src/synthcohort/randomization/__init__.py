@@ -13,7 +13,7 @@ from ..fields import chance, normal, uniform
 from ..glioma import variation
 from ..tissue_maps import TissueMaps
 from .acquisition import field_of_view, pose, scan
-from .contrasts import Randomization, draw_blobs, draw_signals, paint, thin_bone
+from .contrasts import C, Randomization, draw_blobs, draw_signals, paint, thin_bone
 
 __all__ = ["Randomization", "as_scanned", "randomize"]
 DEFAULT = Randomization()
@@ -32,10 +32,8 @@ def randomize(
     """
     if settings.tumors and not contrasts:
         raise ValueError("A varied tumor needs contrasts: name them.")
-    maps = maps.clone()
-    mirrored = chance(generator, 0.5, len(maps))
-    maps[mirrored] = maps[mirrored].flip(2)
-    tissues = TissueMaps.unpack(names, maps)
+    mirrored = chance(generator, 0.5, len(maps), 1, 1, 1, 1)
+    tissues = TissueMaps.unpack(names, torch.where(mirrored, maps.flip(2), maps))
     if "bone" in tissues and settings.thin:
         tissues = thin_bone(tissues, spacing, settings, generator)
     painted: list[Tensor | None] = [None] * max(1, len(contrasts))
@@ -50,7 +48,7 @@ def randomize(
         signals = draw_signals(contrast, len(maps), settings, generator)
         image = paint(tissues, signals, tumor, spacing, settings.texture, generator)
         for blob in blobs:
-            image = image * (1 - blob) + blob * (uniform(generator, len(maps), 1, 1, 1) * 1.3)
+            image = image * (1 - blob) + blob * (uniform(generator, len(maps), 1, 1, 1) * C.brightest_blob)
         images.append(image)
     return as_scanned(tissues, images, wanted, spacing, settings, generator)
 

@@ -1,20 +1,16 @@
 """How the head lies in the scanner, what a scanner does to an image, and where its view ends."""
 
-import math
-
 import torch
 import torch.nn.functional as F
 from torch import Generator, Tensor
 
-from ..fields import chance, noise_field, normal, per_person, uniform
+from ..fields import between, chance, noise_field, normal, per_person, uniform
+from ..glioma.appearance import swollen
+from ..tables import constants
 from ..warping import pose_matrix
 from .contrasts import Randomization
 
-ELASTIC_WIDTH = 45.0  # mm, of the features of the smooth displacement
-BIAS_WIDTH = 110.0  # mm
-MOST_CUT = (0.34, 0.10, 0.16)  # of the height below and above, and of the depth in front
-ALSO_CUT = 0.35  # fraction of those cut below who are cut above, and as many in front
-DEFACING_MARGIN = (4.0, 20.0)  # mm between the brain and the plane at which the face is cut off
+C = constants(__file__)
 
 
 def pose(
@@ -33,34 +29,18 @@ def pose(
     points = torch.einsum("nij,xyzj->nxyzi", matrix, points)
     if settings.elastic:
         amount = settings.elastic / spacing
-        moved = [amount * noise_field(generator, volumes[0][:, 0], ELASTIC_WIDTH, spacing) for _ in range(3)]
+        moved = [amount * noise_field(generator, volumes[0][:, 0], C.elastic_width, spacing) for _ in range(3)]
         points = points + torch.stack(moved, -1)
     if settings.swell and tumor is not None:
-        amounts = settings.swell * (1.6 * uniform(generator, count) - 0.6)  # more often larger
-        points = _swollen(points, tumor, half, amounts)
+        points = swollen(points, tumor, half, settings.swell, generator)
     result = F.grid_sample(torch.cat(volumes, 1), (points / half).flip(-1), align_corners=False)
     return list(result.split([volume.shape[1] for volume in volumes], 1))
-
-
-def _swollen(points: Tensor, tumor: Tensor, half: Tensor, amounts: Tensor) -> Tensor:
-    """A tumor larger or smaller than it was, and its surroundings pushed away or drawn near. The distance r from its
-    center is read at r (1 - a exp(-r^2 / R^2)), which rises for -2 < a < 1: nothing folds. R is 1.2 radii of a ball of
-    the tumor's volume; `amounts` (N,) are a.
-    """
-    axes = [torch.arange(n, device=points.device) + 0.5 - h for n, h in zip(tumor.shape[1:], half, strict=True)]
-    volume = tumor.sum((1, 2, 3)).clamp(min=1)
-    sums = [tumor.sum(others) @ axis for others, axis in zip(((2, 3), (1, 3), (1, 2)), axes, strict=True)]
-    center = (torch.stack(sums, 1) / volume[:, None]).view(-1, 1, 1, 1, 3)
-    reach = 1.2 * (volume * 3 / 4 / math.pi) ** (1 / 3)
-    offset = points - center
-    weight = per_person(amounts) * torch.exp(-(offset**2).sum(-1) / per_person(reach) ** 2)
-    return points - offset * weight[..., None]
 
 
 def scan(image: Tensor, spacing: float, settings: Randomization, generator: Generator) -> Tensor:
     """Bias field, thick slices, blur, Rician noise: an image (N, X, Y, Z) as a scanner shows it."""
     count, shape = len(image), tuple(image.shape[1:])
-    field = noise_field(generator, image, BIAS_WIDTH, spacing)
+    field = noise_field(generator, image, C.bias_width, spacing)
     image = image * torch.exp(settings.bias * uniform(generator, count, 1, 1, 1) * field)
     thick = chance(generator, settings.thick, count).tolist()
     axes = torch.randint(3, (count,), generator=generator, device=generator.device).tolist()
@@ -69,7 +49,9 @@ def scan(image: Tensor, spacing: float, settings: Randomization, generator: Gene
     volumes = list(image[:, None, None])
     for k, (axis, width) in enumerate(zip(axes, widths, strict=True)):
         if thick[k]:
-            x, y, z = (max(4, round(n * spacing / width)) if at == axis else n for at, n in enumerate(shape))
+            x, y, z = (
+                max(C.fewest_slices, round(n * spacing / width)) if at == axis else n for at, n in enumerate(shape)
+            )
             volumes[k] = F.interpolate(F.adaptive_avg_pool3d(volumes[k], (x, y, z)), shape, mode="trilinear")
         if blurred[k]:
             volumes[k] = F.avg_pool3d(F.pad(volumes[k], (1,) * 6, mode="replicate"), 3, 1)
@@ -83,15 +65,15 @@ def field_of_view(mask: Tensor, seen: Tensor, spacing: float, settings: Randomiz
     """1 inside the field of view, (N, X, Y, Z): cropped below, above, in front; face or head cut off."""
     count, shape = len(mask), tuple(mask.shape[1:])
     _, y, z = torch.meshgrid(*[torch.arange(n, device=mask.device) / n for n in shape], indexing="ij")
-    cut = chance(generator, settings.cut, count, 1) * uniform(generator, count, 3) * mask.new_tensor(MOST_CUT)
-    cut[:, 1:] *= chance(generator, ALSO_CUT, count, 2)
+    cut = chance(generator, settings.cut, count, 1) * uniform(generator, count, 3) * mask.new_tensor(C.most_cut)
+    cut[:, 1:] *= chance(generator, C.also_cut, count, 2)
     below, above, front = (per_person(values) for values in cut.unbind(1))
     seen = (seen > 0.5).float() * (z >= below) * (z < 1 - above) * (y < 1 - front)
     # A plane in front of and below the brain that does not touch it, as defacing tools leave.
-    angle = 0.3 + 0.7 * uniform(generator, count, 1, 1, 1)
+    angle = between(C.defacing_angle, uniform(generator, count, 1, 1, 1))
     height = (y * shape[1] * torch.cos(angle) - z * shape[2] * torch.sin(angle)) * spacing
     end = per_person(height.masked_fill(mask < 0.5, -1e4).flatten(1).amax(1))
-    nearest, farthest = DEFACING_MARGIN
+    nearest, farthest = C.defacing_margin
     face = height > end + nearest + (farthest - nearest) * uniform(generator, count, 1, 1, 1)
     seen = seen * ~(face & chance(generator, settings.defaced, count, 1, 1, 1))
-    return torch.where(chance(generator, settings.stripped, count, 1, 1, 1), seen * (mask > 0.3), seen)
+    return torch.where(chance(generator, settings.stripped, count, 1, 1, 1), seen * (mask > C.stripped_at), seen)

@@ -6,14 +6,16 @@ from functools import partial
 import torch
 from torch import Generator, Tensor
 
-from ..fields import chance, noise_field, normal, per_person, soft_step, uniform
-from ..scanner import RESIDUAL_GAIN, VESSEL_GAIN
+from .. import scanner
+from ..fields import above, between, chance, noise_field, normal, per_person, uniform
+from ..glioma.appearance import randomize_texture
 from ..signals import MEANS
+from ..tables import constants
 from ..tissue_maps import BRAIN, CONTRASTS, GLIOMA, OUTSIDE, RESIDUAL_RANGE, TISSUES, TissueMaps
 
 SOLID = slice(BRAIN.index("cortex"), len(BRAIN))  # similar on most contrasts
 GRAY_AND_WHITE = slice(BRAIN.index("cortex"), BRAIN.index("white") + 1)
-MIXED = 0.4  # fraction of real contrasts that lie between two: proton density lies between T1 and T2
+C = constants(__file__)
 
 # Signals (N, tissues) in the order of TISSUES, and the gains (N,) of the residual and of vessels.
 Signals = tuple[Tensor, Tensor, Tensor]
@@ -49,19 +51,19 @@ def draw_signals(contrast: str | None, count: int, settings: Randomization, gene
     """Signals of N people on a contrast, or with None on any, also one that no scanner has."""
     device = generator.device
     known = torch.stack(list(MEANS.values())).to(device)
-    gains = torch.tensor([(RESIDUAL_GAIN[name], VESSEL_GAIN[name]) for name in CONTRASTS], device=device)
+    gains = torch.tensor([(scanner.C.residual_gain[c], scanner.C.vessel_gain[c]) for c in CONTRASTS], device=device)
     if contrast is None:
         first, second = (torch.randint(len(CONTRASTS), (count,), generator=generator, device=device) for _ in range(2))
-        mix = uniform(generator, count, 1) * chance(generator, MIXED, count, 1)
+        mix = uniform(generator, count, 1) * chance(generator, C.mixed, count, 1)
         signals, gain = (values[first] * (1 - mix) + values[second] * mix for values in (known, gains))
     else:
         signals, gain = (values[CONTRASTS.index(contrast)].expand(count, -1) for values in (known, gains))
     signals = signals * (1 + settings.jitter * normal(generator, *signals.shape))
     if contrast is None:  # any signal for any tissue; those of the brain resemble each other more often than not
-        free = 1.2 * uniform(generator, count, len(TISSUES))
-        alike = 0.35 * normal(generator, count, len(BRAIN) - SOLID.start) * uniform(generator, count, 1)
+        free = C.brightest * uniform(generator, count, len(TISSUES))
+        alike = C.alike_sd * normal(generator, count, len(BRAIN) - SOLID.start) * uniform(generator, count, 1)
         free[:, SOLID] = free[:, [TISSUES.index("white")]] + alike
-        free[:, TISSUES.index("air")] = 0.08 * uniform(generator, count)
+        free[:, TISSUES.index("air")] = C.brightest_air * uniform(generator, count)
         invented = chance(generator, settings.invented, count, 1)
         signals = torch.where(invented, free, signals)
         gain = torch.where(invented, gain * normal(generator, *gain.shape), gain)
@@ -84,19 +86,17 @@ def paint(
     levels, residual, vessel = signals
     image = per_person(residual) * RESIDUAL_RANGE * (tissues.residual - 0.5) * mask
     if tissues.vessel is not None:
-        image = image + per_person(vessel) * (0.4 + uniform(generator, *each)) * tissues.vessel
+        image = image + per_person(vessel) * between(C.vessel, uniform(generator, *each)) * tissues.vessel
     if tumor is not None:
         image = image + tumor
     for name in tissues.names:
         if tumor is None or name not in GLIOMA:
             image = image + per_person(levels[:, TISSUES.index(name)]) * tissues[name]
-    if "core" in tissues:  # a tumor is never even
-        inside = tissues["core"] + 0.7 * tissues["enhancing"] + 0.4 * tissues["edema"]
-        uneven = field(14.0) + 0.7 * field(6.0)
-        image = image * (1 + 0.25 * uniform(generator, *each) * uneven * inside)
-    image = image + 0.04 * uniform(generator, *each) * field(20.0) * mask
+    if "core" in tissues:
+        image = randomize_texture(image, tissues, spacing, generator)
+    image = image + C.most_uneven * uniform(generator, *each) * field(C.patch_width) * mask
     if OUTSIDE[0] in tissues:
-        uneven = field(14.0) + 0.7 * field(32.0)
+        uneven = field(C.outside_width) + C.outside_wide * field(C.outside_wide_width)
         image = image * (1 + texture * uniform(generator, *each) * uneven * (1 - mask))
     return image.clamp(min=0)
 
@@ -107,9 +107,9 @@ def draw_blobs(tissues: TissueMaps, spacing: float, settings: Randomization, gen
         return []
     mask = tissues.mask
     head = (mask + sum((tissues[name] for name in OUTSIDE), torch.zeros_like(mask))).clamp(0, 1)
-    outside = soft_step(noise_field(generator, mask, 22.0, spacing) - 1.1, 0.12) * (head - mask).clamp(min=0)
-    inside = soft_step(noise_field(generator, mask, 40.0, spacing) - 1.9, 0.15) * mask
-    blobs = ((outside, settings.blobs), (inside, 0.6 * settings.blobs))
+    outside = above(noise_field(generator, mask, C.blob_width, spacing), C.blob_step) * (head - mask).clamp(min=0)
+    inside = above(noise_field(generator, mask, C.inside_width, spacing), C.inside_step) * mask
+    blobs = ((outside, settings.blobs), (inside, C.inside * settings.blobs))
     return [blob * chance(generator, fraction, len(mask), 1, 1, 1) for blob, fraction in blobs]
 
 
@@ -117,5 +117,6 @@ def thin_bone(tissues: TissueMaps, spacing: float, settings: Randomization, gene
     """Muscle instead of bone in some places, since a thin skull hardly shows in voxels of 3 mm."""
     bone = tissues["bone"]
     some = chance(generator, settings.thin, len(bone), 1, 1, 1)
-    thin = some * soft_step(noise_field(generator, bone, 25.0, spacing) - 0.6, 0.2)
-    return tissues.updated({"bone": bone * (1 - 0.8 * thin), "muscle": tissues["muscle"] + bone * 0.8 * thin})
+    thin = some * above(noise_field(generator, bone, C.thin_width, spacing), C.thin_step)
+    muscle = tissues["muscle"] + bone * C.thinned * thin
+    return tissues.updated({"bone": bone * (1 - C.thinned * thin), "muscle": muscle})

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -46,11 +46,11 @@ def _derive(path: Path, fine: bool) -> None:
 
 def _halved(values: np.ndarray) -> Tensor:
     """Means over 2 x 2 x 2 voxels, float16."""
-    tensor = torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))
-    return F.avg_pool3d(tensor[None, None], 2)[0, 0].half()
+    return F.avg_pool3d(torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))[None, None], 2)[0, 0].half()
 
 
-def _read(names: Iterable[str], step: int) -> list[Tensor]:
+def read_template(names: Iterable[str], step: int) -> list[Tensor]:
+    """Whole maps, float32, in voxels of `step` mm: 1 or 2; the first voxel begins at LOW."""
     maps = load_tensors(template_file(step), names)
     assert maps is not None, "template_file has just looked at it"
     return [values.float() for values in maps.values()]
@@ -59,7 +59,7 @@ def _read(names: Iterable[str], step: int) -> list[Tensor]:
 @lru_cache(maxsize=8)
 def _table(names: tuple[str, ...], step: int, device: torch.device) -> Tensor:
     """Rows of `names` for every voxel, float32."""
-    maps = F.avg_pool3d(torch.stack(_read(names, min(step, 2))), max(1, step // 2))
+    maps = F.avg_pool3d(torch.stack(read_template(names, min(step, 2))), max(1, step // 2))
     return maps.flatten(1).T.contiguous().to(device)
 
 
@@ -71,12 +71,3 @@ def sample_template(points: Tensor, names: tuple[str, ...], step: int = 2) -> di
         table = _table(names, step, points.device)
     values = trilinear(table, (x, y, z), (points - origin) / step)
     return dict(zip(names, values.unbind(-1), strict=True))
-
-
-@cache
-def white_matter_points() -> Tensor:
-    """Places (M, 3) in MNI mm, on the CPU, where a glioma can start: deep enough, off the midline."""
-    wm, depth, phi = (values[::2, ::2, ::2] for values in _read(("wm", "depth", "phi"), 2))
-    index = ((wm > 0.5) & (depth > 11) & (phi > 4)).nonzero()
-    points = index.float() * 4 + torch.tensor(LOW) + 0.5
-    return points[(points[:, 0].abs() > 12) & (points[:, 2] > -25)]

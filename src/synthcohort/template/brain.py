@@ -1,14 +1,10 @@
 """The brain maps of the template, derived from the MNI ICBM152 2009a T1, gray and white matter.
 
-Everything here is NumPy on a lattice of 1 mm and runs once; the result is kept on disk. Shapes are symmetric. The
-average of 152 people has fractional sulci, 0.5 where half of them have one: `brain.tissues` turns them into sharp sulci
-of one person.
-
-Source: Fonov et al., NeuroImage 54:313 (2011) and NeuroImage 47:S102 (2009), symmetric version.
+Everything here is NumPy on a lattice of 1 mm and runs once; the result is kept on disk. Source: Fonov et al.,
+NeuroImage 54:313 (2011) and NeuroImage 47:S102 (2009), symmetric version.
 """
 
 import importlib.util
-import tomllib
 from collections.abc import Sequence
 from functools import reduce
 from itertools import pairwise
@@ -19,14 +15,14 @@ import numpy as np
 from nibabel.processing import resample_from_to
 from scipy import ndimage
 
+from ..tables import constants
+
 LOW = (-110, -142, -108)  # mm, first voxel of the lattice, right-anterior-superior axes
 HIGH = (110, 118, 112)  # mm, one past the last voxel
 SHAPE = tuple(high - low for low, high in zip(LOW, HIGH, strict=True))
 REACH = 20  # mm; farther than this from a curve does not matter
 Point = Sequence[float]
-PUSH_DECAY = 22.0  # mm over which the push of a growing ventricle fades
-FISSURE_SHIFT = 1.6  # mm by which the medial walls are moved together, see narrow_fissure
-LANDMARKS = tomllib.loads((Path(__file__).parent / "landmarks.toml").read_text("utf-8"))
+C, LANDMARKS = constants(__file__), constants(__file__, "landmarks")
 
 
 def coordinates() -> tuple[np.ndarray, ...]:
@@ -96,37 +92,43 @@ def load_icbm() -> list[np.ndarray]:
 
 def brain_mask(t1: np.ndarray) -> np.ndarray:
     """Brain with its fluid: largest component, filled, without the islands near the eyes."""
-    mask = t1 > 0.02
-    core = largest(ndimage.binary_erosion(mask, iterations=3))
-    mask &= ndimage.binary_dilation(core, iterations=4)
-    return ndimage.binary_fill_holes(ndimage.binary_closing(mask, iterations=3))
+    mask = t1 > C.mask_t1
+    core = largest(ndimage.binary_erosion(mask, iterations=C.mask_erosions))
+    mask &= ndimage.binary_dilation(core, iterations=C.mask_dilations)
+    return ndimage.binary_fill_holes(ndimage.binary_closing(mask, iterations=C.mask_closings))
+
+
+def _box(name: str) -> np.ndarray:
+    x, y, z = coordinates()
+    limits = zip((abs(x), y, z), LANDMARKS.boxes[name], strict=True)
+    return reduce(np.logical_and, [(axis > low) & (axis < high) for axis, (low, high) in limits])
+
+
+def _ramp(values: np.ndarray, ramp: list[float]) -> np.ndarray:
+    """0 up to where a ramp begins, 1 from its end on; `ramp` is the beginning and the length."""
+    return np.clip((values - ramp[0]) / ramp[1], 0, 1)
 
 
 def ventricles(t1: np.ndarray, mask: np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Lateral, third and fourth ventricle: dark, deep, without the cisterns they touch, which would double them."""
-    x, y, z = coordinates()
-    inside = (t1 < 0.50) & mask & (depth > 18)
-    inside &= (z > -24) & (z < 42) & (abs(x) < 44) & (y > -75) & (y < 50)
-    inside &= ~((abs(x) < 14) & (y < -26) & (z < 14))  # quadrigeminal cistern
-    inside &= ~((abs(x) < 34) & (abs(x) > 3) & (y < -8) & (z < -2))  # ambient cistern
-    found = largest(inside, 4) & ((abs(x) > 3) | ((z < 20) & (y > -30) & (y < 8)))
-    fourth = (t1 < 0.52) & mask & (depth > 10)
-    fourth &= (abs(x) < 10) & (y > -52) & (y < -30) & (z > -45) & (z < -18)
-    return found | fourth
+    """Lateral, third and fourth ventricle: dark, deep, without the cisterns they touch."""
+    inside = (t1 < C.ventricle_t1) & mask & (depth > C.ventricle_depth) & _box("ventricles")
+    inside &= ~_box("quadrigeminal_cistern") & ~_box("ambient_cistern")
+    found = largest(inside, C.ventricle_parts) & (_box("off_the_midline") | _box("third_ventricle"))
+    return found | ((t1 < C.fourth_t1) & mask & (depth > C.fourth_depth) & _box("fourth_ventricle"))
 
 
 def fissure_weight(csf: np.ndarray, phi: np.ndarray) -> np.ndarray:
     """The interhemispheric fissure in the midsagittal plane, soft, (Y, Z): fluid, and away from the ventricles."""
     middle = -LOW[0]
-    fluid = ndimage.gaussian_filter(csf[middle - 1 : middle + 2].mean(0), 1.5)
-    outside = np.clip((ndimage.gaussian_filter(phi[middle], 1.0) - 8) / 6, 0, 1)
-    return np.clip(fluid * 1.6, 0, 1) * outside * (np.arange(LOW[2], HIGH[2]) > -30)
+    fluid = ndimage.gaussian_filter(csf[middle - 1 : middle + 2].mean(0), C.fissure_smooth)
+    outside = _ramp(ndimage.gaussian_filter(phi[middle], C.fissure_phi_smooth), C.fissure_phi_ramp)
+    return np.clip(fluid * C.fissure_gain, 0, 1) * outside * (np.arange(LOW[2], HIGH[2]) > C.fissure_z)
 
 
 def narrow_fissure(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
     """Medial walls moved together along x where `weight` (Y, Z) says: the fissure is a slit in one person, not wide."""
     x, _, _ = coordinates()
-    shift = FISSURE_SHIFT * np.tanh(x / 1.5) * np.exp(-((x / 9) ** 2)) * weight
+    shift = C.fissure_shift * np.tanh(x / C.fissure_slope) * np.exp(-((x / C.fissure_width) ** 2)) * weight
     index = np.arange(SHAPE[0], dtype=np.float32)[:, None, None] + shift
     low = np.clip(np.floor(index).astype(int), 0, SHAPE[0] - 2)
     below, above = (np.take_along_axis(values, i, axis=0) for i in (low, low + 1))
@@ -135,12 +137,11 @@ def narrow_fissure(values: np.ndarray, weight: np.ndarray) -> np.ndarray:
 
 def push_field(ventricle: np.ndarray, depth: np.ndarray) -> np.ndarray:
     """Directions (3, X, Y, Z) away from the lateral and third ventricle, fading with distance."""
-    lateral = ventricle & (coordinates()[2] > -14)
-    signed = ndimage.gaussian_filter(signed_distance(lateral), 3.0)
+    signed = ndimage.gaussian_filter(signed_distance(ventricle & (coordinates()[2] > C.push_z)), C.push_smooth)
     direction = np.stack(np.gradient(signed))
-    direction /= np.maximum(np.sqrt((direction**2).sum(0)), 0.35)
-    strength = np.exp(-np.maximum(signed, 0) / PUSH_DECAY) * np.clip(depth / 12, 0, 1)
-    return np.stack([ndimage.gaussian_filter(a * strength, 3.5) for a in direction])
+    direction /= np.maximum(np.sqrt((direction**2).sum(0)), C.push_least)
+    strength = np.exp(-np.maximum(signed, 0) / C.push_decay) * _ramp(depth, C.push_depth_ramp)
+    return np.stack([ndimage.gaussian_filter(a * strength, C.push_field_smooth) for a in direction])
 
 
 def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
@@ -159,7 +160,7 @@ def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
     depth = ndimage.distance_transform_edt(mask).astype(np.float32)
     beyond = ndimage.distance_transform_edt(~mask).astype(np.float32)
     ventricle = ventricles(t1, mask, depth)
-    phi = ndimage.gaussian_filter(np.clip(signed_distance(ventricle), -12, 60), 1.0)
+    phi = ndimage.gaussian_filter(np.clip(signed_distance(ventricle), *C.phi_limits), C.phi_smooth)
     push = push_field(ventricle, depth)
     weight = fissure_weight(np.clip(mask - gm - wm, 0, 1), phi)
     t1, gm, wm = (narrow_fissure(values, weight) for values in (t1, gm, wm))
@@ -167,28 +168,28 @@ def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
     gm, wm = gm * mask / total, wm * mask / total
     csf = np.clip(mask - gm - wm, 0, 1)
 
-    x, y, z = coordinates()
-    center = np.exp(-((x / 30) ** 4 + ((y + 8) / 36) ** 4 + ((z - 2) / 20) ** 4))
-    deep = ndimage.gaussian_filter(gm, 0.5) * np.clip(center * 1.3, 0, 1)
-    deep *= np.clip((phi - 1.5) / 2, 0, 1) * np.clip((depth - 16) / 6, 0, 1)
+    places = zip(coordinates(), C.deep_center, C.deep_radii, strict=True)
+    x, y, z = (((axis - center) / radius) ** C.deep_power for axis, center, radius in places)
+    deep = ndimage.gaussian_filter(gm, C.deep_smooth) * np.clip(np.exp(-(x + y + z)) * C.deep_gain, 0, 1)
+    deep *= _ramp(phi, C.deep_phi_ramp) * _ramp(depth, C.deep_depth_ramp)
     deep = np.minimum(deep, gm)
 
     classes = np.stack([gm - deep, wm, csf, deep], -1)[mask]
     means, *_ = np.linalg.lstsq(classes, t1[mask], rcond=None)
     residual = np.zeros(SHAPE, np.float32)
     residual[mask] = t1[mask] - classes @ means
-    residual = ndimage.gaussian_filter(residual * np.clip(depth / 6, 0, 1), 0.6)
+    residual = ndimage.gaussian_filter(residual * _ramp(depth, C.residual_depth_ramp), C.residual_smooth)
     # The medial walls are surface too: from here on depth counts from the fissure as well.
     solid = mask.copy()
-    solid[-LOW[0] - 1 : -LOW[0] + 1] &= weight < 0.5
+    solid[-LOW[0] - 1 : -LOW[0] + 1] &= weight < C.fissure_at
     depth = ndimage.distance_transform_edt(solid).astype(np.float32)
     maps = {
         "gm": gm, "wm": wm, "csf": csf, "deep": deep, "phi": phi,
-        "mask": ndimage.gaussian_filter(mask.astype(np.float32), 0.7),
-        "residual": np.clip(residual, -0.12, 0.12),
-        "depth": np.minimum(depth, 40) - np.minimum(beyond, 20),
-        "horn": distance_to_curve(LANDMARKS["temporal_horn"]),
-        "vessel": reduce(np.maximum, (tube(**shape) for shape in LANDMARKS["enhancing"].values())),
+        "mask": ndimage.gaussian_filter(mask.astype(np.float32), C.mask_smooth),
+        "residual": np.clip(residual, -C.residual_most, C.residual_most),
+        "depth": np.minimum(depth, C.depth_most) - np.minimum(beyond, C.outside_most),
+        "horn": distance_to_curve(LANDMARKS.temporal_horn),
+        "vessel": reduce(np.maximum, (tube(**shape) for shape in LANDMARKS.enhancing.values())),
         "push_x": push[0], "push_y": push[1], "push_z": push[2],
     }  # fmt: skip
     return maps, mask
