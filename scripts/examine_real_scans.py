@@ -40,6 +40,7 @@ from presimal.data.real_scans import SCANS
 from presimal.evaluation import dice
 from synthcohort.storage import DataError
 
+CASES = Path(__file__).with_name("real_cases.csv")
 CLOSED = 6.0  # mm: gaps between labels of tissue narrower than twice this are fluid, which belongs to the brain
 FEW_LABELS = 3  # numbers in a file; more are labels of tissue and not a mask
 FOUND = "2,1,3"  # `labels` of what `segment` writes
@@ -151,7 +152,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--json", type=Path, help="file for the result of every case")
     parser.add_argument("--yes", action="store_true", help="download without asking")
     wanted = parser.parse_args(arguments)
-    with Path(__file__).with_name("real_cases.csv").open(encoding="utf-8", newline="") as file:
+    with CASES.open(encoding="utf-8", newline="") as file:
         cases = [Case(**line) for line in csv.DictReader(file) if wanted.task in (None, line["task"])]
     if not find_spec("brainscans.age") and any(case.task == "age" for case in cases):
         print(NO_AGE)

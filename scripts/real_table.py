@@ -69,11 +69,11 @@ def of_regions(pairs: Pairs) -> tuple[str, str]:
     scores = [[score for score in column if score is not None] for column in columns]
     sizes = [zip(result.ml, result.true_ml, strict=True) for _, result in pairs]
     errors = [[(ml or 0.0) / true - 1 for ml, true in column if true] for column in zip(*sizes, strict=True)]
-    average, worst, error = (
+    average, least, error = (
         " / ".join(show(f(column)) if column else "–" for column in table)
         for table, f, show in ((scores, mean, "{:.3f}".format), (scores, min, "{:.3f}".format), (errors, mean, percent))
     )
-    return f"Dice {average} ({worst})", error
+    return f"Dice {average}" + f" ({least})" * (len(pairs) > 1), error
 
 
 def percent(fraction: float) -> str:
@@ -85,7 +85,7 @@ def of_ages(pairs: Pairs) -> tuple[str, str]:
     aged = [(case.age, result.age) for case, result in pairs if result.age]
     if "-" in aged[0][0]:
         low, high = map(float, aged[0][0].split("-"))
-        return f"{sum(low <= a.value <= high for _, a in aged)} of {len(aged)} within {aged[0][0]} y", ""
+        return f"{sum(low <= a.value <= high for _, a in aged)} of {len(aged)} within {aged[0][0]} y", "–"
     errors = [found.value - float(age) for age, found in aged]
     inside = mean(found.low <= float(age) <= found.high for age, found in aged)
     return (
@@ -98,7 +98,7 @@ def row(pairs: Pairs) -> tuple[str, ...]:
     """The row of one group; n counts the cases that could be examined."""
     case, examined = pairs[0][0], [pair for pair in pairs if not pair[1].failed]
     answered = [pair for pair in examined if not pair[1].refused]
-    said, error = "–", ""
+    said, error = "–", "–"
     if case.task == "refuse":
         said = f"accepted: {', '.join(other.name for other, _ in answered)}" if answered else "–"
     elif answered:
