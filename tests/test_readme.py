@@ -1,8 +1,14 @@
 """What the README promises is there."""
 
+import json
 import re
 import tomllib
 from pathlib import Path
+
+import nibabel as nib
+
+from presimal.cli import main
+from synthcohort import MSD_CONTRASTS, Cohort
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -75,3 +81,22 @@ def test_the_instructors_page_has_all_it_needs_for_every_notebook():
         (section,) = [text for text in sections if text.startswith(file.stem[:2])]
         for point in ("Timing", "Say", "Ask", "Skip", "Expect", "Stumble", "If it fails"):
             assert f"- **{point}** " in section, (file.stem, point)
+
+
+def test_the_fields_of_json_are_those_of_the_commands(tmp_path, capsys):
+    """Each command prints exactly the fields that README names, for a scan that is taken and for one that is not."""
+    rows = {name: re.findall(r"`(\w+)`", cells) for name, cells in re.findall(r"^\| `(\w+)` \| (.+) \|$", README, re.M)}
+    batch = Cohort(5).render([1], "head", 4.0)
+    nib.save(nib.Nifti1Image(batch.images[0, 0].numpy(), batch.affine.numpy()), tmp_path / "head.nii.gz")
+    (tmp_path / "bad.nii.gz").write_bytes(b"nothing")
+    assert main(["strip", str(tmp_path), "--json"]) == 1
+    bad, good = map(json.loads, capsys.readouterr().out.splitlines())
+    assert set(good) | set(bad) == set(rows["strip"]) and set(bad) == {"file", "error"}
+    tumor = Cohort(5).render([1], "tumor", 4.0, MSD_CONTRASTS)
+    for name, image in zip(MSD_CONTRASTS, (tumor.images[0] * tumor.mask[0]).numpy(), strict=True):
+        nib.save(nib.Nifti1Image(image, tumor.affine.numpy()), tmp_path / f"{name}.nii.gz")
+    named = [word for name in MSD_CONTRASTS[:3] for word in (f"--{name}", str(tmp_path / f"{name}.nii.gz"))]
+    assert main(["segment", *named, "-o", str(tmp_path / "labels.nii.gz"), "--json"]) == 0
+    found = json.loads(capsys.readouterr().out)
+    inside = {key for volume in found["volumes_ml"].values() for key in volume}
+    assert set(found) | inside == set(rows["segment"]) and found["left_out"] == ["T2"]

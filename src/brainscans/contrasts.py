@@ -1,5 +1,6 @@
 """The contrasts of one patient, four or fewer, with or without skull: as images on one grid, and the brain in them."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from itertools import combinations, permutations, product
 from pathlib import Path
@@ -14,7 +15,7 @@ from synthcohort import MSD_CONTRASTS
 from synthcohort.storage import DataError
 
 from .reading import read_image
-from .refusal import refuse
+from .refusal import ScanWarning, refuse
 from .registration import register
 from .scans import Device, File, largest_piece, read_scan
 from .skull_stripping import LIKE_A_BALL, find_brain, own_reflection
@@ -49,6 +50,7 @@ def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[T
         if volume.shape != finest.shape or not near:
             try:
                 volume = register(volume, own, finest, affine)
+                warnings.warn(f"{other} lies elsewhere than {file}: moved onto its grid", ScanWarning, stacklevel=2)
             except RuntimeError:
                 refuse(other, f"cannot be registered to {file}", "see that both show the same head")
         images[list(TITLES).index(key)] = volume
@@ -71,6 +73,7 @@ def brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = Non
         whole = [k for k in (1, 2, 0, 3) if differs[k].sum() * voxel_ml > LARGEST_BRAIN]  # T1 first
         if not whole:
             refuse(name, f"{ml:.0f} ml differ from the background", "remove the skull first, with 'presimal strip'")
+        warnings.warn(f"{name} has its skull, which is taken off", ScanWarning, stacklevel=2)
         try:
             return there, torch.from_numpy(find_brain(images[whole[0]], affine, device=device).mask)
         except DataError as problem:

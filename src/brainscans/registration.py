@@ -6,7 +6,7 @@ import torch
 from nibabel.affines import voxel_sizes
 from torch import Tensor
 
-FINEST = 2.0  # mm: finer voxels are averaged first, which costs no accuracy and a third of the time
+FINEST = 3.0  # mm: finer voxels are averaged first, which costs no accuracy and half of the time
 LEAST_INFORMATION = 0.25  # mutual; 0.37 and more between contrasts of heads, at most 0.2 with a neck, noise or CT
 TO_LPS = np.diag([-1.0, -1.0, 1.0])  # ITK counts millimeters to the left and to the back
 
