@@ -6,7 +6,7 @@ The scans are those of `presimal data real-scans`, which this gets after it has 
 FOLDER already, under the names of real_scans.csv; either way their checksums are looked at. real_cases.csv names the
 cases. Its references are the work of algorithms, of experts, or of whoever stripped the scan; `labels` are the numbers
 of non-enhancing or necrotic tumor, of edema and of enhancing tumor in the reference, "-" for a part that it lacks.
-Nothing is learned here, and one bad case never stops the rest. Ten minutes on one core.
+Nothing is learned here, and one bad case never stops the rest. Five minutes on one core.
 """
 
 import argparse
