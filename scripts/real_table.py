@@ -14,15 +14,16 @@ PUBLISHED = {
     "tumor": "winner of BraTS 2020: 0.89 / 0.85 / 0.82 (n 166) [3]",
     "age": "pyment: MAE 3.6 y (n 372) [4]",
 }
-SOURCES = """\
-[1] Hoopes and others, NeuroImage 260:119474, 2022, trained on images drawn from label maps; mean Dice of 606 scans of
-adults of every modality (SD 0.011), measured by Fani and others, arXiv:2506.11860, 2025.
-[2] Fisch and others, Comput Biol Med 179:108845, 2024: trained and, by cross-validation between 191 studies, tested on
-7,837 real T1.
-[3] Isensee and others, BrainLes 2020, LNCS 12659:118, 2021: mean Dice of whole tumor, tumor core and enhancing tumor on
-the challenge's 166 test patients; trained on 369 real patients with experts' labels.
-[4] Leonardsen and others, NeuroImage 256:119210, 2022, from 53,542 real scans; mean absolute error in 372 healthy
-people of 18 to 86 years, measured by Dörfel and others, Hum Brain Mapp 44:6139, 2023."""
+SOURCES = {
+    "[1]": """Hoopes and others, NeuroImage 260:119474, 2022, trained on images drawn from label maps; mean Dice of 606
+scans of adults of every modality (SD 0.011), measured by Fani and others, arXiv:2506.11860, 2025.""",
+    "[2]": """Fisch and others, Comput Biol Med 179:108845, 2024: trained and, by cross-validation between 191 studies,
+tested on 7,837 real T1.""",
+    "[3]": """Isensee and others, BrainLes 2020, LNCS 12659:118, 2021: mean Dice of whole tumor, core and enhancing
+tumor on the challenge's 166 test patients; trained on 369 real patients with experts' labels.""",
+    "[4]": """Leonardsen and others, NeuroImage 256:119210, 2022, from 53,542 real scans; mean absolute error in 372
+healthy people of 18 to 86 years, measured by Dörfel and others, Hum Brain Mapp 44:6139, 2023.""",
+}
 REGIONS = ("whole tumor", "tumor core", "enhancing tumor")
 CHOSE = "No network was trained on these scans, but they also chose between its versions, so that the numbers flatter."
 HEADER = ("task", "group", "n", "reference", "ours: mean (worst)", "volume or bias", "refused", "published tools")
@@ -128,4 +129,5 @@ def report(pairs: Pairs) -> str:
     said += [f"Refused: {case.task} {case.name}: {result.refused}" for case, result in pairs if result.refused]
     said += [f"Not examined: {case.task} {case.name}: {result.failed}" for case, result in pairs if result.failed]
     made = f"{date.today()}, version {presimal.__version__}. {CHOSE}"
-    return "\n\n".join(["## On real people", "\n".join(rows), *said, made, SOURCES])
+    sources = "\n".join(f"{mark} {source}" for mark, source in SOURCES.items() if any(mark in line for line in rows))
+    return "\n\n".join(["## On real people", "\n".join(rows), *said, made, sources]).rstrip()
