@@ -5,6 +5,7 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import shutil
 import sys
 import tarfile
@@ -18,7 +19,9 @@ import numpy as np
 import pytest
 
 from presimal import data
-from presimal.data import downloads
+from presimal.cli import main
+from presimal.data import downloads, real_scans
+from presimal.data.real_scans import SCANS, Scan
 from synthcohort.storage import DataError
 
 PEOPLE = {1: "Guys", 2: "HH", 3: "IOP", 5: "Guys", 7: "HH"}
@@ -298,6 +301,146 @@ def test_files_without_content_are_nothing_to_go_on_from(home, monkeypatch):
 
 
 def test_every_set_shows_what_a_student_must_know():
-    assert set(downloads.DOWNLOADS) == set().union(*data.REAL.values())
-    for wanted in downloads.DOWNLOADS.values():
-        assert wanted.license.startswith("CC BY") and wanted.disk_gb > wanted.download_gb > 0
+    assert set(downloads.DOWNLOADS) == set().union(*data.REAL.values()) | {"real-scans"}
+    for name, wanted in downloads.DOWNLOADS.items():
+        assert wanted.disk_gb > wanted.download_gb > 0
+        assert ("no training set" in wanted.what) == (name == "real-scans")
+        if name != "real-scans":
+            assert wanted.license.startswith("CC BY")
+
+
+@pytest.fixture
+def scans(server, home, monkeypatch):
+    """Three public files in miniature at the addresses of a list; scans.files is what the server sends."""
+    content = {f"{name}.nii.gz": volume(k) for k, name in enumerate(("a/one", "a/two", "b c/three"))}
+    listed = {
+        file: Scan(file, f"me/it/{'0' * 40}/{file}", hashlib.sha256(sent).hexdigest(), len(sent), f"CC {file[0]}", "us")
+        for file, sent in content.items()
+    }
+    monkeypatch.setattr(real_scans, "HOST", server.url)
+    monkeypatch.setattr(downloads, "SCANS", listed)
+    server.files = {f"me/it/{'0' * 40}/{file.replace(' ', '%20')}": sent for file, sent in content.items()}
+    return types.SimpleNamespace(server=server, content=content, listed=listed)
+
+
+def kept(home):
+    """What there is of the public scans, by name; locks of folders aside."""
+    files = [file for file in home.rglob("*") if file.is_file() and file.suffix != ".lock"]
+    return {file.relative_to(home / file.relative_to(home).parts[0]).as_posix(): file.read_bytes() for file in files}
+
+
+def test_public_scans_come_whole_and_once(scans, home, capsys):
+    folder = downloads.get("real-scans", yes=True)
+    assert folder == home / "real-scans" and kept(home) == scans.content
+    assert len(scans.server.asked) == 3 and not (home / "real-scans.unfinished").exists()
+    assert downloads.get("real-scans") == folder and len(scans.server.asked) == 3
+
+
+def test_licenses_are_shown_before_anything_is_fetched(scans, home, capsys, monkeypatch):
+    shown = [f"{scan.license} (" in downloads.DOWNLOADS["real-scans"].license for scan in real_scans.SCANS.values()]
+    assert all(shown) and all(scan.cite in downloads.DOWNLOADS["real-scans"].license for scan in SCANS.values())
+    with pytest.raises(DataError, match="Nothing is downloaded without your word"):
+        downloads.get("real-scans")
+    assert downloads.DOWNLOADS["real-scans"].license in capsys.readouterr().out
+    assert not scans.server.asked and not kept(home)
+
+    def looked(*arguments):
+        assert downloads.DOWNLOADS["real-scans"].license in capsys.readouterr().out
+        raise DataError("Seen.")
+
+    monkeypatch.setattr(downloads, "_fetch_scan", looked)
+    with pytest.raises(DataError, match="Seen"):
+        downloads.get("real-scans", yes=True)
+
+
+def test_a_public_scan_with_another_checksum_is_thrown_away(scans, home):
+    second = next(url for url in scans.server.files if "two" in url)
+    good, scans.server.files[second] = scans.server.files[second], volume(9)
+    with pytest.raises(DataError, match=r"two.nii.gz sent does not have its published checksum"):
+        downloads.get("real-scans", yes=True)
+    assert list(kept(home)) == ["real-scans/a/one.nii.gz"]
+    scans.server.files[second] = good
+    downloads.get("real-scans", yes=True)
+    assert kept(home) == scans.content and len(scans.server.asked) == 4  # the first one only once
+
+
+def test_public_scans_that_broke_off_go_on_and_nothing_is_half_written(scans, home):
+    scans.server.files = dict(reversed(scans.server.files.items()))
+    scans.server.breaks = 100
+    with pytest.raises(
+        DataError, match=r"a/one.nii.gz \(.* MB from github.com/me/it, CC a\) cannot be reached or broke"
+    ):
+        downloads.get("real-scans", yes=True)
+    assert not kept(home) and not (home / "real-scans.unfinished").exists()
+    downloads.real_scan("a/one.nii.gz", yes=True)
+    scans.server.breaks = 100
+    with pytest.raises(DataError, match=r"a/two.nii.gz .* broke off"):
+        downloads.get("real-scans", yes=True)
+    assert list(kept(home)) == ["real-scans/a/one.nii.gz"]
+    (home / "real-scans.unfinished" / "real-scans" / "a" / "tmp1234").write_bytes(b"half")  # as if killed
+    downloads.get("real-scans", yes=True)
+    assert kept(home) == scans.content
+
+
+def test_one_word_fetches_one_public_scan(scans, home, capsys):
+    file = downloads.real_scan("b c/three.nii.gz", yes=True)
+    assert file.read_bytes() == scans.content["b c/three.nii.gz"] and len(scans.server.asked) == 1
+    assert "license      CC b (1 file, 0.0 MB): cite us" in capsys.readouterr().out
+    assert downloads.real_scan("b c/three.nii.gz") == file and len(scans.server.asked) == 1
+    downloads.get("real-scans", yes=True)  # goes on from it
+    assert len(scans.server.asked) == 3 and kept(home) == scans.content
+    assert downloads.real_scan("b c/three.nii.gz").is_relative_to(home / "real-scans")
+
+
+def test_one_public_scan_without_a_word_says_what_it_would_do(scans, home, capsys):
+    with pytest.raises(DataError) as refused:
+        downloads.real_scan("a/one.nii.gz")
+    would = "download 0.0 MB from github.com/me/it (CC a), no training data"
+    assert str(refused.value) == f"a/one.nii.gz is not here: real_scan('a/one.nii.gz', yes=True) would {would}."
+    assert not scans.server.asked and not home.exists() and capsys.readouterr().out == ""
+    with pytest.raises(DataError, match="is none of the public scans, which real_scans.csv lists; one is 'ixi/"):
+        downloads.real_scan("a/four.nii.gz", yes=True)
+
+
+@pytest.mark.parametrize(
+    "asked", [lambda: downloads.real_scan("a/one.nii.gz", yes=True), lambda: downloads.get("real-scans", True)]
+)
+def test_public_scans_without_a_network_are_one_sentence_and_nothing_left(scans, home, asked):
+    scans.server.shutdown()
+    scans.server.server_close()
+    with pytest.raises(
+        DataError, match=r"one.nii.gz \(0.0 MB from github.com/me/it, CC a\) cannot be reached"
+    ) as refused:
+        asked()
+    assert "\n" not in str(refused.value) and not kept(home) and not (home / "real-scans.unfinished").exists()
+
+
+def test_at_a_terminal_one_public_scan_is_asked_for(scans, home, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", types.SimpleNamespace(isatty=lambda: True))
+    monkeypatch.setattr("builtins.input", lambda prompt: "n")
+    with pytest.raises(DataError, match="was not downloaded, as you wished"):
+        downloads.real_scan("a/one.nii.gz")
+    monkeypatch.setattr("builtins.input", lambda prompt: "y")
+    assert downloads.real_scan("a/one.nii.gz").is_file()
+
+
+def test_public_scans_are_no_training_set(scans, home, capsys):
+    for opened in (data.brain_age, data.tumors, data.heads):
+        with pytest.raises(DataError, match="has no source 'real-scans'"):
+            opened("real-scans", yes=True)
+    assert main(["data", "real-scans", "--yes", "--set", "heads"]) == 2
+    assert "is no training set and has no --set" in capsys.readouterr().err and not scans.server.asked
+    assert main(["data", "real-scans", "--yes"]) == 0
+    assert "never to train" in capsys.readouterr().out and kept(home) == scans.content
+    main(["data"])
+    said = capsys.readouterr().out
+    assert "no training set" in said and "real-scans" in said.split("To make")[0]
+
+
+def test_the_list_of_public_scans_is_whole():
+    wanted = downloads.DOWNLOADS["real-scans"]
+    assert wanted.download_gb == pytest.approx(sum(scan.bytes for scan in SCANS.values()) / 1e9, abs=1e-3)
+    for file, scan in SCANS.items():
+        assert re.fullmatch(r"[\w-]+/[\w.-]+\.nii\.gz", file) and re.fullmatch(r"[0-9a-f]{64}", scan.sha256)
+        assert re.fullmatch(r"[\w-]+/[\w.-]+/[0-9a-f]{40}/.+\.nii\.gz", scan.address)
+        assert " " not in scan.url and scan.bytes > 1000 and scan.license and scan.cite

@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
     add("notebooks", nargs="*", metavar="NOTEBOOK", help="a number such as 01, a name or a file; default: all")
     add("--save", action="store_true", help="for authors: store the new outputs in the notebooks")
     add = command("data", "data.data", "list data sets, generate or download one, or check a folder of scans")
-    add("source", nargs="?", metavar="SOURCE", help="cohort, ixi, ixi-tiny, msd or a folder; default: list them")
+    add("source", nargs="?", metavar="SOURCE", help="cohort, ixi, ixi-tiny, msd, real-scans or a folder; default: list")
     which = ("brain_age", "tumors", "heads")
     add("--set", action="append", dest="sets", choices=which, help="which part; default: all")
     add("--subjects", type=int, metavar="N", help="people per set; default: 900 brains, 300 tumors, 200 heads")

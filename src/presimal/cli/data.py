@@ -6,7 +6,7 @@ from pathlib import Path
 
 from presimal import data as door
 from presimal.data.checks import SPLITS
-from presimal.data.downloads import DOWNLOADS
+from presimal.data.downloads import DOWNLOADS, REAL_SCANS, get
 from presimal.data.layouts import LANDMARKS
 from synthcohort import files
 from synthcohort.storage import DataError, data_folder
@@ -22,6 +22,11 @@ def data(source: str | None, sets: list[str] | None, subjects: int | None, spaci
             folder = files.ensure(name, subjects, spacing, seed)
             size = f"{len(files.read_manifest(folder).people):5} people {_megabytes(folder):7.1f} MB"
             print(f"{name:10} {size}  ready in {time.perf_counter() - started:.0f} s  {folder}")
+    elif source == REAL_SCANS:
+        if sets:
+            raise DataError(f"{source} is no training set and has no --set: leave it out.")
+        folder = get(source, yes)
+        print(f"{source} {_megabytes(folder):.1f} MB  {folder}\nTo examine networks on, never to train them.")
     else:
         for name in sets or _sets_of(source):
             table = getattr(door, name)(source, yes=yes)

@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
+from tqdm import tqdm
 
 from presimal.data.layouts import TASK
+from presimal.data.real_scans import EXAMPLE, SCANS, Scan, terms
 from synthcohort.storage import DataError, data_folder, in_one_sentence, lock
 
 
@@ -35,7 +37,7 @@ def get(name: str, yes: bool = False) -> Path:
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        _ask(name, folder, yes)
+        _ask(name, DOWNLOADS[name], folder, yes)
         with lock(folder):
             if not folder.is_dir():
                 unfinished.mkdir(exist_ok=True)
@@ -44,17 +46,48 @@ def get(name: str, yes: bool = False) -> Path:
     except OSError as problem:
         raise in_one_sentence(problem, folder) from None
     finally:
-        if not any(file.is_file() and file.stat().st_size for file in unfinished.rglob("*")):
-            shutil.rmtree(unfinished, ignore_errors=True)  # nothing came: leave nothing
+        _leave_nothing_empty(unfinished)
     return folder
 
 
-def _ask(name: str, folder: Path, yes: bool) -> None:
-    """Say what a set costs, and ask for it unless `yes`; DataError if the disk is too small or the answer is no."""
-    wanted, free = DOWNLOADS[name], shutil.disk_usage(folder.parent).free / 1e9
+def _leave_nothing_empty(unfinished: Path) -> None:
+    if not any(file.is_file() and file.stat().st_size for file in unfinished.rglob("*")):
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def real_scan(file: str, yes: bool = False) -> Path:
+    """One file of `real-scans`, such as EXAMPLE, downloaded first if need be and the user, or `yes`, agrees. Without a
+    word, or without a network, DataError in one line that says what would be done. `get` goes on from what is there."""
+    home = data_folder() / REAL_SCANS
+    unfinished = home.with_name(f"{REAL_SCANS}.unfinished")
+    if (scan := SCANS.get(file)) is None:
+        raise DataError(f"{file!r} is none of the public scans, which real_scans.csv lists; one is {EXAMPLE!r}.")
+    places = (home / file, unfinished / REAL_SCANS / file)  # whole, for only what is whole gets its name
+    if found := [place for place in places if place.exists()]:
+        return found[0]
+    would = f"download {scan.bytes / 1e6:.1f} MB from {scan.repository} ({scan.license}), no training data"
+    if not yes and not sys.stdin.isatty():
+        raise DataError(f"{file} is not here: real_scan({file!r}, yes=True) would {would}.")
+    size = scan.bytes / 1e9
+    cost = Download(file, terms([scan])[0], scan.repository, size, size, lambda folder: _fetch_scan(scan, folder))
+    try:
+        home.parent.mkdir(parents=True, exist_ok=True)
+        _ask(file, cost, home / file, yes)
+        with lock(home):
+            try:  # another process may have got it meanwhile
+                return places[0] if places[0].exists() else cost.prepare(unfinished / REAL_SCANS)
+            finally:
+                _leave_nothing_empty(unfinished)
+    except OSError as problem:
+        raise in_one_sentence(problem, home) from None
+
+
+def _ask(name: str, wanted: Download, folder: Path, yes: bool) -> None:
+    """Say what is wanted costs, and ask for it unless `yes`; DataError if the disk is too small or the answer is no."""
+    free = shutil.disk_usage(data_folder()).free / 1e9
     print(f"{wanted.what}\n  license      {wanted.license}\n  from         {wanted.source}")
-    print(f"  download     {wanted.download_gb:g} GB, checked by MD5")
-    print(f"  disk         {wanted.disk_gb:g} GB needed while unpacking, {free:.1f} GB free")
+    print(f"  download     {_size(wanted.download_gb)}, checked by published checksums")
+    print(f"  disk         {_size(wanted.disk_gb)} needed while unpacking, {free:.1f} GB free")
     print(f"  destination  {folder}", flush=True)
     if free < wanted.disk_gb:
         lacking = f"The disk of {folder} has {free:.1f} GB free, and {wanted.disk_gb:g} GB are needed"
@@ -63,6 +96,10 @@ def _ask(name: str, folder: Path, yes: bool) -> None:
         raise DataError(f"Nothing is downloaded without your word: say yes=True, or run 'presimal data {name} --yes'.")
     if not yes and input("Download it? [y/N] ").strip().lower() not in ("y", "yes"):
         raise DataError(f"{name} was not downloaded, as you wished.")
+
+
+def _size(gb: float) -> str:
+    return f"{gb:g} GB" if gb >= 0.1 else f"{1000 * gb:.1f} MB"
 
 
 def fetch(url: str, file: Path, md5: str = "") -> Path:
@@ -75,16 +112,46 @@ def fetch(url: str, file: Path, md5: str = "") -> Path:
         if not file.exists():  # it has its name only when all of it has come
             gdown.download(url, str(file), resume=True, use_cookies=False)
     except (OSError, gdown.exceptions.DownloadError) as problem:  # those of requests are OSErrors
-        if getattr(problem, "errno", None) and not isinstance(problem, ConnectionError):
-            raise  # the disk
-        said = "cannot be reached or broke off: check the network and start again; what has arrived is kept"
-        if (response := getattr(problem, "response", None)) is not None:
-            said = f"answered {response.status_code}: start again later"
-        raise DataError(f"{url} {said}.") from None
+        raise _of_the_network(url, problem) from None
     if md5 and pooch.file_hash(str(file), alg="md5") != md5:
         file.unlink()
         raise DataError(f"What {url} sent does not have its published checksum: start again later.")
     return file
+
+
+def _of_the_network(what: str, problem: Exception) -> DataError:
+    """The error of a download in one sentence; raises `problem` itself where it is that of the disk."""
+    if getattr(problem, "errno", None) and not isinstance(problem, ConnectionError):
+        raise problem
+    said = "cannot be reached or broke off: check the network and start again; what has arrived is kept"
+    if (response := getattr(problem, "response", None)) is not None:
+        said = f"answered {response.status_code}: start again later"
+    return DataError(f"{what} {said}.")
+
+
+def _fetch_scan(scan: Scan, folder: Path) -> Path:
+    """One public scan in a folder, whole and with its checksum, or not there; errors as `fetch`."""
+    import pooch
+
+    pooch.get_logger().setLevel("WARNING")  # it names every file and folder otherwise
+    place = folder / scan.file
+    try:
+        pooch.retrieve(scan.url, f"sha256:{scan.sha256}", place.name, place.parent)
+    except ValueError:
+        raise DataError(f"What {scan.url} sent does not have its published checksum: start again later.") from None
+    except OSError as problem:
+        what = f"{scan.file} ({scan.bytes / 1e6:.1f} MB from {scan.repository}, {scan.license})"
+        raise _of_the_network(what, problem) from None
+    return place
+
+
+def _real_scans(folder: Path) -> Path:
+    place = folder / REAL_SCANS
+    for half in place.rglob("tmp*"):  # of a download that was killed
+        half.unlink()
+    for scan in tqdm(SCANS.values(), unit="file", leave=False):
+        _fetch_scan(scan, place)
+    return place
 
 
 def _ixi(folder: Path) -> Path:
@@ -133,6 +200,10 @@ def _with_table(folder: Path) -> Path:
     return folder
 
 
-_PREPARE = {"ixi": _ixi, "ixi-tiny": _ixi_tiny, "msd": _msd}
+REAL_SCANS = "real-scans"
+_PREPARE = {"ixi": _ixi, "ixi-tiny": _ixi_tiny, "msd": _msd, REAL_SCANS: _real_scans}
 _COSTS = tomllib.loads(Path(__file__).with_name("downloads.toml").read_text("utf-8"))
+_BYTES = sum(scan.bytes for scan in SCANS.values())
+_COSTS[REAL_SCANS] |= {"license": "\n               ".join(terms(SCANS.values()))}
+_COSTS[REAL_SCANS] |= {"download_gb": round(_BYTES / 1e9, 3), "disk_gb": round(1.05 * _BYTES / 1e9, 3)}
 DOWNLOADS = {name: Download(**_COSTS[name], prepare=prepare) for name, prepare in _PREPARE.items()}
