@@ -339,10 +339,10 @@ def test_a_disk_that_fills_while_the_template_is_written(data_home, monkeypatch)
 
 
 def test_a_folder_that_cannot_be_written_says_so(data_home, monkeypatch):
-    def refused(path, content):
+    def refused(number):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "write_bytes", refused)
+    monkeypatch.setattr(os, "fsync", refused)
     with pytest.raises(DataError, match="cannot be written: set PRESIMAL_DATA"):
         ensure(1)
 
