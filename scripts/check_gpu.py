@@ -21,10 +21,9 @@ import torch
 from longer_training import region_loss
 from torch import Tensor, nn
 
-from presimal import compute, networks
+from brainscans import compute, networks, skull_stripping, tumor_segmentation
+from brainscans.networks.age import standardize
 from presimal.evaluation import dice
-from presimal.inference import skull_stripping, tumor_segmentation
-from presimal.networks.age import standardize
 from synthcohort import MSD_CONTRASTS, Batch, Cohort
 from synthcohort.cohort import FIELD_OF_VIEW
 from synthcohort.randomization import Randomization, randomize

@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.functional import adaptive_avg_pool3d, binary_cross_entropy_with_logits
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from presimal import compute, networks
+from brainscans import compute, networks
 from synthcohort import Cohort
 from synthcohort.storage import write_atomically
 

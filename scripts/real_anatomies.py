@@ -22,7 +22,7 @@ from patients import NAMES
 from scipy import ndimage
 from torch import Tensor
 
-from presimal.inference.scans import largest_piece
+from brainscans.scans import largest_piece
 from synthcohort.cohort import FIELD_OF_VIEW
 from synthcohort.storage import DataError, data_folder
 

@@ -15,7 +15,7 @@ from real_anatomies import LABELS, VESSELS
 from scipy import ndimage
 from torch import Generator, Tensor
 
-from presimal.inference.scans import largest_piece
+from brainscans.scans import largest_piece
 from synthcohort.cohort import FIELD_OF_VIEW
 from synthcohort.fields import noise_field, soft_step, uniform
 from synthcohort.tissue_maps import BRAIN, OUTSIDE

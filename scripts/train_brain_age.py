@@ -18,9 +18,10 @@ import torch
 import torch.nn.functional as F
 from banks import bank
 
-from presimal import compute, data, networks
+from brainscans import compute, networks
+from brainscans.networks.age import AgeNet, standardize
+from presimal import data
 from presimal.evaluation import bootstrap_interval
-from presimal.networks.age import AgeNet, standardize
 from synthcohort import Cohort
 from synthcohort.fields import noise_field
 from synthcohort.storage import write_atomically

@@ -7,7 +7,7 @@ Network, loss, normalization, augmentation and learning rate are those of the no
 DistributedDataParallel: every process takes its part of each batch, and the gradients are averaged before
 each step, so all processes hold the same network. `--batch` is the size of the whole batch, whatever the
 number of processes; hence one and several processes take the same steps, up to rounding. Several machines:
-see `torchrun --help`. What is saved works in `presimal.inference.tumor_segmentation.segment(…, model=…)`.
+see `torchrun --help`. What is saved works in `brainscans.tumor_segmentation.segment(…, model=…)`.
 """
 
 import argparse
@@ -23,8 +23,9 @@ from monai.transforms import Compose, RandAdjustContrast, RandFlip, RandGaussian
 from torch.nn.parallel import DistributedDataParallel
 from torch.utils.data import DataLoader, Dataset, DistributedSampler
 
-from presimal import compute, data, networks
-from presimal.inference.tumor_segmentation import normalize
+from brainscans import compute, networks
+from brainscans.tumor_segmentation import normalize
+from presimal import data
 
 
 def parse() -> argparse.Namespace:

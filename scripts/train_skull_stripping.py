@@ -16,9 +16,9 @@ import real_heads
 import torch
 from longer_training import begin_with, options, region_loss, tissue_maps, train_longer
 
-from presimal import compute, networks
+from brainscans import compute, networks
+from brainscans.skull_stripping import SPACING, normalize
 from presimal.evaluation import dice
-from presimal.inference.skull_stripping import SPACING, normalize
 from synthcohort.randomization import Randomization, randomize
 
 # Other people than those of the workshop's cohort, and more varied: any age, pose and size.

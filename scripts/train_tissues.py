@@ -17,8 +17,8 @@ from longer_training import begin_with, options, train_longer
 from torch import Generator, Tensor
 from torch.nn.functional import adaptive_avg_pool3d
 
-from presimal import compute, networks
-from presimal.inference.tissues import SPACING, TISSUES, normalize
+from brainscans import compute, networks
+from brainscans.tissues import SPACING, TISSUES, normalize
 from synthcohort.fields import chance, noise_field, normal, soft_step, uniform
 from synthcohort.randomization import Randomization
 from synthcohort.randomization.acquisition import pose, scan

@@ -15,10 +15,10 @@ from longer_training import begin_with, options, region_loss, tissue_maps, train
 from patients import Patients, complete, randomize_patients
 from torch import Generator, Tensor
 
-from presimal import compute, networks
+from brainscans import compute, networks
+from brainscans.tumor_segmentation import SPACING, normalize
 from presimal.evaluation import dice
-from presimal.inference.contrasts import CONTRASTS
-from presimal.inference.tumor_segmentation import SPACING, normalize
+from synthcohort import MSD_CONTRASTS
 from synthcohort.fields import uniform
 from synthcohort.randomization import Randomization
 
@@ -68,13 +68,13 @@ def examples(
     `maps` (N, K, X, Y, Z) uint8 are those of patients.NAMES at SPACING mm. At least one contrast is always there.
     """
     images, fractions = randomize_patients(
-        maps, SPACING, generator, tuple(CONTRASTS), SETTINGS, patients or Patients(), TARGETS
+        maps, SPACING, generator, MSD_CONTRASTS, SETTINGS, patients or Patients(), TARGETS
     )
     mask, edema, core, enhancing, remnant = fractions.split(1, 1)
     regions = torch.cat([core + enhancing + edema, core + enhancing, enhancing], 1).clamp(0, 1)
     brain = torch.maximum(stripped(mask, generator), (remnant > 0.5).float())
     x = normalize(images, brain)
-    there = uniform(generator, len(x), len(CONTRASTS), 1, 1, 1) > missing
+    there = uniform(generator, len(x), len(MSD_CONTRASTS), 1, 1, 1) > missing
     there = there | ~there.any(1, keepdim=True)
     return x * there, regions * brain
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from presimal import compute
+from brainscans import compute
 
 
 @pytest.fixture

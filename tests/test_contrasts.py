@@ -6,16 +6,16 @@ import pytest
 import torch
 from scipy import ndimage
 
+from brainscans.contrasts import brain_of, check_order, read_contrasts
+from brainscans.registration import register
+from brainscans.resampling import resample
+from brainscans.skull_stripping import BrainMask
+from brainscans.tumor_segmentation import find_tumor, segment
 from presimal.cli import main
-from presimal.inference.contrasts import CONTRASTS, brain_of, check_order, read_contrasts
-from presimal.inference.registration import register
-from presimal.inference.skull_stripping import BrainMask
-from presimal.inference.tumor_segmentation import find_tumor, segment
-from presimal.resampling import resample
-from synthcohort import Cohort
+from synthcohort import MSD_CONTRASTS, Cohort
 from synthcohort.storage import DataError
 
-NAMES = tuple(CONTRASTS)
+NAMES = MSD_CONTRASTS
 WRONG = [1, 2, 3, 0]  # T1, T1Gd, T2, FLAIR, as BraTS has them
 
 
@@ -95,7 +95,7 @@ def test_a_scan_of_the_same_shape_that_lies_elsewhere_is_registered(tmp_path, mo
     files = {name: tmp_path / f"{name}.nii.gz" for name in ("t1", "t2")}
     for image, file, shift in zip(values, files.values(), (0, mm), strict=True):
         nib.save(nib.Nifti1Image(image, moved(0, (0, shift, 0)) @ np.diag([2, 2, 2, 1.0])), file)
-    monkeypatch.setattr("presimal.inference.contrasts.register", lambda volume, place, fixed, affine: fixed + 1)
+    monkeypatch.setattr("brainscans.contrasts.register", lambda volume, place, fixed, affine: fixed + 1)
     images, _, _ = read_contrasts(files)
     expected = values[0] + 1 if is_registered else values[1]
     assert np.allclose(images[NAMES.index("t2")], expected) and np.array_equal(images[NAMES.index("t1")], values[0])
@@ -230,7 +230,7 @@ def test_of_scans_with_skull_t1_is_stripped_first(monkeypatch, left_out, first):
         seen.append(volume)
         return BrainMask(np.ones(volume.shape, bool), 1000.0, 1.0)
 
-    monkeypatch.setattr("presimal.inference.contrasts.find_brain", found)
+    monkeypatch.setattr("brainscans.contrasts.find_brain", found)
     brain_of(images, np.diag([6, 6, 6, 1.0]), "x")
     assert len(seen) == 1 and torch.equal(seen[0], images[NAMES.index(first)])
 

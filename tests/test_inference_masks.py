@@ -3,7 +3,7 @@
 import nibabel as nib
 import numpy as np
 
-from presimal.inference.scans import largest_piece, pieces, without_holes, write_like
+from brainscans.scans import largest_piece, pieces, without_holes, write_like
 
 
 def boxes(*slices) -> np.ndarray:

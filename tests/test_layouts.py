@@ -338,8 +338,8 @@ def test_hospitals_are_read_from_the_names_of_ixi(scans):
 
 
 def test_files_are_read_once_until_one_changes(scans, monkeypatch):
-    folder, opened, read = scans("heads"), [], checks.read
-    monkeypatch.setattr(checks, "read", lambda file: opened.append(file) or read(file))
+    folder, opened, load = scans("heads"), [], nib.load
+    monkeypatch.setattr(nib, "load", lambda file: opened.append(file) or load(file))
     data.heads(folder, progress=False)
     assert len(opened) == 12
     data.heads(folder, progress=False)

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 
-from presimal import networks
-from presimal.networks import AgeNet
-from presimal.networks.age import standardize
+from brainscans import networks
+from brainscans.networks import AgeNet
+from brainscans.networks.age import standardize
 from synthcohort import Cohort
 
 

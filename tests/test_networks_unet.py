@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn.functional import pixel_unshuffle
 
-from presimal.networks.unet import UNet, pixelshuffle, pixelunshuffle
+from brainscans.networks.unet import UNet, pixelshuffle, pixelunshuffle
 
 
 def test_the_rearrangement_into_channels_is_undone():

@@ -6,8 +6,8 @@ import pytest
 import torch
 from safetensors import safe_open
 
-from presimal import networks
-from presimal.networks.weights import FOLDERS
+from brainscans import networks
+from brainscans.networks.weights import FOLDERS
 from synthcohort.storage import DataError
 
 

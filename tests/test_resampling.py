@@ -14,9 +14,9 @@ import torch
 from scipy.ndimage import map_coordinates
 from skimage.measure import block_reduce
 
-from presimal.inference import scans
-from presimal.inference.scans import read_scan, write_like
-from presimal.resampling import Grid, from_grid, resample, stem, to_grid
+from brainscans import scans
+from brainscans.resampling import Grid, from_grid, resample, stem, to_grid
+from brainscans.scans import read_scan, write_like
 from synthcohort.storage import DataError
 
 # All 48 ways to point the three axes of a file: RAS, LAS, ..., and 8 of them for the slower tests.

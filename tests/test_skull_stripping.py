@@ -9,8 +9,8 @@ import pytest
 import torch
 from scipy import ndimage
 
-from presimal.inference.scans import read_scan
-from presimal.inference.skull_stripping import _center_of_head, find_brain, normalize, own_reflection, strip
+from brainscans.scans import read_scan
+from brainscans.skull_stripping import _center_of_head, find_brain, normalize, own_reflection, strip
 from synthcohort import Cohort
 from synthcohort.storage import DataError
 

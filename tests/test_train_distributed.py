@@ -10,11 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from presimal import compute, networks
+from brainscans import compute, networks
+from brainscans.tumor_segmentation import segment
 from presimal.cli import scans
-from presimal.inference.contrasts import CONTRASTS
-from presimal.inference.tumor_segmentation import segment
-from synthcohort import Cohort
+from synthcohort import MSD_CONTRASTS, Cohort
 
 SCRIPT = Path(__file__).parents[1] / "scripts" / "train_distributed.py"
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
@@ -63,8 +62,8 @@ def test_what_it_saves_works_in_segment(tiny_data, tmp_path, capsys):
     weights = tmp_path / "own.safetensors"
     done = train([sys.executable], tiny_data, weights, "--epochs", "30", "--batch", "2")
     assert done.returncode == 0, done.stderr
-    batch = Cohort(55).render([4], "tumor", 4.0, tuple(CONTRASTS))
-    files = [tmp_path / f"{name}.nii.gz" for name in CONTRASTS]
+    batch = Cohort(55).render([4], "tumor", 4.0, MSD_CONTRASTS)
+    files = [tmp_path / f"{name}.nii.gz" for name in MSD_CONTRASTS]
     for file, image in zip(files, (batch.images[0] * batch.mask[0]).numpy(), strict=True):
         nib.save(nib.Nifti1Image(image, batch.affine.numpy()), file)
     assert scans.segment(list(map(str, files)), str(tmp_path / "labels.nii.gz"), str(weights)) == 0

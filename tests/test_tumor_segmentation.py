@@ -9,16 +9,15 @@ import pytest
 import torch
 from scipy import ndimage
 
+from brainscans.networks import UNet, save
+from brainscans.scans import read_scan
+from brainscans.tumor_segmentation import LEAST_GAIN, REGIONS, _labels, find_tumor, normalize, segment
 from presimal.cli import main
-from presimal.inference.contrasts import CONTRASTS
-from presimal.inference.scans import read_scan
-from presimal.inference.tumor_segmentation import LEAST_GAIN, REGIONS, _labels, find_tumor, normalize, segment
-from presimal.networks import UNet, save
-from synthcohort import Cohort
+from synthcohort import MSD_CONTRASTS, Cohort
 from synthcohort.storage import DataError
 
 REAL = Path(os.environ.get("PRESIMAL_REALDATA", "no real scans here")) / "glioma"
-NAMES = tuple(CONTRASTS)
+NAMES = MSD_CONTRASTS
 
 
 @pytest.fixture(scope="module")

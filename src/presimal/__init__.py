@@ -1,7 +1,7 @@
 """Helpers of the workshop *Medical AI and deep learning for precision imaging*.
 
-README.md lists the modules. In its order (compute, resampling, data, networks, training, evaluation, inference,
-radiomics, figures, exercises, cli) each imports only from those above it, and from the package `synthcohort`."""
+README.md lists the modules. In its order (data, training, evaluation, radiomics, figures, exercises, cli) each imports
+only from those above it, and from the packages `brainscans` and `synthcohort`."""
 
 import warnings
 

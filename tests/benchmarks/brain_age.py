@@ -15,10 +15,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from presimal import compute, data
+from brainscans import compute
+from brainscans.networks import AgeNet
+from brainscans.networks.age import standardize
+from presimal import data
 from presimal.evaluation import bootstrap_interval
-from presimal.networks import AgeNet
-from presimal.networks.age import standardize
 
 BATCH, RATES = 16, (1e-3, 3e-3)
 

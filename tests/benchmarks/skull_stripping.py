@@ -14,10 +14,10 @@ import torch
 from scipy import ndimage
 from skimage.filters import threshold_otsu
 
-from presimal import networks
+from brainscans import networks
+from brainscans.scans import largest_piece
+from brainscans.skull_stripping import WEIGHTS, find_brain
 from presimal.evaluation import bootstrap_interval, dice
-from presimal.inference.scans import largest_piece
-from presimal.inference.skull_stripping import WEIGHTS, find_brain
 from synthcohort import Cohort
 from synthcohort.storage import DataError
 

@@ -20,9 +20,10 @@ from monai.networks.nets import UNet as MonaiUNet
 from torch import nn
 from torch.nn.functional import adaptive_avg_pool3d, binary_cross_entropy_with_logits, pad
 
-from presimal import compute, data, networks
+from brainscans import compute, networks
+from brainscans.tumor_segmentation import normalize
+from presimal import data
 from presimal.evaluation import dice
-from presimal.inference.tumor_segmentation import normalize
 
 WHERE = torch.device("cpu")
 LEVELS = (0.3, 0.4, 0.5, 0.6, 0.65, 0.7, 0.75, 0.8)

@@ -78,7 +78,7 @@ def _version(name: str) -> str | None:
 def device() -> Iterator[Finding]:
     """Where will it compute, and what will be slow there?"""
     try:
-        from presimal import compute
+        from brainscans import compute
 
         found = compute.device()
     except (ImportError, OSError) as problem:  # a broken binary, such as a missing system library

@@ -5,9 +5,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from presimal import networks
-from presimal.inference import skull_stripping, tumor_segmentation
-from presimal.inference.contrasts import CONTRASTS
+from brainscans import networks, skull_stripping, tumor_segmentation
+from brainscans.contrasts import TITLES
 from synthcohort.storage import DataError
 
 ENDINGS = (".nii", ".nii.gz")
@@ -54,7 +53,7 @@ def segment(scans: list[str], out: str, weights: str = "tumor", brats: bool = Fa
         print("no tumor found")
     for region, ml in found.volumes_ml.items():
         print(f"{region:16} {ml.value:7.1f} ml ({ml.low:.1f} to {ml.high:.1f})")
-    if lacking := [title for key, title in CONTRASTS.items() if given and key not in given]:
+    if lacking := [title for key, title in TITLES.items() if given and key not in given]:
         blind = ", and what enhances cannot be told" * ("t1gd" not in given)
         print(f"left out: {', '.join(lacking)}, without which tumor is missed more often{blind}")
     first = "1 non-enhancing or necrotic, 2 edema" if brats else "1 edema, 2 non-enhancing or necrotic"

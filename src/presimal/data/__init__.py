@@ -7,7 +7,7 @@ Each returns a DataFrame with one row per scan: `subject_id`, `image` and `label
 import hashlib
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -16,10 +16,11 @@ from nibabel.affines import apply_affine
 from torch import Tensor
 from tqdm import tqdm
 
+from brainscans.reading import read, refuse
+from brainscans.resampling import Grid, resample, to_grid
 from presimal.data import downloads
-from presimal.data.checks import check_there, check_volumes, read, refuse
+from presimal.data.checks import check_there, check_volumes
 from presimal.data.layouts import FIRST, read_brain_age, read_heads, read_tumors
-from presimal.resampling import Grid, resample, to_grid
 from synthcohort import files
 from synthcohort.storage import DataError
 
@@ -29,24 +30,33 @@ REGIONS = {1: "edema", 2: "non-enhancing", 3: "enhancing"}
 BLOCK = 20  # people alike in site and age, of whom 15 % go to validation and as many to the test
 
 
-def brain_age(source: str | Path = "cohort", **options: Any) -> pd.DataFrame:
-    """T1 images and ages: "cohort", "ixi", "ixi-tiny", or a folder laid out as IXI.
-    Options: `subjects`, how many (default: 900 of the cohort, all of a real set); `spacing`, voxel size of the cohort
-    in mm (4.0); its `seed` (0); `split_seed` (0); `yes`, download without asking (False); `progress`, show it (True).
+class Options(TypedDict, total=False):
+    """How a set is opened."""
+
+    subjects: int | None  # how many; by default 900, 300 and 200 of the cohort, all of a real set
+    spacing: float  # voxel size of the cohort in mm (4.0)
+    seed: int  # of the cohort (0)
+    split_seed: int  # another one divides the people otherwise (0)
+    yes: bool  # download without asking (False)
+    progress: bool  # show it (True)
+
+
+def brain_age(source: str | Path = "cohort", **options: Unpack[Options]) -> pd.DataFrame:
+    """T1 images and ages: "cohort", "ixi", "ixi-tiny", or a folder laid out as IXI; `options` are those of Options.
     Raises DataError, one sentence with the remedy, for data that cannot be made, got or trusted; TypeError for an
     unknown option."""
     return _open("brain_age", source, read_brain_age, **options)
 
 
-def tumors(source: str | Path = "cohort", **options: Any) -> pd.DataFrame:
-    """Four modalities and regions of gliomas: "cohort" (300 subjects), "msd", or a folder laid out as MSD Task01.
+def tumors(source: str | Path = "cohort", **options: Unpack[Options]) -> pd.DataFrame:
+    """Four modalities and regions of gliomas: "cohort", "msd", or a folder laid out as MSD Task01.
     A file of `image` is (X, Y, Z, 4): FLAIR, T1w, T1gd, T2w. Its `label` is (X, Y, Z) with 0 and the keys of REGIONS.
     Clinical columns follow, where there are any. Options and errors as `brain_age`."""
     return _open("tumors", source, read_tumors, channels=4, labels=(0, *REGIONS), **options)
 
 
-def heads(source: str | Path = "cohort", **options: Any) -> pd.DataFrame:
-    """Heads, brain masks (0, 1): "cohort" (200 subjects), "ixi-tiny", or a folder as IXITiny; else as `brain_age`."""
+def heads(source: str | Path = "cohort", **options: Unpack[Options]) -> pd.DataFrame:
+    """Heads, brain masks (0, 1): "cohort", "ixi-tiny", or a folder as IXITiny; else as `brain_age`."""
     return _open("heads", source, read_heads, labels=(0, 1), **options)
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from presimal.data.checks import check_table, refuse, refuse_if
-from presimal.resampling import stem
+from brainscans.reading import refuse, refuse_if
+from brainscans.resampling import stem
+from presimal.data.checks import check_table
 
 COLUMNS = {"t1_path": "image", "labels": "label", "gender": "sex", "age_at_scan": "age"}
 IXI_NAME = re.compile(r"(IXI\d+)-(\w+)-\d+")  # subject and hospital

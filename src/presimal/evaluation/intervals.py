@@ -1,20 +1,10 @@
 """How sure is a score, or a predicted age? Intervals over people, and not over their voxels or slices."""
 
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 
-
-class Interval(NamedTuple):
-    """A score with the interval that holds it at the stated level; `f"{interval:.2f}"` is "0.81 [0.76, 0.85]"."""
-
-    value: float
-    low: float
-    high: float
-
-    def __format__(self, spec: str) -> str:
-        return "{} [{}, {}]".format(*(format(number, spec) for number in self))
+from brainscans.interval import Interval
 
 
 def bootstrap_interval(

@@ -11,7 +11,7 @@ from numpy import ndarray as Array
 from scipy.stats import CensoredData, ecdf
 from torchsurv.stats.ipcw import get_ipcw
 
-from .intervals import Interval
+from brainscans.interval import Interval
 
 
 def concordance_draws(

@@ -17,11 +17,10 @@ import torch
 from nibabel.affines import apply_affine, from_matvec
 from torch import Tensor, nn
 
-from presimal.data.checks import refuse
-from presimal.evaluation import Interval
-from presimal.resampling import Grid, from_grid, to_grid
-
 from .contrasts import brain_of, check_order, read_contrasts
+from .interval import Interval
+from .reading import refuse
+from .resampling import Grid, from_grid, to_grid
 from .scans import Device, File, both_sides, pieces, ready, write_like
 
 WEIGHTS = "tumor"
@@ -76,7 +75,7 @@ def find_tumor(
 ) -> Segmentation:
     """Segment one patient from images (4, X, Y, Z) in memory, 0 everywhere where a contrast is left out; `affine` takes
     voxels to RAS mm, `name` is used in errors."""
-    model, place = ready(model, WEIGHTS, device)
+    model, device = ready(model, WEIGHTS, device)
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     given = images.flatten(1).any(1)
     images, brain = brain_of(images, affine, name, device)
@@ -92,7 +91,7 @@ def find_tumor(
     x[:, 2] = x[:, 2] if given[2] else x[:, 1]
 
     def ask(x: Tensor) -> Tensor:
-        return sum(both_sides(model, x, place)) / 2 * inside[0]
+        return sum(both_sides(model, x, device)) / 2 * inside[0]
 
     on_grid, gain = ask(x), x[0, 2] - x[0, 1]
     if given[1:3].all() and (tumor := on_grid[0] > 0.5).any():

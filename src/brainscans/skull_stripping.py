@@ -16,11 +16,10 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 from torch import Tensor, nn
 
-from presimal.data.checks import refuse
-from presimal.evaluation import dice
-from presimal.resampling import Grid, from_grid, stem, to_grid
 from synthcohort.storage import DataError
 
+from .reading import refuse
+from .resampling import Grid, from_grid, stem, to_grid
 from .scans import Device, File, both_sides, largest_piece, read_scan, ready, without_holes, write_like
 
 WEIGHTS = "skull_stripping"
@@ -75,7 +74,8 @@ def find_brain(volume: Tensor, affine: np.ndarray, model: nn.Module | None = Non
     near = (filled * ndimage.binary_dilation(inside, iterations=2)).astype(np.float32)
     on_scan = from_grid(torch.from_numpy(near), grid, affine, volume.shape)
     mask = without_holes(largest_piece(on_scan.numpy() > 0.5))
-    agreement = dice((straight > 0.5)[None], (mirrored > 0.5)[None]).item()
+    one, other = straight > 0.5, mirrored > 0.5
+    agreement = 2 * float((one & other).sum()) / float(one.sum() + other.sum())
     brain = BrainMask(mask, float(mask.sum() * abs(np.linalg.det(affine[:3, :3])) / 1000), agreement)
     _check(brain, volume, image.numpy(), inside)
     return brain

@@ -10,9 +10,10 @@ import torch
 from scipy import ndimage
 from torch import Tensor, nn
 
-from presimal import compute, networks
-from presimal.data.checks import read_image
 from synthcohort.storage import write_atomically
+
+from . import compute, networks
+from .reading import read_image
 
 File = Path | str
 Device = torch.device | str | None
@@ -63,8 +64,8 @@ def without_holes(mask: np.ndarray) -> np.ndarray:
 
 def ready(model: nn.Module | None, weights: str, device: Device) -> tuple[nn.Module, torch.device]:
     """A network, or the shipped one, in evaluation mode on the device to compute on."""
-    place = compute.device(device)
-    return (networks.load(weights)[0] if model is None else model).to(place).eval(), place
+    device = compute.device(device)
+    return (networks.load(weights)[0] if model is None else model).to(device).eval(), device
 
 
 @torch.no_grad()

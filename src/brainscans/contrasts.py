@@ -10,29 +10,29 @@ from nibabel.affines import apply_affine
 from scipy import ndimage
 from torch import Tensor
 
-from presimal.data.checks import read_image, refuse
 from synthcohort import MSD_CONTRASTS
 from synthcohort.storage import DataError
 
+from .reading import read_image, refuse
 from .registration import register
 from .scans import Device, File, largest_piece, read_scan
 from .skull_stripping import LIKE_A_BALL, find_brain, own_reflection
 
-CONTRASTS = dict(zip(MSD_CONTRASTS, ("FLAIR", "T1", "T1Gd", "T2"), strict=True))  # key and title
-ORDER = ", ".join(CONTRASTS.values())
+TITLES = dict(zip(MSD_CONTRASTS, ("FLAIR", "T1", "T1Gd", "T2"), strict=True))  # of the channels, in their order
+ORDER = ", ".join(TITLES.values())
 LEAST_BRAIN, LARGEST_BRAIN = 400, 2300  # ml of what may be a whole brain
 MARGIN = 0.3  # of the fit to another order: refuses none of seven real gliomas in the right order
 
 
 def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[Tensor, np.ndarray, Path]:
-    """Images (4, X, Y, Z) in the order of CONTRASTS, 0 where one is left out, on the grid of the scan with the finest
+    """Images (4, X, Y, Z) in the order of TITLES, 0 where one is left out, on the grid of the scan with the finest
     voxels; the affine of that scan, voxel to RAS mm, and its file. `scans` are four files in this order, one 4-D file,
-    or files by the keys of CONTRASTS. What lies on another grid is registered. DataError for what is no such set."""
+    or files by the keys of TITLES. What lies on another grid is registered. DataError for what is no such set."""
     files = [scans] if isinstance(scans, (str, Path)) else list(scans.values() if isinstance(scans, Mapping) else scans)
-    if files and (isinstance(scans, Mapping) or len(files) == len(CONTRASTS)):
+    if files and (isinstance(scans, Mapping) or len(files) == len(TITLES)):
         read = [(*read_scan(file), Path(file)) for file in files]
     elif len(files) == 1:
-        values, affine = read_image(files[0], len(CONTRASTS))
+        values, affine = read_image(files[0], len(TITLES))
         volumes = torch.from_numpy(np.moveaxis(values, -1, 0).astype(np.float32))
         read = [(volume, affine, Path(files[0])) for volume in volumes]
     else:
@@ -41,16 +41,16 @@ def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[T
         if len(volume.flatten()[:: max(1, volume.numel() // 200_000)].unique()) < 12:
             refuse(file, "holds labels and no image", "give the scan itself")
     finest, affine, file = min(read, key=lambda scan: round(abs(np.linalg.det(scan[1][:3, :3])), 3))
-    images = torch.zeros(len(CONTRASTS), *finest.shape)
+    images = torch.zeros(len(TITLES), *finest.shape)
     corners = list(product(*((0, length - 1) for length in finest.shape)))
-    for key, (volume, place, other) in zip(scans if isinstance(scans, Mapping) else CONTRASTS, read, strict=True):
-        near = np.allclose(apply_affine(place, corners), apply_affine(affine, corners), atol=0.5)  # mm
+    for key, (volume, own, other) in zip(scans if isinstance(scans, Mapping) else TITLES, read, strict=True):
+        near = np.allclose(apply_affine(own, corners), apply_affine(affine, corners), atol=0.5)  # mm
         if volume.shape != finest.shape or not near:
             try:
-                volume = register(volume, place, finest, affine)
+                volume = register(volume, own, finest, affine)
             except RuntimeError:
                 refuse(other, f"cannot be registered to {file}", "see that both show the same head")
-        images[list(CONTRASTS).index(key)] = volume
+        images[list(TITLES).index(key)] = volume
     return images, affine, file
 
 
@@ -96,5 +96,5 @@ def check_order(images: Tensor, healthy: Tensor, name: str) -> None:
 
     best = max(permutations(range(4)), key=lambda order: fit(*order))
     if fit(*best) > fit(0, 1, 2, 3) + MARGIN:
-        likely = ", ".join(list(CONTRASTS.values())[best.index(given)] for given in range(4))
+        likely = ", ".join(list(TITLES.values())[best.index(given)] for given in range(4))
         refuse(name, f"the contrasts look like {likely}", f"give them in the order {ORDER}")
