@@ -7,7 +7,6 @@ contrast in the range of T1: any scanner's fluid is darker than its gray matter,
 a mask leaves in or takes away at the edge is drawn too. Targets are fractions of a voxel, so that volumes add up.
 """
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,11 +14,12 @@ import real_anatomies
 import torch
 from longer_training import begin_with, options, train_longer
 from torch import Generator, Tensor
-from torch.nn.functional import adaptive_avg_pool3d
+from torch.nn.functional import adaptive_avg_pool3d, max_pool3d
 
 from brainscans import compute, networks
-from brainscans.tissues import SPACING, TISSUES, normalize
-from synthcohort.fields import chance, noise_field, normal, soft_step, uniform
+from brainscans.age import measures
+from brainscans.tissues import SPACING, TISSUES, ask, contrast_of, normalize
+from synthcohort.fields import chance, noise_field, normal, uniform
 from synthcohort.randomization import Randomization
 from synthcohort.randomization.acquisition import pose, scan
 
@@ -50,12 +50,15 @@ SETTINGS = Randomization(
     rotation=11.0, scaling=0.07, elastic=4.0, bias=0.2, thick=0.25, slice_mm=4.5, blurred=0.25, noise=0.05
 )
 HELD_OUT = 2  # label maps, for the score
+CALIBRATION = 3  # images of each label map
 
 
 def tissue_maps(file: Path, spacing: float) -> Tensor:
     """Packed maps (len(PARTS) + 1, X, Y, Z) uint8 of one head: the parts, and the mask of the brain."""
     labels = real_anatomies.centered(file, EXTENT)
-    brain = [number for numbers, tissue, _ in PARTS.values() if tissue not in ("outside", "fluid") for number in numbers]
+    brain = [
+        number for numbers, tissue, _ in PARTS.values() if tissue not in ("outside", "fluid") for number in numbers
+    ]
     mask = real_anatomies.closed(np.isin(labels, brain), CLOSED)
     maps = {name: np.isin(labels, numbers) for name, (numbers, *_) in PARTS.items()}
     maps["fluid"] |= mask & (labels == 0)
@@ -111,14 +114,42 @@ def paint(maps: Tensor, generator: Generator, spacing: float) -> tuple[Tensor, T
 
 
 def tissue_loss(outputs: list[Tensor], y: Tensor) -> Tensor:
-    """Cross-entropy against fractions at every level, the coarser ones with half the weight of the next finer."""
+    """Cross-entropy against fractions at every level, the coarser ones with half the weight of the next finer.
+
+    The last channel of `y` is the weight of a voxel."""
     total = torch.zeros((), device=y.device)
     for level, logits in enumerate(outputs):
-        target = adaptive_avg_pool3d(y, logits.shape[2:])
-        inside = 0.05 + (1 - target[:, 0])  # air is plenty, and easy
+        pooled = adaptive_avg_pool3d(y, logits.shape[2:])
+        target, weight = pooled[:, :-1], pooled[:, -1]
         entropy = -(target * logits.float().log_softmax(1)).sum(1)
-        total = total + 0.5**level * (entropy * inside).sum() / inside.sum()
+        total = total + 0.5**level * (entropy * weight).sum() / weight.sum()
     return total
+
+
+def calibrate(out: Path, maps: Tensor) -> None:
+    """Add to a weights file how the measures of age.py differ from the labels', and by how much they scatter.
+
+    Each measure of the labels is regressed on what the network finds and on the contrast; the error is that of label
+    maps that the regression has not seen."""
+    model, header = networks.load(str(out))
+    generator = torch.Generator().manual_seed(77)
+    rows = []
+    for number in range(CALIBRATION * len(maps)):
+        x, y = paint(maps[number % len(maps)][None], generator, SPACING)
+        fractions, _ = ask(model, x, torch.device("cpu"))
+        found, true = (dict(zip(TISSUES, f.sum((1, 2, 3)).tolist(), strict=True)) for f in (fractions, y[0]))
+        rows.append((measures(found), measures(true), contrast_of(fractions, x[0, 0]), number % len(maps)))
+    found, true, contrasts, who = (np.array(column) for column in zip(*rows, strict=True))
+    correction, error = [], []
+    for k in range(found.shape[1]):
+        terms = np.stack([np.ones(len(found)), found[:, k], contrasts[:, 1], contrasts[:, 0]], 1)
+        fits = [np.linalg.lstsq(terms[who != i], true[who != i, k])[0] for i in range(len(maps))]
+        missed = [true[j, k] - terms[j] @ fits[i] for j, i in enumerate(who)]
+        correction.append(np.linalg.lstsq(terms, true[:, k])[0].round(4).tolist())
+        error.append(round(float(np.sqrt(np.mean(np.square(missed)))), 4))
+    print({"correction": correction, "error": error}, flush=True)
+    header = {key: value for key, value in header.items() if key not in ("network", "arguments")}
+    networks.save(model, out, **header | {"correction": correction, "error": error})
 
 
 def main() -> None:
@@ -136,7 +167,9 @@ def main() -> None:
     generator = torch.Generator(device).manual_seed(wanted.seed)
 
     def draw() -> tuple[Tensor, Tensor]:
-        return paint(train[torch.randint(len(train), (wanted.batch,))], generator, SPACING)
+        x, y = paint(train[torch.randint(len(train), (wanted.batch,))], generator, SPACING)
+        # Air is plenty, and easy. The weight follows the image and not the target, or volumes would be biased.
+        return x, torch.cat([y, max_pool3d((x > 0).float(), 3, 1, 1).clamp(min=0.05)], 1)
 
     @torch.no_grad()
     def score(model: torch.nn.Module) -> dict:
@@ -162,9 +195,10 @@ def main() -> None:
         "data": f"label maps of {len(train)} real heads, no image of a person",
         "script": "scripts/train_tissues.py",
     }
-    model = networks.UNet(1, len(TISSUES), tuple(wanted.widths))
+    model = networks.UNet(1, len(TISSUES), tuple(wanted.widths), sharp=8)
     before = begin_with(model, wanted.start) if wanted.start else {}
     train_longer(model, draw, tissue_loss, score, wanted.out, wanted.minutes, wanted.rate, device, metadata, before)
+    calibrate(wanted.out, maps)
 
 
 if __name__ == "__main__":

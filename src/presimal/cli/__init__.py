@@ -57,6 +57,9 @@ def _parser() -> argparse.ArgumentParser:
     add = command("strip", "scans.strip", "the brain out of MRI scans of heads: its mask, and the scan without skull")
     add("scans", nargs="+", metavar="SCAN", help="NIfTI files, or folders of them")
     add("-o", "--out", metavar="OUT", help="folder, or for one scan the file of the brain; default: beside the scan")
+    add = command("age", "scans.age", "how old the brain in a T1 looks, with or without skull, and its volumes")
+    add("scans", nargs="+", metavar="SCAN", help="NIfTI files, or folders of them")
+    add("--json", action="store_true", dest="as_json", help="one JSON object a scan, each on a line")
     add = command("segment", "scans.segment", "the regions of a glioma, from four contrasts of a head, or fewer")
     add("scans", nargs="*", metavar="SCAN", help="FLAIR, T1, T1Gd, T2 in this order, or one 4-D file")
     for key in ("flair", "t1", "t1gd", "t2"):

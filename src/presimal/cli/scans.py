@@ -1,11 +1,13 @@
-"""`presimal strip`: the brain out of whole heads. `presimal segment`: the regions of a glioma."""
+"""`presimal strip`: the brain out of whole heads. `presimal segment`: the regions of a glioma. `presimal age`."""
 
+import json
 import sys
 from pathlib import Path
 
 from tqdm import tqdm
 
-from brainscans import networks, skull_stripping, tumor_segmentation
+from brainscans import age as brain_age
+from brainscans import networks, skull_stripping, tissues, tumor_segmentation
 from brainscans.contrasts import TITLES
 from synthcohort.storage import DataError
 
@@ -59,3 +61,43 @@ def segment(scans: list[str], out: str, weights: str = "tumor", brats: bool = Fa
     first = "1 non-enhancing or necrotic, 2 edema" if brats else "1 edema, 2 non-enhancing or necrotic"
     print(f"{out}: {first}, 3 enhancing. Not for clinical use.")
     return 0
+
+
+def age(scans: list[str], as_json: bool = False) -> int:
+    """Print how old the brain in each T1 looks, one line or JSON object a scan; returns 0 if all were read, else 1.
+
+    The fields are those of README: file, age, low, high, level (null where there is no answer), reason, warnings,
+    icv_ml, volumes_ml and centiles."""
+    files = [file for scan in scans for file in _images(Path(scan))]
+    model, _ = networks.load(tissues.WEIGHTS)
+    failed = False
+    for file in files:
+        answer: dict[str, object] = {"file": str(file), "age": None, "low": None, "high": None, "reason": None}
+        try:
+            found = brain_age.estimate_age(file, model)
+            answer |= {name: round(getattr(found.age, key), 1) for name, key in _AGE_FIELDS.items()}
+            answer |= {"level": brain_age.LEVEL, "warnings": found.warnings, "icv_ml": round(found.intracranial_ml)}
+            answer["volumes_ml"] = {name: round(ml, 1) for name, ml in found.volumes_ml.items()}
+            answer["centiles"] = {name: round(centile) for name, centile in found.centiles.items()}
+            line = f"{file}: {found.age.value:.0f} years ({found.age.low:.0f} to {found.age.high:.0f})"
+        except (DataError, OSError) as problem:
+            failed, answer["reason"], line = True, str(problem), ""
+            print(f"presimal: {problem}", file=sys.stderr)
+        if as_json:
+            print(json.dumps(answer), flush=True)
+        elif line:
+            print("; ".join([line, *found.warnings]), flush=True)
+    return int(failed)
+
+
+_AGE_FIELDS = {"age": "value", "low": "low", "high": "high"}
+
+
+def _images(scan: Path) -> list[Path]:
+    """A file, or the scans of a folder."""
+    if not scan.is_dir():
+        return [scan]
+    found = [file for file in sorted(scan.iterdir()) if file.name.endswith(ENDINGS)]
+    if not found:
+        raise DataError(f"{scan} holds no .nii or .nii.gz file.")
+    return [file for file in found if not file.name.endswith("_mask.nii.gz")]
