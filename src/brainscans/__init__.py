@@ -1,8 +1,8 @@
-"""Scans of real heads in, answers out: a mask of the brain, the regions of a tumor. Not for clinical use.
+"""Scans of real heads in, answers out: a mask of the brain, the regions of a tumor, an age. Not for clinical use.
 
     from brainscans.skull_stripping import strip
     brain, brain_file, mask_file = strip("head.nii.gz")
 
 It knows nothing of the workshop, whose notebooks and commands import it. In its order (interval, compute, resampling,
-networks, refusal, dicom, reading, writing, scans, registration, skull_stripping, contrasts, tumor_segmentation) each
-module imports only from those above it, and from the package `synthcohort`."""
+networks, refusal, dicom, reading, writing, scans, registration, skull_stripping, contrasts, tumor_segmentation,
+tissues, age) each module imports only from those above it, and from the package `synthcohort`."""

@@ -83,6 +83,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("-o", "--out", metavar="OUT", help="folder, or for one scan the file of the brain; default: beside the scan")
     as_json(add)
+    add = command("age", "scans.age", "how old the brain in a T1 looks, with or without skull, and its volumes")
+    add("scans", nargs="+", metavar="SCAN", help="as for strip")
+    as_json(add)
     add = command("segment", "scans.segment", "the regions of a glioma, from four contrasts of a head, or fewer")
     add("scans", nargs="*", metavar="SCAN", help="FLAIR, T1, T1Gd, T2 in this order, or one 4-D file")
     for key in ("flair", "t1", "t1gd", "t2"):

@@ -1,4 +1,4 @@
-"""`presimal strip`: the brain out of whole heads. `presimal segment`: the regions of a glioma."""
+"""`presimal strip`: the brain out of whole heads. `presimal segment`: the regions of a glioma. `presimal age`."""
 
 import json
 import sys
@@ -6,7 +6,8 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from brainscans import dicom, networks, skull_stripping, tumor_segmentation
+from brainscans import age as brain_age
+from brainscans import dicom, networks, skull_stripping, tissues, tumor_segmentation
 from brainscans.contrasts import TITLES
 from brainscans.writing import ENDINGS
 from synthcohort.storage import DataError
@@ -40,11 +41,10 @@ def strip(scans: list[str], out: str | None, as_json: bool) -> int:
     return int(failed > 0)
 
 
-def _files(scan: Path) -> list[Path]:
-    """A file or a DICOM series; or the scans of a folder, without the results of stripping and hidden files."""
+def _files(scan: Path, results: tuple[str, ...] = ("_brain.nii.gz", "_mask.nii.gz")) -> list[Path]:
+    """A file or a DICOM series; or the scans of a folder, without results of stripping and hidden files."""
     if not scan.is_dir():
         return [scan]
-    results = ("_brain.nii.gz", "_mask.nii.gz")
     try:
         names = [file for file in sorted(scan.iterdir()) if file.name.endswith(ENDINGS) and file.name[0] != "."]
     except OSError as problem:
@@ -87,6 +87,33 @@ def segment(
     first = "1 non-enhancing or necrotic, 2 edema" if brats else "1 edema, 2 non-enhancing or necrotic"
     print(f"{out}: {first}, 3 enhancing. Not for clinical use.")
     return 0
+
+
+def age(scans: list[str], as_json: bool = False) -> int:
+    """Print how old the brain in each T1 looks, one line or JSON object a scan; returns 0 if all were read, else 1.
+
+    The fields are those of README: file, age, low, high, level (null where there is no answer), reason, warnings,
+    icv_ml, volumes_ml and centiles."""
+    files = [file for scan in scans for file in _files(Path(scan), ("_mask.nii.gz",))]
+    model, _ = networks.load(tissues.WEIGHTS)
+    failed = False
+    for file in files:
+        answer: dict[str, object] = {"file": str(file), "age": None, "low": None, "high": None, "reason": None}
+        try:
+            found = brain_age.estimate_age(file, model)
+            answer |= dict(zip(("age", "low", "high"), (round(years, 1) for years in found.age), strict=True))
+            answer |= {"level": brain_age.LEVEL, "warnings": found.warnings, "icv_ml": round(found.intracranial_ml)}
+            answer["volumes_ml"] = {name: round(ml, 1) for name, ml in found.volumes_ml.items()}
+            answer["centiles"] = {name: round(centile) for name, centile in found.centiles.items()}
+            line = f"{file}: {found.age.value:.0f} years ({found.age.low:.0f} to {found.age.high:.0f})"
+        except (DataError, OSError) as problem:
+            failed, answer["reason"], line = True, str(problem), ""
+            print(f"presimal: {problem}", file=sys.stderr)
+        if as_json:
+            print(json.dumps(answer), flush=True)
+        elif line:
+            print("; ".join([line, *found.warnings]), flush=True)
+    return int(failed)
 
 
 def _proposal(folder: Path, out: str) -> str:

@@ -1,0 +1,167 @@
+"""How old a brain looks: volumes of its tissues against published charts, with an interval. Adults' T1 only.
+
+    estimate = estimate_age("head.nii.gz")
+    print(f"{estimate.age:.0f}")     # 43 [24, 63]
+
+The image enters only through the volumes of tissues (`tissues.py`), and no image of a person was trained on. Bayes'
+rule asks at which ages brains with so much gray for their white matter, such ventricles, and so much tissue for the fluid
+around it are common. People of one age differ much in these, hence the wide interval. Not for clinical use."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.stats import chi2, norm
+from torch import nn
+
+from synthcohort.storage import DataError
+
+from . import networks
+from .interval import Interval
+from .scans import Device, File, read_scan
+from .tissues import WEIGHTS, Contrast, Tissues, find_tissues
+
+AGES = np.arange(18.0, 98.0)  # years
+LEVEL = 0.90  # of the interval
+MEASURES = ("gray_over_white", "ventricle", "tissue")  # logarithms; the latter two as fractions of what is in the skull
+# Centiles 5, 50 and 95 of volumes in ml at these ages, scaled to a common content of the skull, of cognitively normal
+# people of both sexes: resources/centiles/istag_centiles_CN_ICV_Corrected.csv of NiChart (CBICA/NiChart_Project at
+# 5ce3ae6; by its name of the iSTAGING consortium, Habes et al., Alzheimers Dement 17:89, 2021). White matter before 40
+# years is twice that of the right half in the same table, scaled to join.
+CHART_AGES = (21, 25, 30, 35, 40, 50, 60, 70, 80, 90)
+GRAY = (
+    (720.8, 709.2, 695.3, 682.3, 670.2, 648.5, 628.9, 604.5, 580.3, 562.0),
+    (760.5, 750.0, 737.6, 726.4, 715.8, 696.7, 678.4, 654.0, 628.5, 608.4),
+    (807.2, 795.5, 781.7, 769.3, 757.9, 738.0, 720.0, 695.9, 671.2, 653.2),
+)
+WHITE = (
+    (481.1, 488.0, 495.0, 499.8, 503.4, 507.5, 506.4, 495.9, 481.9, 460.6),
+    (508.2, 515.9, 523.8, 529.5, 533.8, 539.6, 540.7, 532.4, 520.8, 501.6),
+    (540.9, 549.2, 558.0, 564.7, 569.1, 577.0, 578.2, 571.0, 560.5, 541.7),
+)
+VENTRICLE = (
+    (6.93, 6.98, 7.11, 7.44, 7.99, 8.91, 11.16, 16.15, 23.57, 32.53),
+    (14.51, 14.45, 14.54, 15.05, 16.07, 17.76, 21.77, 30.56, 42.16, 55.78),
+    (33.02, 32.46, 32.18, 32.97, 35.02, 38.37, 45.91, 62.22, 80.27, 101.0),
+)
+COMMON_ML = 1400.0  # of the skull's content in these charts: with it they agree with the labels that follow
+OPPOSITE = -0.6  # correlation of gray and white at one age, from the spread of their sum in the same table
+# The charts' labels (DLMUSE) differ from FreeSurfer's: in twelve development scans that have them, and in label maps of
+# the young, they have so much more gray for their white, and ventricles are this part of what is above so many ml.
+MORE_GRAY, LATERAL, OTHER_ML = 1.05, 0.85, 4.9
+# Tissue over the skull's content: our fit to OASIS-1, 316 people without dementia (Marcus et al., J Cogn Neurosci
+# 19:1498, 2007), as in synthcohort/brain/aging.py; spread at 20 and at 80 years, of the logarithm.
+TISSUE, TISSUE_SPREAD = (0.8472, 5.04e-4, -2.28e-5), (0.024, 0.040)
+CORRELATION = np.array([[1.0, 0.0, 0.2], [0.0, 1.0, -0.4], [0.2, -0.4, 1.0]])  # of MEASURES at one age; ours
+FREEDOM = 6.0  # of a t distribution, whose tails keep one odd measure from deciding alone; ours
+CEREBELLUM_GRAY = 0.75  # of its volume
+SMALLEST, LARGEST = 850, 2200  # ml of the skull's content in adults
+ODD = 0.001  # probability below which measures fit no age
+
+
+@dataclass(frozen=True)
+class AgeEstimate:
+    """An age in years, the median of `probability`, with the interval that holds LEVEL of it, and where it is from."""
+
+    age: Interval
+    probability: np.ndarray  # of each of AGES
+    intracranial_ml: float
+    volumes_ml: dict[str, float]
+    centiles: dict[str, float]  # of MEASURES among people of that age, 0 to 100
+    warnings: list[str] = field(default_factory=list)
+
+
+def measures(volumes_ml: dict[str, float]) -> np.ndarray:
+    """MEASURES (3,) of volumes by the names of TISSUES."""
+    cortex = sum(volumes_ml[name] for name in ("cortex", "striatum", "thalamus", "hippocampus"))
+    gray = cortex + CEREBELLUM_GRAY * volumes_ml["cerebellum"]
+    white = volumes_ml["white"] + (1 - CEREBELLUM_GRAY) * volumes_ml["cerebellum"]
+    solid = gray + white + volumes_ml["stem"]
+    content = sum(volume for name, volume in volumes_ml.items() if name != "outside")
+    return np.log([gray / white, max(volumes_ml["ventricle"], 1.0) / content, solid / content])
+
+
+def corrected(raw: np.ndarray, contrast: Contrast, correction: list[list[float]]) -> np.ndarray:
+    """Measures (3,) without what the network adds on scans of this contrast. `correction` (3, 4), found on label maps
+    (scripts/train_tissues.py): intercept, and factors of the measure, of the signal of cortex, and of fluid."""
+    terms = np.stack([np.ones(3), raw, np.full(3, contrast.cortex), np.full(3, contrast.fluid)], 1)
+    return (terms * np.asarray(correction)).sum(1)
+
+
+def charts() -> tuple[np.ndarray, np.ndarray]:
+    """Means and standard deviations (len(AGES), 3) of MEASURES, as FreeSurfer's labels have them, at each of AGES."""
+    logs = np.log([GRAY, WHITE, VENTRICLE])
+    gray, white, ventricle = (_extended(middle) for middle in logs[:, 1])
+    spread = [_extended((high - low) / (2 * 1.645)) for low, _, high in logs]
+    tissue = np.log(np.polynomial.Polynomial(TISSUE)(AGES))
+    all_ventricles = np.exp(ventricle) / LATERAL + OTHER_ML
+    ratio = np.sqrt(spread[0] ** 2 + spread[1] ** 2 - 2 * OPPOSITE * spread[0] * spread[1])
+    means = (gray - white - np.log(MORE_GRAY), np.log(all_ventricles / COMMON_ML), tissue)
+    return np.stack(means, 1), np.stack([ratio, spread[2], np.interp(AGES, (20, 80), TISSUE_SPREAD)], 1)
+
+
+def _extended(values: np.ndarray) -> np.ndarray:
+    """Values at CHART_AGES, linear between them and on beyond the first and last ones, at each of AGES."""
+    slopes = np.diff(values) / np.diff(CHART_AGES)
+    before, after = np.minimum(AGES - CHART_AGES[0], 0), np.maximum(AGES - CHART_AGES[-1], 0)
+    return np.interp(AGES, CHART_AGES, values) + before * slopes[0] + after * slopes[-1]
+
+
+def prior() -> np.ndarray:
+    """Probability of each of AGES before the scan is seen: adults alive, of as many born each year. Mortality doubles
+    every 8.5 years (after Gompertz, Philos Trans R Soc 115:513, 1825), and half of them reach 84."""
+    alive = np.exp(-np.log(2) * 2 ** ((AGES - 84) / 8.5))
+    return alive / alive.sum()
+
+
+def posterior(measured: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, float]:
+    """Probability of each of AGES given MEASURES (3,) with the standard deviations `error` (3,) of their own, and the
+    squared distance of the measures from the age that fits them best, in standard deviations."""
+    means, spreads = charts()
+    squares, scales = np.empty(len(AGES)), np.empty(len(AGES))
+    for k, (mean, spread) in enumerate(zip(means, spreads, strict=True)):
+        covariance = np.outer(spread, spread) * CORRELATION + np.diag(np.square(error))
+        squares[k] = (measured - mean) @ np.linalg.solve(covariance, measured - mean)
+        scales[k] = np.linalg.slogdet(covariance)[1]
+    log = -0.5 * scales - (FREEDOM + 3) / 2 * np.log1p(squares / FREEDOM)
+    weight = np.exp(log - log.max()) * prior()
+    return weight / weight.sum(), float(squares.min())
+
+
+def quantile(probability: np.ndarray, level: float) -> float:
+    """The age below which `level` of the probability lies, years; each of AGES is a year wide."""
+    return float(np.interp(level, np.r_[0, probability.cumsum()], np.r_[AGES, AGES[-1] + 1] - 0.5))
+
+
+def estimate_age(file: File, model: nn.Module | None = None, device: Device = None) -> AgeEstimate:
+    """How old the brain in a T1 looks, with or without skull. DataError, in one sentence that begins with the file, for
+    what is no T1 of an adult's whole brain; what else speaks against an answer is in `warnings`."""
+    volume, affine = read_scan(file)
+    shipped, header = networks.load(WEIGHTS)
+    try:
+        found = find_tissues(volume, affine, model or shipped, device)
+        return age_of(found, header["correction"], header["error"])
+    except DataError as problem:
+        raise DataError(f"{file}: {problem}") from None
+
+
+def age_of(found: Tissues, correction: list[list[float]], error: list[float]) -> AgeEstimate:
+    """The age that tissues show; `correction` (3, 4) and `error` (3,) come with the network's weights. DataError if the
+    skull's content is not that of an adult."""
+    content = found.brain.volume_ml
+    if not SMALLEST < content < LARGEST:
+        wrong = f"What is in the skull has {content:.0f} ml, which no adult has"
+        raise DataError(f"{wrong}: is it a scan of a whole head, and are its voxel size and orientation right?")
+    measured = corrected(measures(found.volumes_ml), found.contrast, correction)
+    probability, distance = posterior(measured, np.array(error))
+    age = Interval(*(quantile(probability, level) for level in (0.5, (1 - LEVEL) / 2, (1 + LEVEL) / 2)))
+    means, spreads = (table[np.argmin(np.abs(AGES - age.value))] for table in charts())
+    z = (measured - means) / np.sqrt(spreads**2 + np.square(error))
+    warnings = list(found.warnings)
+    if chi2.sf(distance, 3) < ODD:
+        warnings.append("its volumes fit no age: is there a tumor, a large lesion, or wide ventricles?")
+    if probability[AGES < 20].sum() > 0.25:
+        warnings.append("it looks as young as the charts begin, at 18 years: children are not covered")
+    return AgeEstimate(
+        age, probability, content, found.volumes_ml,
+        dict(zip(MEASURES, (100 * norm.cdf(z)).tolist(), strict=True)), warnings,
+    )  # fmt: skip

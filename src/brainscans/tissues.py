@@ -1,0 +1,108 @@
+"""Tissues of the brain in a T1, with or without skull, and their volumes; any orientation and voxel size.
+
+    tissues = find_tissues(*read_scan("head.nii.gz"))
+    tissues.volumes_ml["ventricle"]
+
+Trained on label maps of real heads in FreeSurfer's terms, painted with any contrast that a T1 may have, on no image
+of a person (scripts/train_tissues.py). Not for clinical use."""
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from nibabel.affines import apply_affine
+from torch import Tensor, nn
+
+from synthcohort.storage import DataError
+
+from . import compute
+from .resampling import Grid, to_grid
+from .scans import Device, ready
+from .skull_stripping import BrainMask, find_brain
+
+WEIGHTS = "tissues"
+SPACING = 2.0  # mm, of the network's grid
+MARGIN = 6.0  # mm of the grid around the brain
+# Ventricles with their plexus; fluid outside them, within the mask; striatum: caudate, putamen and accumbens; white
+# matter of the cerebrum with pallidum and ventral diencephalon; hippocampus with amygdala; stem: midbrain to medulla.
+TISSUES = (
+    "outside", "ventricle", "fluid", "cortex", "striatum", "thalamus", "hippocampus", "white", "cerebellum", "stem",
+)  # fmt: skip
+LEAST_CONTRAST = 0.08  # of white matter's signal: on a T1 fluid is so much darker than gray, and gray than white matter
+LEAST_AGREEMENT = 0.80  # of what is found in a scan and in its mirror image
+
+
+class Contrast(NamedTuple):
+    """Mean signals in what was found, as a fraction of that of white matter."""
+
+    fluid: float
+    cortex: float
+
+
+@dataclass(frozen=True)
+class Tissues:
+    """What a brain is made of."""
+
+    fractions: Tensor  # (len(TISSUES), X, Y, Z), of each voxel of the grid; they add up to 1
+    grid: Grid
+    brain: BrainMask  # on the grid of the scan
+    contrast: Contrast
+    agreement: float  # of what is found in the scan and in its mirror image, 0 to 1
+    warnings: list[str]
+
+    @property
+    def volumes_ml(self) -> dict[str, float]:
+        """Volumes in ml by the names of TISSUES, without "outside"."""
+        ml = (self.fractions[1:].sum((1, 2, 3)) * self.grid.spacing**3 / 1000).tolist()
+        return dict(zip(TISSUES[1:], ml, strict=True))
+
+
+def normalize(images: Tensor) -> Tensor:
+    """Images (N, 1, X, Y, Z), 0 outside, over the 85th percentile of what is not 0, about white matter; at most 2."""
+    scale = []
+    for image in images:
+        inside = image[image > 0]
+        inside = inside[:: max(1, len(inside) // 50_000)]
+        scale.append(max(float(inside.quantile(0.85)), 1e-6) if len(inside) else 1.0)
+    return (images / images.new_tensor(scale).view(-1, 1, 1, 1, 1)).clamp(0, 2)
+
+
+@torch.no_grad()
+def ask(model: nn.Module, image: Tensor, device: torch.device) -> tuple[Tensor, float]:
+    """Fractions (len(TISSUES), X, Y, Z) of a normalized image (1, 1, X, Y, Z), the mean of what the network says of it
+    and of its mirror image, and how far the two agree, 0 to 1."""
+    with compute.autocast(device):
+        straight, mirrored = (model(one.to(device)).float().softmax(1)[0].cpu() for one in (image, image.flip(2)))
+    fractions = (straight + mirrored.flip(1)) / 2
+    common = torch.minimum(straight, mirrored.flip(1))[1:].sum()
+    return fractions, float(common / fractions[1:].sum().clamp(min=1e-6))
+
+
+def contrast_of(fractions: Tensor, image: Tensor) -> Contrast:
+    """Mean signals of an image (X, Y, Z) in its tissues; infinite without white matter."""
+    means = (fractions * image).sum((1, 2, 3)) / fractions.sum((1, 2, 3)).clamp(min=1e-6)
+    signal = dict(zip(TISSUES, (means / means[TISSUES.index("white")]).tolist(), strict=True))
+    return Contrast(signal["fluid"], signal["cortex"])
+
+
+def find_tissues(volume: Tensor, affine: np.ndarray, model: nn.Module | None = None, device: Device = None) -> Tissues:
+    """The tissues in a T1 (X, Y, Z) whose `affine` takes voxels to RAS mm. DataError, in one sentence, if there is no
+    brain that can be trusted, or if its contrast is not that of a T1."""
+    model, device = ready(model, WEIGHTS, device)
+    brain = find_brain(volume, affine, device=device)
+    corners = apply_affine(affine, np.argwhere(brain.mask)[::20])
+    low, high = corners.min(0) - MARGIN, corners.max(0) + MARGIN
+    x, y, z = np.ceil((high - low) / SPACING).astype(int).tolist()
+    grid = Grid((x, y, z), SPACING, tuple((low + high) / 2))
+    stripped = torch.where(torch.from_numpy(brain.mask), volume - volume.min().clamp(max=0), 0.0)
+    image = normalize(to_grid(stripped, affine, grid)[None, None])
+    fractions, agreement = ask(model, image, device)
+    contrast = contrast_of(fractions, image[0, 0])
+    if not (contrast.fluid + LEAST_CONTRAST < contrast.cortex < 1 - LEAST_CONTRAST):
+        seen = f"fluid has {contrast.fluid:.2f} and gray matter {contrast.cortex:.2f} of the signal of white matter"
+        raise DataError(f"This does not look like a T1, as {seen}: give a T1-weighted scan.")
+    warnings = []
+    if agreement < LEAST_AGREEMENT:
+        warnings.append("the two halves of the brain differ, or the scan is poor: the tissues are not to be trusted")
+    return Tissues(fractions, grid, brain, contrast, agreement, warnings)
