@@ -38,11 +38,7 @@ def test_a_set_without_its_tables_is_unfinished(tmp_path, monkeypatch, capsys):
     folder = files.set_folder("heads", 4.0)
     folder.mkdir(parents=True)
     for tables, state in (({}, "2 people, unfinished\n"), ({"dataset.csv": "0"}, "2 people\n")):
-<<<<<<< HEAD
-        people = {key: {"files": {}, "volumes": {}} for key in ("0", "1")}
-=======
         people = {number: {"files": {}, "volumes": {}} for number in ("0", "1")}
->>>>>>> house
         (folder / files.MANIFEST).write_text(json.dumps({"people": people, "tables": tables}))
         assert main(["data"]) == 0
         assert state in capsys.readouterr().out
