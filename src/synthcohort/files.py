@@ -30,6 +30,7 @@ from .storage import DataError, data_folder, digest, in_one_sentence, lock, writ
 from .tissue_maps import MSD_CONTRASTS
 
 MANIFEST = "manifest.json"
+MOST = 100_000  # people of a set: 25 GB, and a night
 BATCH = 16  # people between two saves of the manifest: half a second of work at 4 mm
 SCALE = 1000  # stored integer per unit of signal; the noise is ten times coarser than its steps
 DECATHLON = json.loads((Path(__file__).parent / "decathlon.json").read_text("utf-8"))  # of every dataset.json
@@ -65,7 +66,8 @@ def set_folder(name: str, spacing: float = 4.0, seed: int = 0, root: Path | None
     """The folder of a set, a key of SETS, in `root` or the data folder; made or not. DataError for another name."""
     if name not in SETS:
         raise DataError(f"{name!r} is not a set of the cohort: choose from {', '.join(SETS)}.")
-    return (root or data_folder()) / f"cohort-{spacing:g}mm-seed{seed}-{generator_version()}" / SETS[name].folder
+    size = str(spacing).removesuffix(".0")  # all digits: 4.0000001 is not 4
+    return (root or data_folder()) / f"cohort-{size}mm-seed{seed}-{generator_version()}" / SETS[name].folder
 
 
 def ensure(
@@ -80,8 +82,8 @@ def ensure(
     """
     folder, layout = set_folder(name, spacing, seed, root), SETS[name]
     count = layout.subjects if subjects is None else subjects
-    if count < 1:
-        raise DataError(f"subjects must be at least 1, not {count}.")
+    if not 1 <= count <= MOST:
+        raise DataError(f"subjects must be 1 to {MOST}, not {count}.")
     if not SPACINGS[0] <= spacing <= SPACINGS[1]:
         raise DataError(f"spacing must be {SPACINGS[0]} to {SPACINGS[1]:g} mm, not {spacing:g}.")
     if _is_ready(folder, count):  # without the lock: the folder may be read-only
@@ -112,8 +114,8 @@ def read_manifest(folder: Path) -> Manifest:
     """What has been written into a folder so far, with no people and no tables if nothing."""
     try:
         manifest = json.loads((folder / MANIFEST).read_text("utf-8"))
-        return {"people": manifest["people"], "tables": manifest["tables"]}
-    except (OSError, ValueError, KeyError, TypeError):  # absent, cut short, or somebody's own
+        return {"people": dict(manifest["people"]), "tables": dict(manifest["tables"])}
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):  # absent, cut short, or somebody's own
         return {"people": {}, "tables": {}}
 
 
