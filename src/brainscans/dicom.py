@@ -17,6 +17,7 @@ from .refusal import refuse, refuse_if
 
 DESCRIPTION, NUMBER, MODALITY, IMAGE_TYPE = "0008|103e", "0020|0011", "0008|0060", "0008|0008"
 POSITION, ORIENTATION, FRAMES, SERIES = "0020|0032", "0020|0037", "0028|0008", "0020|000e"
+SLOPE, IMAGE_CLASS = "0028|1053", b"1.2.840.10008.5.1.4.1.1.4\0"  # of MR images, in the first bytes of a file
 SIZE = ("0028|0010", "0028|0011", "0028|0030")  # rows, columns, distance between pixels
 UNEVEN = 0.02  # of the distance between slices
 CONVERT = "convert it with dcm2niix and give the NIfTI file"
@@ -48,12 +49,16 @@ def is_dicom(file: Path) -> bool:
 
 
 def list_series(folder: Path) -> list[Series]:
-    """All series of images in a folder and what lies below it, by number. DataError if some of it may not be read."""
+    """All series of images in a folder and what lies below it, by number. DataError if some of it cannot be read: it
+    would be missed in its series only where this leaves a gap."""
     files: dict[str, list[Path]] = {}
     for file in sorted(folder.rglob("[!.]*")):
         refuse_if(not os.access(file, os.R_OK), file, "may not be read", "ask its owner for the permission")
         if is_dicom(file) and (tags := _tags(file)):
             files.setdefault(tags.get(SERIES, ""), []).append(file)
+        else:
+            unread = is_dicom(file) and IMAGE_CLASS in file.read_bytes()[:1000]
+            refuse_if(unread, file, "is damaged, or encoded in a way that cannot be read here", CONVERT)
     found = []
     for members in files.values():
         tags = _tags(members[0])
@@ -61,7 +66,7 @@ def list_series(folder: Path) -> list[Series]:
     return sorted(found, key=lambda series: (series.number.zfill(6), series.description))
 
 
-CONTRAST = r"\+c|gad|post|contrast|(?<![a-z])(gd|ce|km|c)(?![a-z])"  # as in T1 +C, T1Gd, t1_ce, but not in T1 SPACE
+CONTRAST = r"\+c|gad|post|[ck]ontrast|(?<![a-z])(gd|ce|km|c)(?![a-z])"  # as in T1 +C, T1Gd, t1_ce, but not in T1 SPACE
 WITHOUT = r"(?<![a-z])(pre|non?|without|uten|native)(?![a-z])"
 NO_SCAN = r"loc|scout|survey|star|\*|diff|dwi|adc|perf"
 
@@ -90,14 +95,13 @@ def holds_series(folder: Path) -> bool:
 def open_series(path: Path) -> nib.Nifti1Image:
     """A series as an image in memory: the one of a folder, the one that a file belongs to, or FOLDER/NAME, where NAME
     is its number or its description. DataError if it is not one volume of upright, evenly spaced slices."""
-    if path.is_file():
-        own = _tags(path).get(SERIES)
-        beside = [file for file in sorted(path.parent.iterdir()) if is_dicom(file)]
-        return to_image([file for file in beside if _tags(file).get(SERIES) == own], path)
     folder, name = (path, None) if path.is_dir() else (path.parent, path.name)
     series = list_series(folder)
-    refuse_if(not series, folder, "holds no DICOM image that can be read", "name a scan, or the folder of a series")
-    fitting = [one for one in series if name in (None, one.number, one.description)]
+    refuse_if(not series, folder, "holds no DICOM image", "name a scan, or the folder of a series")
+    if path.is_file():
+        fitting = [one for one in series if path in one.files]
+    else:
+        fitting = [one for one in series if name in (None, one.number, one.description)]
     if len(fitting) != 1:
         asked = "several series" if name is None else f"{len(fitting) or 'no'} series called {name!r}"
         remedy = (
@@ -139,6 +143,8 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     refuse_if(shifted, name, "has slices that are shifted against each other, as by a tilted gantry", CONVERT)
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(files[k]) for k in order])
+    if len({tag.get(SLOPE) for tag in tags}) > 1:  # else the first slice decides the type, and may cut decimals off
+        reader.SetOutputPixelType(sitk.sitkFloat32)
     try:
         image = reader.Execute()
     except RuntimeError:
@@ -164,5 +170,5 @@ def _tags(file: Path) -> dict[str, str]:
         reader.ReadImageInformation()
     except RuntimeError:
         return {}
-    wanted = (DESCRIPTION, NUMBER, MODALITY, IMAGE_TYPE, POSITION, ORIENTATION, FRAMES, SERIES, *SIZE)
+    wanted = (DESCRIPTION, NUMBER, MODALITY, IMAGE_TYPE, POSITION, ORIENTATION, FRAMES, SERIES, SLOPE, *SIZE)
     return {tag: reader.GetMetaData(tag).strip() for tag in wanted if reader.HasMetaDataKey(tag)}

@@ -37,7 +37,7 @@ def open_image(file: Path | str) -> Any:
         refuse_if(file.stat().st_size == 0, file, "is empty", COPY_AGAIN)
         _read_to_the_end(file)
         image: Any = nib.load(file)
-        if (other := Path(image.file_map["image"].filename)) != file:  # of a pair
+        if (other := Path(image.file_map["image"].filename or file)) != file:  # of a pair
             refuse_if(not other.exists(), file, f"lacks its voxels, {other.name}", "put both files in one folder")
             _read_to_the_end(other)
     except DataError:

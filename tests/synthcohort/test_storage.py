@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import os
 import threading
 from pathlib import Path
 
@@ -22,11 +23,10 @@ def test_a_file_is_written_with_its_folder_and_digest(tmp_path):
 def test_a_failed_write_leaves_the_old_file(tmp_path, monkeypatch):
     write_atomically(tmp_path / "b.txt", b"old")
 
-    def full(path, content):
-        path.open("wb").close()  # as a real write begins
+    def full(number):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError):
         write_atomically(tmp_path / "b.txt", b"new")
     assert [file.name for file in tmp_path.iterdir()] == ["b.txt"]

@@ -47,7 +47,7 @@ def load(name: str, device: torch.device | str = "cpu", **arguments: Any) -> tup
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError):
         sound = False
     if not sound:
-        raise DataError(f"{file} is damaged, or no weights saved by `networks.save`: get it again from the repository.")
+        raise DataError(f"{file} is damaged or holds another network, or lacks its checksum: get it again.")
     if not arguments.items() <= header["arguments"].items():
         made, wanted = ({k: of.get(k) for k in arguments} for of in (header["arguments"], arguments))
         raise DataError(f"{file} holds another network ({header['network']} of {made}): give one of {wanted}.")
