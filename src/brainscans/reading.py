@@ -81,7 +81,7 @@ def read(file: Path | str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _voxels(image: Any, file: Path | str) -> np.ndarray:
-    large = 8 * math.prod(image.shape) > psutil.virtual_memory().available
+    large = 8 * math.prod(map(int, image.shape)) > psutil.virtual_memory().available
     refuse_if(large, file, f"has shape {image.shape}, too large for this memory", "use a machine with more")
     try:
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # overflow, seen as infinity below
@@ -122,9 +122,9 @@ def read_image(file: Path | str, channels: int = 1, image: Any = None) -> tuple[
 
 def check_affine(affine: np.ndarray, file: Path | str) -> None:
     """Raises DataError for an affine, voxel to RAS mm, that is not that of a scan of a head."""
-    spacing = voxel_sizes(affine)
-    flat = not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9
+    flat = not np.abs(affine).max() < LARGEST or abs(np.linalg.det(affine[:3, :3])) < 1e-9  # NaN is not below it
     refuse_if(flat, file, "has an affine that cannot be inverted", "set the orientation in its header")
+    spacing = voxel_sizes(affine)
     odd, shown = spacing.clip(0.1, 20.0) != spacing, " x ".join(f"{length:.3g}" for length in spacing)
     refuse_if(odd.any(), file, f"has voxels of {shown} mm", "correct the unit in its header to millimeters")
     axes = affine[:3, :3] / spacing

@@ -5,6 +5,7 @@
 The mask holds the brain with its ventricles and sulci, down to the foramen magnum. Trained on generated heads and label
 maps of 20 real ones, on no image of a person (notebook 07, scripts/train_skull_stripping.py). Not for clinical use."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -105,7 +106,7 @@ def strip(
     """Write the brain of a scan, in its own data type, and the mask; returns BrainMask and both `output_files`.
     Raises DataError, in one sentence, if the scan is not one volume of a head, or a file is there already."""
     brain_file, mask_file = output_files(scan, out)
-    there = [file for file in (brain_file, mask_file) if file.exists()]
+    there = [file for file in (brain_file, mask_file) if os.path.exists(file)]
     half_done = len(there) == 1 and is_ours(there[0])  # interrupted between the two: counts as missing
     image = open_image(scan)
     volume, affine = read_scan(scan, image)

@@ -57,7 +57,7 @@ def image_like(values: np.ndarray, like: Any, scaling: bool = False) -> Any:
     as `like` stores them, and its slope and intercept are kept."""
     source = open_image(like) if isinstance(like, (str, Path)) else like
     is_nifti = isinstance(source, nib.Nifti1Pair)  # NIfTI-2 and pairs of files too
-    kind = nib.Nifti2Image if isinstance(source, nib.Nifti2Pair) else nib.Nifti1Image
+    kind = nib.Nifti2Image if isinstance(source.header, nib.Nifti2Header) else nib.Nifti1Image
     shape = source.shape if values.size == np.prod(source.shape) else source.shape[:3]
     image = kind(values.reshape(shape), source.affine, source.header if is_nifti else None)
     image.set_data_dtype(values.dtype)

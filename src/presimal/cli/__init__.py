@@ -2,6 +2,7 @@
 
 import argparse
 import io
+import logging
 import re
 import sys
 import warnings
@@ -14,6 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a Windows console may lack a letter such as θ
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # what it mends in headers, a user cannot act on
     choice = vars(_parser().parse_args(arguments))
     module, function = choice.pop("action").split(".")
     try:

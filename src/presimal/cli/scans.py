@@ -1,6 +1,7 @@
 """`presimal strip`: the brain out of whole heads. `presimal segment`: the regions of a glioma."""
 
 import json
+import os
 import shlex
 import sys
 from collections import Counter
@@ -20,7 +21,7 @@ def strip(scans: list[str], out: str | None, as_json: bool) -> int:
     given = {Path(scan): _files(Path(scan)) for scan in scans}
     places = {file: skull_stripping.output_files(file, out) for inside in given.values() for file in inside}
     shared = {place for place, count in Counter(places.values()).items() if count > 1}
-    done = {file for file, made in places.items() if all(one.exists() for one in made)} - set(given)
+    done = {file for file, made in places.items() if all(map(os.path.exists, made))} - set(given)
     files = [file for file, place in places.items() if file not in done or place in shared]
     if len(files) < len(places):
         print(f"{len(places) - len(files)} scans have been stripped before.", file=sys.stderr)
@@ -53,7 +54,7 @@ def strip(scans: list[str], out: str | None, as_json: bool) -> int:
 
 def _files(scan: Path) -> list[Path]:
     """A file or a DICOM series; or the scans of a folder, without the results of stripping and hidden files."""
-    if not scan.is_dir():
+    if not os.path.isdir(scan):
         return [scan]
     results = ("_brain.nii.gz", "_mask.nii.gz")
     try:
