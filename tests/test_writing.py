@@ -130,6 +130,11 @@ def dangling(folder):
     return folder / "out.nii.gz"
 
 
+def loop(folder):
+    (folder / "loop").symlink_to(folder / "loop")
+    return folder / "loop" / "out.nii.gz"
+
+
 def folder_there(folder):
     (folder / "out.nii.gz").mkdir()
     return folder / "out.nii.gz"
@@ -145,6 +150,7 @@ PLACES = {
     "a file for a folder": (file_in_the_way, "cannot be written (Not a directory)"),
     "a name too long": (lambda folder: folder / ("a" * 240 + ".nii.gz"), "has too long a name"),
     "a path too long": (lambda folder: Path(f"{folder}{500 * '/aaaaaaaaa'}/out.nii"), "cannot be written (File name"),
+    "a link to itself for a folder": (loop, "cannot be written (Too many levels of symbolic links)"),
     "a zero in the name": (lambda folder: folder / "o\0ut.nii.gz", "cannot be written (embedded null"),
 }  # fmt: skip
 
@@ -293,23 +299,21 @@ def test_capitals_and_a_scan_named_twice_are_seen_once(tmp_path, quick, capsys):
 
 
 @root
-def test_without_rights_one_sentence_says_so(tmp_path):
+def test_without_rights_one_sentence_says_so(open_folder):
     """A scan that may not be read, a folder that may not be written, one that may not be opened."""
-    for above in (tmp_path, *tmp_path.parents[:3]):
-        above.chmod(0o755)
-    home = tmp_path / "home"
+    home = open_folder / "home"
     for name in ("home", "locked", "closed"):
-        (tmp_path / name).mkdir()
+        (open_folder / name).mkdir()
     home.chmod(0o777)
-    stored(tmp_path / "secret.nii.gz").chmod(0)
-    scan, closed = stored(tmp_path / "open.nii.gz"), stored(tmp_path / "closed" / "a.nii.gz")
-    (tmp_path / "locked").chmod(0o555)
-    (tmp_path / "closed").chmod(0o000)
+    stored(open_folder / "secret.nii.gz").chmod(0)
+    scan, closed = stored(open_folder / "open.nii.gz"), stored(open_folder / "closed" / "a.nii.gz")
+    (open_folder / "locked").chmod(0o555)
+    (open_folder / "closed").chmod(0o000)
     cases = {
-        f"{tmp_path / 'secret.nii.gz'} -o {home}": "secret.nii.gz: may not be read; ask its owner",
-        f"{scan} -o {tmp_path / 'locked'}": "open_brain.nii.gz: cannot be written (Permission denied); choose another",
-        f"{scan} -o {tmp_path / 'closed'}": "open_brain.nii.gz: cannot be written (Permission denied); choose another",
-        f"{tmp_path / 'closed'}": "closed: cannot be opened (Permission denied); ask its owner",
+        f"{open_folder / 'secret.nii.gz'} -o {home}": "secret.nii.gz: may not be read; ask its owner",
+        f"{scan} -o {open_folder / 'locked'}": "open_brain.nii.gz: cannot be written (Permission denied); choose",
+        f"{scan} -o {open_folder / 'closed'}": "open_brain.nii.gz: cannot be written (Permission denied); choose",
+        f"{open_folder / 'closed'}": "closed: cannot be opened (Permission denied); ask its owner",
         f"{closed}": "a.nii.gz: may not be read; ask its owner",
     }
     rights = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--reuid=65534", "--regid=65534", "--clear-groups"]

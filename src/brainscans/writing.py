@@ -34,7 +34,7 @@ def check_place(file: Path, size: int, replace: bool = False) -> None:
         with suppress(FileNotFoundError, NotADirectoryError):
             taken = bool(os.lstat(file)) and not replace
         refuse_if(taken, file, "is there already, and nothing is overwritten", f"move it, or {ELSEWHERE}")
-        while not folder.exists():
+        while not (folder.exists() or folder.is_symlink()):
             folder = folder.parent
         tempfile.TemporaryFile(dir=folder).close()  # rights alone do not say it
         full = shutil.disk_usage(folder).free < size

@@ -18,8 +18,7 @@ from safetensors.torch import save
 DATA_VARIABLE = "PRESIMAL_DATA"  # names the folder that holds all data
 CHECKSUM = "checksum"  # the entry of a safetensors header that holds it
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-IMPOSSIBLE = (errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR)
-NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, *IMPOSSIBLE)
+NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ELOOP)
 
 
 class DataError(Exception):

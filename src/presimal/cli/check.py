@@ -114,7 +114,7 @@ def data() -> Iterator[Finding]:
         from synthcohort.storage import data_folder
 
         folder = there = data_folder().absolute()
-        while not there.exists():
+        while not (there.exists() or there.is_symlink()):
             there = there.parent
         filled = any(folder.glob("cohort-*"))
         tempfile.TemporaryFile(dir=there).close()
