@@ -120,12 +120,10 @@ def test_more_people_than_anybody_needs_are_refused_at_once(data_home, capsys, s
 @pytest.mark.parametrize(
     "manifest", ["[]", "5", '{"people": 5, "tables": []}', '{"people": {}, "tables": 7}', "[" * 10**5]
 )
-def test_a_manifest_of_any_content_is_made_anew(tiny_data, tmp_path, monkeypatch, manifest, capsys):
-    monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path))
+def test_a_manifest_of_any_content_is_made_anew(tiny_data, data_home, manifest):
     folder = files.set_folder("heads", 8.0)
-    shutil.copytree(tiny_data / folder.relative_to(tmp_path), folder)
+    shutil.copytree(tiny_data / folder.relative_to(data_home), folder)
     whole = (folder / files.MANIFEST).read_bytes()
-    (tmp_path / "template").symlink_to(tiny_data / "template")
     (folder / files.MANIFEST).write_text(manifest)
     assert main(["data"]) == 0
     files.ensure("heads", 6, 8.0, progress=False)

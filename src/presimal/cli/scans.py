@@ -42,7 +42,7 @@ def strip(scans: list[str], out: str | None, as_json: bool) -> int:
             except Exception as problem:  # whatever it is, the other scans are done
                 failed += 1
                 bug = f"stopped by a fault of this program ({type(problem).__name__}: {problem}): please report it."
-                said = sentence(problem) or bug
+                said = sentence(problem) or " ".join(bug.split())
                 said = said if str(file) in said else f"{file}: {said}"
                 if as_json:
                     bar.write(json.dumps({"file": str(file), "error": said}), file=sys.stdout)
