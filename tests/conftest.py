@@ -1,6 +1,9 @@
 """Data folders for the tests."""
 
+import os
 import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +27,14 @@ def data_home(tmp_path, monkeypatch):
     folder = _with_template(tmp_path / "data")
     monkeypatch.setenv("PRESIMAL_DATA", str(folder))
     return folder
+
+
+@pytest.fixture
+def open_folder():
+    """A folder that everybody may enter; pytest keeps its own from other users."""
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o755)
+        yield Path(folder).resolve()
 
 
 def _with_template(folder):

@@ -142,3 +142,40 @@ def test_no_command_is_an_error_that_shows_the_usage(capsys):
     with pytest.raises(SystemExit) as stopped:
         main([])
     assert stopped.value.code == 2 and "usage: presimal" in capsys.readouterr().err
+
+
+def test_a_data_folder_that_can_be_written_is_named(monkeypatch, tmp_path):
+    monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path / "not" / "yet"))
+    finding = only(check.data())
+    assert not finding.remedy and finding.found == str(tmp_path / "not" / "yet") and not list(tmp_path.iterdir())
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links and names have other limits there")
+def test_a_data_folder_that_is_impossible_is_not_ready(monkeypatch, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    (tmp_path / "loop").symlink_to(tmp_path / "loop")
+    places = ["~nosuchuser/x", str(tmp_path / "file" / "x"), str(tmp_path / ("a" * 300)), str(tmp_path / "loop" / "x")]
+    for place in [*places, *(["/proc/nowhere"] if os.path.isdir("/proc") else [])]:
+        monkeypatch.setenv("PRESIMAL_DATA", place)
+        finding = only(check.data())
+        assert (
+            finding.fatal and place in finding.found and "set the environment variable PRESIMAL_DATA" in finding.remedy
+        )
+        assert main(["check"]) == 1
+        assert capsys.readouterr().out.splitlines()[-1].startswith("Not ready")
+        for command in (["data"], ["data", "cohort", "--subjects", "1"], ["data", "ixi", "--yes"]):
+            status, said = main(command), capsys.readouterr()
+            assert status in (0, 2) and (status == 0 or len(said.err.splitlines()) == 1), (place, command, said.err)
+            assert status == 2 or command == ["data"]
+
+
+def test_a_data_folder_that_is_read_only_but_filled_is_a_note(monkeypatch, tmp_path):
+    def read_only(dir):
+        raise OSError(30, "Read-only file system")
+
+    monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path))
+    monkeypatch.setattr(check.tempfile, "TemporaryFile", read_only)
+    assert only(check.data()).fatal
+    (tmp_path / "cohort-4mm-seed0-x").mkdir()
+    finding = only(check.data())
+    assert not finding.fatal and finding.remedy and "Read-only file system" in finding.found

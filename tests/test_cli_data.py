@@ -1,6 +1,7 @@
 """`presimal data`: lists, makes, downloads, checks."""
 
 import json
+import shutil
 from functools import partial
 
 import pytest
@@ -104,3 +105,32 @@ def test_a_data_folder_that_is_none_is_one_sentence(tmp_path, monkeypatch, capsy
 def test_what_makes_no_sense_is_one_sentence(data_home, capsys, wrong):
     assert main(["data", *wrong]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_voxel_size_that_differs_in_the_last_digit_has_a_folder_of_its_own(tmp_path):
+    names = {files.set_folder("heads", size, root=tmp_path) for size in (4, 4.0, 4.0000001, 3.9999999, 2.5)}
+    assert len(names) == 4 and "cohort-4mm-" in str(files.set_folder("heads", 4.0)) + str(files.set_folder("heads", 4))
+
+
+@pytest.mark.parametrize("subjects", [0, -1, 10**6, 10**30])
+def test_more_people_than_anybody_needs_are_refused_at_once(data_home, capsys, subjects):
+    assert main(["data", "cohort", "--subjects", str(subjects)]) == 2
+    assert "subjects must be 1 to 100000" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "manifest", ["[]", "5", '{"people": 5, "tables": []}', '{"people": {}, "tables": 7}', "[" * 10**5]
+)
+def test_a_manifest_of_any_content_is_made_anew(tiny_data, data_home, manifest):
+    folder = files.set_folder("heads", 8.0)
+    shutil.copytree(tiny_data / folder.relative_to(data_home), folder)
+    whole = (folder / files.MANIFEST).read_bytes()
+    (folder / files.MANIFEST).write_text(manifest)
+    assert main(["data"]) == 0
+    files.ensure("heads", 6, 8.0, progress=False)
+    assert (folder / files.MANIFEST).read_bytes() == whole
+
+
+def test_a_home_of_nobody_is_one_sentence(home, capsys):
+    assert main(["data", "~nosuchuser/scans"]) == 2
+    assert "'~nosuchuser/scans' is neither a data set" in capsys.readouterr().err

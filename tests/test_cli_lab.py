@@ -147,3 +147,12 @@ def test_a_real_server_answers_with_the_token_and_refuses_without(tmp_path):
             process.kill()  # JupyterLab is a child of the command
         server.wait()
         server.stderr.close()
+
+
+def test_what_lies_in_the_current_folder_is_not_run(tmp_path):
+    """A student's random.py would be imported in place of Python's."""
+    for name in ("random", "json", "jupyterlab", "tempfile"):
+        (tmp_path / f"{name}.py").write_text("import os\nopen('run', 'w').close()\nos._exit(3)\n")
+    command = [*lab.lab_command(tmp_path), "--version"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0 and re.match(r"\d+\.\d+", done.stdout) and not (tmp_path / "run").exists()

@@ -179,3 +179,63 @@ def test_a_letter_that_the_console_lacks_does_not_stop_it(write):
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment)
     assert done.returncode == 0 and "?" in done.stdout and "1 of 1 passed" in done.stdout
+
+
+CONFLICT = b'{\n "cells": [\n<<<<<<< HEAD\n  {"cell_type": "code"}\n=======\n  {}\n>>>>>>> theirs\n ]\n}\n'
+NO_NOTEBOOKS = {
+    "empty": b"",
+    "text": b"import numpy as np",
+    "conflict": CONFLICT,
+    "cut": b'{"cells": [{"cell_type": "code", "source": ["x',
+    "utf16": "{}".encode("utf-16"),
+    "binary": bytes(range(256)),
+    "list": b"[1, 2]",
+    "number": b"5",
+    "null": b"null",
+    "deep": b"[" * 100_000,
+    "no_cells": b'{"nbformat": 4, "nbformat_minor": 5, "metadata": {}}',
+    "five_cells": b'{"cells": 5, "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
+    "odd_cells": b'{"cells": [5], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
+    "future": b'{"cells": [], "metadata": {}, "nbformat": 99, "nbformat_minor": 0}',
+    "ancient": b'{"worksheets": 3, "metadata": {}, "nbformat": 3, "nbformat_minor": 0}',
+}
+
+
+def test_what_is_no_notebook_is_a_row_that_says_so_and_the_others_still_run(write, capsys, tmp_path):
+    good = write("00_good", *GOOD)
+    for name, content in NO_NOTEBOOKS.items():
+        (tmp_path / f"{name}.ipynb").write_bytes(content)
+    files = [str(tmp_path / f"{name}.ipynb") for name in NO_NOTEBOOKS]
+    assert main(["run", *files, str(good)]) == 1
+    rows = capsys.readouterr().out.splitlines()
+    for name in NO_NOTEBOOKS:
+        (row,) = [row for row in rows if row.startswith(f"{name} ")]
+        assert f"fail    {tmp_path / name}.ipynb is damaged or no notebook: get it again" in row
+    assert rows[-1].startswith(f"1 of {len(files) + 1} passed")
+
+
+def test_a_notebook_that_cannot_be_read_or_written_is_a_row_too(write, monkeypatch, capsys):
+    file = write("00_good", "print('take-away: 1')")
+    read = nbformat.read
+
+    def forbidden(*_, **__):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(nbformat, "read", forbidden)
+    assert main(["run", str(file)]) == 1
+    assert f"fail    {file} cannot be read: Permission denied" in capsys.readouterr().out
+    monkeypatch.setattr(nbformat, "read", read)
+    monkeypatch.setattr(run, "write_atomically", forbidden)
+    assert main(["run", "--save", str(file)]) == 1
+    assert f"fail    {file} cannot be written: Permission denied" in capsys.readouterr().out
+
+
+def test_a_kernel_that_does_not_start_is_a_row_too(write, monkeypatch, capsys):
+    """As it is where a machine is so slow that Jupyter gives up."""
+
+    def slow(self, **_):
+        raise RuntimeError("Kernel didn't respond\nin 60 seconds")
+
+    monkeypatch.setattr(run.NotebookClient, "execute", slow)
+    assert main(["run", str(write("00_good", *GOOD))]) == 1
+    assert "fail    RuntimeError: Kernel didn't respond in 60 seconds" in capsys.readouterr().out

@@ -48,3 +48,12 @@ def test_bad_use_is_said_in_one_sentence(head, tmp_path, capsys):
     assert "holds no .nii" in capsys.readouterr().err
     assert main(["strip", str(tmp_path / "none.nii.gz")]) == 1
     assert "none.nii.gz" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("device", ["tpu", "cuda:7", "gpu 0"])
+def test_a_device_that_is_none_is_one_sentence_for_each_scan(head, tmp_path, capsys, monkeypatch, device):
+    monkeypatch.setenv("PRESIMAL_DEVICE", device)
+    nib.save(head, tmp_path / "a.nii.gz")
+    assert main(["strip", str(tmp_path / "a.nii.gz")]) == 1
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 1 and f"'{device}'" in said[0] and [file.name for file in tmp_path.iterdir()] == ["a.nii.gz"]

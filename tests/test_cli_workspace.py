@@ -105,3 +105,46 @@ def test_a_copy_interrupted_by_a_full_disk_leaves_the_old_one_whole(folders, mon
     assert sorted(file.name for file in folders[1].iterdir()) == [lab.LEDGER, "00_a.ipynb", "01_b.ipynb"]
     monkeypatch.undo()
     assert refresh(*folders)["updated"] == ["00_a.ipynb"]
+
+
+HOSTILE = [
+    b"[1]",
+    b"5",
+    b"null",
+    b'["ab"]',
+    b"[" * 100_000,
+    b'{"00_a.ipynb": [1]}',
+    b'{"00_a.ipynb": null}',
+    b"\xff\xfe",
+]
+
+
+@pytest.mark.parametrize("ledger", [*HOSTILE, "a folder"])
+def test_a_ledger_of_any_content_does_not_stop_it(folders, ledger):
+    refresh(*folders)
+    (folders[1] / lab.LEDGER).unlink()
+    if ledger == "a folder":
+        (folders[1] / lab.LEDGER).mkdir()
+        with pytest.raises(OSError):  # which `open_lab` says in one sentence
+            refresh(*folders)
+    else:
+        (folders[1] / lab.LEDGER).write_bytes(ledger)
+        assert set(refresh(*folders)) == {"added", "updated", "kept"}
+        assert refresh(*folders) == NOTHING
+
+
+COPIES = [
+    b"",
+    b"[1]",
+    b'{"cells": 5}',
+    b'{"cells": [5], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}',
+    b"[" * 10**5,
+]
+
+
+@pytest.mark.parametrize("copy", COPIES)
+def test_a_copy_of_any_content_stays_and_does_not_stop_it(folders, copy):
+    refresh(*folders)
+    (folders[1] / "00_a.ipynb").write_bytes(copy)
+    assert set(refresh(*folders)) == {"added", "updated", "kept"}
+    assert (folders[1] / "00_a.ipynb").read_bytes() == copy

@@ -3,6 +3,7 @@
 import gzip
 import json
 import os
+import pathlib
 import re
 import shutil
 
@@ -403,3 +404,86 @@ def test_ids_keep_their_zeros_and_people_that_a_table_does_not_know_stay(scans):
     table = data.heads(folder, progress=False).set_index("subject_id")
     assert list(table.index) == [f"h{k}" for k in range(6)]
     assert table.age.dropna().to_dict() == {"h0": 44, "h2": 45}
+
+
+def excel(separator, decimal, encoding="utf-8-sig", end="\r\n"):
+    """A table as a spreadsheet writes it: its separators, a mark at the start, blanks, lines of nothing at the end."""
+
+    def write(folder):
+        table = pd.read_csv(folder / "dataset.csv")
+        table["age_at_scan"] = [f"{age + 0.5:.1f}".replace(".", decimal) for age in table.age_at_scan]
+        table["note"] = "æøå"
+        lines = [list(table.columns), *table.astype(str).values.tolist(), [""] * len(table.columns)]
+        blank = " " if separator == "," else ""
+        quoted = [[f'"{cell}"' if separator in cell else cell for cell in line] for line in lines]
+        text = end.join(f"{separator}{blank}".join(line) for line in quoted) + end * 3
+        (folder / "dataset.csv").write_bytes(text.encode(encoding))
+
+    return write
+
+
+@pytest.mark.parametrize(("separator", "decimal"), [(",", "."), (";", ","), (";", "."), ("\t", ","), (",", ",")])
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-8"])
+def test_a_table_as_a_spreadsheet_writes_it_is_taken(scans, separator, decimal, encoding):
+    folder = scans("brain_age")
+    excel(separator, decimal, encoding)(folder)
+    table = data.brain_age(folder, progress=False)
+    assert list(table.age) == [20.5 + 10 * k for k in range(6)] and list(table.subject_id) == [
+        f"s{k}" for k in range(6)
+    ]
+    assert set(table.note) == {"æøå"}
+
+
+def test_a_table_in_another_encoding_says_which_is_wanted(scans):
+    folder = scans("brain_age")
+    excel(";", ",", "cp1252")(folder)
+    with pytest.raises(DataError, match="export it again as UTF-8"):
+        data.brain_age(folder, progress=False)
+
+
+@pytest.mark.parametrize("content", [b"[" * 10**5, b"5", b"null", b'{"training": 5}', b"\xff\xfe{"])
+def test_a_list_of_cases_of_any_content_is_one_sentence(scans, content):
+    folder = scans("tumors")
+    (folder / "dataset.json").write_bytes(content)
+    with pytest.raises(DataError, match="does not list modality, labels and training cases; write it as that of"):
+        data.tumors(folder, progress=False)
+
+
+def test_a_mark_at_the_start_of_the_list_of_cases_is_no_fault(scans):
+    folder = scans("tumors")
+    (folder / "dataset.json").write_bytes(b"\xef\xbb\xbf" + (folder / "dataset.json").read_bytes())
+    assert len(data.tumors(folder, progress=False)) == 6
+
+
+@pytest.mark.parametrize(("name", "file"), [("brain_age", "dataset.csv"), ("tumors", "dataset.json")])
+def test_a_table_that_may_not_be_read_is_said_so(scans, monkeypatch, name, file):
+    folder, read = scans(name), pathlib.Path.read_text
+
+    def forbidden(path, *options, **more):
+        if path.name == file:
+            raise PermissionError(13, "Permission denied", str(path))
+        return read(path, *options, **more)
+
+    monkeypatch.setattr(pathlib.Path, "read_text", forbidden)
+    with pytest.raises(DataError, match=f"{file}: may not be read; ask its owner"):
+        OPEN[name](folder, progress=False)
+
+
+@pytest.mark.parametrize("scale", [1 / 255, 1 - 6e-8, 1 + 9e-4])
+def test_labels_that_a_scale_has_rounded_are_taken(scans, scale):
+    """Masks of 0 and 255 with a slope, or stored as floats by a program that resamples."""
+    folder = scans("heads")
+    mask = np.asarray(nib.load(folder / MASK).dataobj)
+    save(folder / MASK, (mask * (255 if scale < 0.5 else 1) * np.float32(scale)).astype(np.float32)[..., None])
+    table = data.heads(folder, progress=False)
+    assert set(data.load(table, "label", progress=False).unique().tolist()) == {0, 1}
+    save(folder / MASK, mask * np.float32(1.002))
+    with pytest.raises(DataError, match="has a label 1.002"):
+        data.heads(folder, progress=False)
+
+
+def test_both_names_of_a_column_are_not_guessed_between(scans):
+    folder = scans("brain_age")
+    column("age", [1] * 6)(folder)
+    with pytest.raises(DataError, match="dataset.csv: has age_at_scan and its other name as columns; keep one"):
+        data.brain_age(folder, progress=False)

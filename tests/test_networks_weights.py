@@ -1,6 +1,7 @@
 """Weights on disk: what is loaded is what was saved, and what is damaged is refused."""
 
 import json
+import random
 
 import pytest
 import torch
@@ -8,6 +9,7 @@ from safetensors import safe_open
 
 from brainscans import networks
 from brainscans.networks.weights import FOLDERS
+from presimal.cli import main
 from synthcohort.storage import DataError
 
 
@@ -77,3 +79,62 @@ def test_all_shipped_weights_load_are_small_and_say_how_they_were_made():
         assert {"network", "arguments", "people", "script", "minutes"} <= header.keys()
         assert f"`{file.name}`" in readme
         assert all(torch.isfinite(p).all() for p in model.parameters())
+
+
+def test_a_file_without_its_checksums_is_refused(stored):
+    from safetensors.torch import load_file, save_file
+
+    _, file = stored
+    with safe_open(file, "pt") as content:
+        header = content.metadata()
+    for lacking in ("checksum", "header_checksum", "presimal"):
+        save_file(load_file(file), file, {key: value for key, value in header.items() if key != lacking})
+        with pytest.raises(DataError, match="lacks its checksum"):
+            networks.load(str(file))
+    save_file(load_file(file), file, header)
+    networks.load(str(file))
+
+
+def test_no_flipped_bit_passes(stored, tmp_path):
+    """Half of those in the parameters, and all in how many people it was trained on, were taken before."""
+    model, file = stored
+    whole, draw, refused = file.read_bytes(), random.Random(0), 0
+    size = int.from_bytes(whole[:8], "little")
+    for number in range(200):
+        spoiled, copy = bytearray(whole), tmp_path / f"{number}.safetensors"
+        where = draw.randrange(size + 8) if number % 2 else draw.randrange(size + 8, len(whole))
+        spoiled[where] ^= 1 << draw.randrange(8)
+        copy.write_bytes(spoiled)
+        try:
+            again, header = networks.load(str(copy))
+        except DataError as problem:
+            refused += "\n" not in str(problem)
+            continue
+        same = zip(again.state_dict().values(), model.half().float().state_dict().values(), strict=True)
+        assert all(torch.equal(a, b) for a, b in same) and header["people"] == 7, number
+    assert refused > 190
+
+
+def test_a_network_for_something_else_is_named(stored):
+    with pytest.raises(
+        DataError, match=r"holds another network \(UNet of .*'channels': 2.*give one of .*'channels': 4"
+    ):
+        networks.load(str(stored[1]), channels=4, regions=3)
+    networks.load(str(stored[1]), channels=2, regions=1)
+
+
+def test_segment_with_weights_that_are_not_its_own_is_one_sentence(stored, tmp_path, capsys):
+    files = [str(tmp_path / f"{k}.nii.gz") for k in range(4)]
+    (tmp_path / "x.pt").write_bytes(b"PK\3\4")
+    other = str(FOLDERS[0] / "skull_stripping.safetensors")
+    for weights, words in {
+        str(stored[1]): "holds another network",
+        other: "holds another network",
+        "brain_age": "holds another network (AgeNet",
+        str(tmp_path / "x.pt"): "x.pt is damaged or holds another network",
+        str(tmp_path / "none.pt"): "There are no weights",
+        "none": "There are no weights 'none': choose from",
+    }.items():
+        assert main(["segment", *files, "-o", str(tmp_path / "o.nii.gz"), "--weights", weights]) == 2
+        said = capsys.readouterr().err
+        assert words in said and len(said.splitlines()) == 1

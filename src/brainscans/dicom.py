@@ -2,6 +2,7 @@
 
 What identifies a person stands in the same files; none of it is read, shown or written."""
 
+import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -15,8 +16,9 @@ from nibabel.affines import from_matvec
 from .refusal import refuse, refuse_if
 
 DESCRIPTION, NUMBER, MODALITY, IMAGE_TYPE = "0008|103e", "0020|0011", "0008|0060", "0008|0008"
-POSITION, ORIENTATION, FRAMES, SYNTAX = "0020|0032", "0020|0037", "0028|0008", "0002|0010"
-SERIES = "0020|000e"
+POSITION, ORIENTATION, FRAMES, SERIES = "0020|0032", "0020|0037", "0028|0008", "0020|000e"
+SLOPE, IMAGE_CLASS = "0028|1053", b"1.2.840.10008.5.1.4.1.1.4\0"  # of MR images, in the first bytes of a file
+SIZE = ("0028|0010", "0028|0011", "0028|0030")  # rows, columns, distance between pixels
 UNEVEN = 0.02  # of the distance between slices
 CONVERT = "convert it with dcm2niix and give the NIfTI file"
 
@@ -29,24 +31,34 @@ class Series:
     number: str
     files: tuple[Path, ...]
 
+    @property
+    def name(self) -> str:
+        """What it is called in FOLDER/NAME."""
+        return self.number or self.description
+
     def __str__(self) -> str:
-        return f"{self.number} {self.description!r} ({len(self.files)} files)"
+        return f"{self.number} {self.description!r} ({len(self.files)} files)".strip()
 
 
 def is_dicom(file: Path) -> bool:
-    """Has a file the mark of DICOM, after 128 bytes of anything?"""
-    if not file.is_file():
+    """Has a file the mark of DICOM, after 128 bytes of anything? No if it may not be read."""
+    if not file.is_file() or not os.access(file, os.R_OK):
         return False
     with file.open("rb") as stream:
         return stream.read(132)[128:] == b"DICM"
 
 
 def list_series(folder: Path) -> list[Series]:
-    """All series of images in a folder and what lies below it, by number."""
+    """All series of images in a folder and what lies below it, by number. DataError if some of it cannot be read: it
+    would be missed in its series only where this leaves a gap."""
     files: dict[str, list[Path]] = {}
-    for file in sorted(folder.rglob("*")):
-        if not file.name.startswith(".") and is_dicom(file) and (tags := _tags(file)):
+    for file in sorted(folder.rglob("[!.]*")):
+        refuse_if(not os.access(file, os.R_OK), file, "may not be read", "ask its owner for the permission")
+        if is_dicom(file) and (tags := _tags(file)):
             files.setdefault(tags.get(SERIES, ""), []).append(file)
+        else:
+            unread = is_dicom(file) and IMAGE_CLASS in file.read_bytes()[:1000]
+            refuse_if(unread, file, "is damaged, or encoded in a way that cannot be read here", CONVERT)
     found = []
     for members in files.values():
         tags = _tags(members[0])
@@ -54,23 +66,24 @@ def list_series(folder: Path) -> list[Series]:
     return sorted(found, key=lambda series: (series.number.zfill(6), series.description))
 
 
-# Words in the description of a series, for each contrast the first that fits; what excludes it stands behind.
-WORDS = {
-    "flair": (r"flair|dark.?fluid|tirm", r"$^"),
-    "t1gd": (r"t1.*(\+c|gd|gad|ce\b|km|post|contrast)|(\+c|gd|gad|post|contrast).*t1", r"flair"),
-    "t1": (r"t1|mprage|spgr|bravo|tfe", r"flair|\+c|gd|gad|ce\b|km|post|contrast"),
-    "t2": (r"t2", r"flair|dark.?fluid|star|\*|tirm"),
-}
+CONTRAST = r"\+c|gad|post|[ck]ontrast|(?<![a-z])(gd|ce|km|c)(?![a-z])"  # as in T1 +C, T1Gd, t1_ce, but not in T1 SPACE
+WITHOUT = r"(?<![a-z])(pre|non?|without|uten|native)(?![a-z])"
+NO_SCAN = r"loc|scout|survey|star|\*|diff|dwi|adc|perf"
 
 
 def propose(series: Sequence[Series]) -> dict[str, Series]:
     """Which series are probably which contrast, by the words of their descriptions and the most slices."""
-    found = {}
-    for key, (words, others) in WORDS.items():
-        text = {one: one.description.lower().replace("_", " ") for one in series}
-        fitting = [one for one in series if re.search(words, text[one]) and not re.search(others, text[one])]
-        if fitting:
-            found[key] = max(fitting, key=lambda one: len(one.files))
+    found: dict[str, Series] = {}
+    for one in sorted(series, key=lambda one: len(one.files)):
+        text = one.description.lower().replace("_", " ")
+        if re.search(NO_SCAN, text):
+            continue
+        if re.search(r"t1|mprage|spgr|bravo|tfe", text):
+            found["t1gd" if re.search(CONTRAST, text) and not re.search(WITHOUT, text) else "t1"] = one
+        elif re.search(r"flair|dark.?fluid|tirm", text):
+            found["flair"] = one
+        elif "t2" in text:
+            found["t2"] = one
     return found
 
 
@@ -82,26 +95,29 @@ def holds_series(folder: Path) -> bool:
 def open_series(path: Path) -> nib.Nifti1Image:
     """A series as an image in memory: the one of a folder, the one that a file belongs to, or FOLDER/NAME, where NAME
     is its number or its description. DataError if it is not one volume of upright, evenly spaced slices."""
-    if path.is_file():
-        own = _tags(path).get(SERIES)
-        beside = [file for file in sorted(path.parent.iterdir()) if is_dicom(file)]
-        return to_image([file for file in beside if _tags(file).get(SERIES) == own], path)
     folder, name = (path, None) if path.is_dir() else (path.parent, path.name)
     series = list_series(folder)
     refuse_if(not series, folder, "holds no DICOM image", "name a scan, or the folder of a series")
-    fitting = [one for one in series if name in (None, one.number, one.description)]
+    if path.is_file():
+        fitting = [one for one in series if path in one.files]
+    else:
+        fitting = [one for one in series if name in (None, one.number, one.description)]
     if len(fitting) != 1:
-        asked = "several series" if name is None else f"{len(fitting)} series called {name!r}"
-        listed = ", ".join(map(str, series))
-        refuse(folder, f"holds {asked}", f"name one as {folder / series[0].number}, among {listed}")
+        asked = "several series" if name is None else f"{len(fitting) or 'no'} series called {name!r}"
+        remedy = (
+            f"name one file of it, as {fitting[0].files[0]}"
+            if fitting and name
+            else f"name one as {folder / series[0].name}"
+        )
+        refuse(folder, f"holds {asked}", f"{remedy}, among {', '.join(map(str, series))}")
     return to_image(fitting[0].files, path)
 
 
 def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     """The slices of one series as an image; errors begin with `name`."""
     tags = [_tags(file) for file in files]
+    refuse_if(not all(tags) or not tags, name, "holds DICOM that cannot be read", CONVERT)
     first = tags[0]
-    refuse_if(not all(tags), name, "holds DICOM that cannot be read", "export it again")
     kind, image_type = first.get(MODALITY, "MR"), first.get(IMAGE_TYPE, "")
     refuse_if(kind != "MR", name, f"is {kind} and no MRI", "give an MRI")
     refuse_if("MOSAIC" in image_type, name, "is a mosaic of slices", CONVERT)
@@ -110,31 +126,39 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     nowhere = any(POSITION not in tag or ORIENTATION not in tag for tag in tags)
     refuse_if(nowhere, name, "has slices without a place in space", "export the original images")
     axes, places = (np.array([tag[key].split("\\") for tag in tags], float) for key in (ORIENTATION, POSITION))
-    several = np.abs(axes - axes[0]).max() > 1e-3
+    several = not np.abs(axes - axes[0]).max() < 1e-3
     refuse_if(several, name, "has slices of several orientations", "give the scan itself and no localizer")
+    sizes = {tuple(tag.get(key) for key in SIZE) for tag in tags}
+    refuse_if(len(sizes) > 1, name, "has slices of several sizes", "give one series of one size")
     refuse_if(len(files) < 8, name, f"has {len(files)} slice(s)", "give a whole volume")
     normal = np.cross(axes[0, :3], axes[0, 3:])
     order = np.argsort(places @ normal, kind="stable")
     steps = np.diff(places[order], axis=0)
-    along = steps @ normal
-    spacing = float(np.median(along))
-    doubled = along.min() < 0.01 * spacing or spacing <= 0
+    step = steps.mean(0)  # from slice to slice
+    along, spacing = steps @ normal, float(step @ normal)
+    doubled = not along.min() > 0.1 * np.median(along) > 0
     refuse_if(doubled, name, "has two slices at one place, as of two echoes or times", "give one of them")
     refuse_if(np.ptp(along) > UNEVEN * spacing, name, "lacks a slice, or is unevenly spaced", "export it again, whole")
-    shifted = np.abs(steps - along[:, None] * normal).max() > UNEVEN * spacing
+    shifted = max(np.abs(steps - step).max(), np.abs(step - spacing * normal).max()) > UNEVEN * spacing
     refuse_if(shifted, name, "has slices that are shifted against each other, as by a tilted gantry", CONVERT)
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(files[k]) for k in order])
+    if len({tag.get(SLOPE) for tag in tags}) > 1:  # else the first slice decides the type, and may cut decimals off
+        reader.SetOutputPixelType(sitk.sitkFloat32)
     try:
         image = reader.Execute()
     except RuntimeError:
-        refuse(name, f"is encoded in a way that cannot be read here ({first.get(SYNTAX, 'unknown')})", CONVERT)
+        refuse(name, "is damaged, or encoded in a way that cannot be read here", CONVERT)
     values = sitk.GetArrayFromImage(image).T
     refuse_if(values.ndim != 3, name, "is in color", "give the original images")
     in_plane = [length * axes[0, 3 * k : 3 * k + 3] for k, length in enumerate(image.GetSpacing()[:2])]
-    affine = from_matvec(np.stack([*in_plane, spacing * normal], 1), places[order[0]])
+    affine = from_matvec(np.stack([*in_plane, step], 1), places[order[0]])
     affine[:2] *= -1  # DICOM counts millimeters to the left and to the back
-    return nib.Nifti1Image(values, affine)
+    volume = nib.Nifti1Image(values, affine)
+    volume.header.set_xyzt_units("mm")
+    volume.set_sform(affine, "scanner")
+    volume.set_qform(affine, "scanner")
+    return volume
 
 
 def _tags(file: Path) -> dict[str, str]:
@@ -146,5 +170,5 @@ def _tags(file: Path) -> dict[str, str]:
         reader.ReadImageInformation()
     except RuntimeError:
         return {}
-    wanted = (DESCRIPTION, NUMBER, MODALITY, IMAGE_TYPE, POSITION, ORIENTATION, FRAMES, SYNTAX, SERIES)
+    wanted = (DESCRIPTION, NUMBER, MODALITY, IMAGE_TYPE, POSITION, ORIENTATION, FRAMES, SERIES, SLOPE, *SIZE)
     return {tag: reader.GetMetaData(tag).strip() for tag in wanted if reader.HasMetaDataKey(tag)}

@@ -18,7 +18,9 @@ from . import dicom
 from .refusal import ScanWarning, refuse, refuse_if
 
 COPY_AGAIN = "copy or download it again"
-NO_ORIENTATION = "says nothing of its orientation (no sform or qform code): taken as right-anterior-superior, check it"
+NO_ORIENTATION = "says nothing of its orientation (no sform or qform code): taken as left-anterior-superior, check it"
+ENDINGS = (".nii", ".nii.gz", ".mgz", ".img", ".hdr")  # of files that are looked for under this very name
+ZIPPED = (".gz", ".mgz")
 SHEARED = 0.05  # cosine between two axes, beyond which they are not at right angles
 LARGEST, SMALLEST = 1e30, 1e-30  # of the brightest voxel: float32 holds it with room for squares
 
@@ -28,14 +30,16 @@ def open_image(file: Path | str) -> Any:
     `dicom.open_series` takes it. DataError with the true cause if there is none."""
     file = Path(file)
     try:
-        if file.is_dir() or dicom.is_dicom(file) or (not file.exists() and dicom.holds_series(file.parent)):
+        names_series = not file.exists() and not file.name.lower().endswith(ENDINGS)
+        if file.is_dir() or dicom.is_dicom(file) or (names_series and dicom.holds_series(file.parent)):
             return dicom.open_series(file)
         refuse_if(not file.exists(), file, "is not there", "check the path")
         refuse_if(file.stat().st_size == 0, file, "is empty", COPY_AGAIN)
-        if file.suffix in (".gz", ".mgz"):
-            _read_to_the_end(file)
+        _read_to_the_end(file)
         image: Any = nib.load(file)
-        _ = image.dataobj.shape, image.affine[:3, :3]  # surfaces and tables have none
+        if (other := Path(image.file_map["image"].filename or file)) != file:  # of a pair
+            refuse_if(not other.exists(), file, f"lacks its voxels, {other.name}", "put both files in one folder")
+            _read_to_the_end(other)
     except DataError:
         raise
     except PermissionError:
@@ -44,19 +48,25 @@ def open_image(file: Path | str) -> Any:
         refuse(file, "is damaged, or not compressed as its name says", COPY_AGAIN)
     except (EOFError, zlib.error):
         refuse(file, "is cut short or damaged", COPY_AGAIN)
-    except nib.filebasedimages.ImageFileError:
+    except (nib.filebasedimages.ImageFileError, ImportError):  # which some kinds need more libraries for
         refuse(file, "is no image of a kind that can be read here", "give NIfTI (.nii, .nii.gz), MGZ or DICOM")
-    except (AttributeError, TypeError):
-        refuse(file, "holds no voxels with a place in space", "give an image")
+    except OSError as problem:
+        refuse(file, f"cannot be read ({problem.strerror or problem})", "check the path and the disk")
     except Exception as problem:  # of any reader: whatever it stumbles over stands in the header
         about = "orientation (qform)" if "w2 should" in str(problem) else type(problem).__name__
         refuse(file, f"has a damaged header: {about}", "export it again, or repair the header")
+    placed = getattr(image, "affine", None) is not None and hasattr(image, "dataobj")  # surfaces and tables are not
+    refuse_if(not placed, file, "holds no voxels with a place in space", "give an image")
     return image
 
 
 def _read_to_the_end(file: Path) -> None:
-    """Raises what gzip raises for a wrong checksum, which stands behind the last voxel, where no reader looks."""
+    """Raises what gzip raises for a wrong checksum, which stands behind the last voxel, where no reader looks; of any
+    file that may not be read PermissionError, which some readers hide."""
     most = psutil.virtual_memory().available
+    file.open("rb").close()
+    if not file.name.lower().endswith(ZIPPED):
+        return
     with gzip.open(file) as stream:
         while block := stream.read(2**22):
             most -= len(block)
@@ -71,20 +81,23 @@ def read(file: Path | str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _voxels(image: Any, file: Path | str) -> np.ndarray:
-    large = 8 * math.prod(image.shape) > psutil.virtual_memory().available
+    large = 8 * math.prod(map(int, image.shape)) > psutil.virtual_memory().available
     refuse_if(large, file, f"has shape {image.shape}, too large for this memory", "use a machine with more")
     try:
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # overflow, seen as infinity below
             values = np.asanyarray(image.dataobj)
-    except (OSError, EOFError, zlib.error, ValueError, MemoryError):
+    except MemoryError:
+        refuse(file, f"has shape {image.shape}, too large for this memory", "use a machine with more")
+    except Exception:  # of any reader: its header was sound
         refuse(file, "is cut short or damaged", COPY_AGAIN)
     return values.squeeze(tuple(axis for axis in range(3, values.ndim) if values.shape[axis] == 1))
 
 
-def read_image(file: Path | str, channels: int = 1) -> tuple[np.ndarray, np.ndarray]:
-    """Voxels (X, Y, Z), or (X, Y, Z, channels) for several, as stored, and the affine, voxel to RAS mm. DataError for
-    what is no such image: unreadable, another shape, NaN, constant, no geometry. Warns of one without orientation."""
-    image = open_image(file)
+def read_image(file: Path | str, channels: int = 1, image: Any = None) -> tuple[np.ndarray, np.ndarray]:
+    """Voxels (X, Y, Z), or (X, Y, Z, channels) for several, as stored, and the affine, voxel to RAS mm; of `image` if
+    the file is open already. DataError for what is no such image: unreadable, another shape, NaN, constant, no
+    geometry. Warns of one without orientation."""
+    image = image or open_image(file)
     values, affine = _voxels(image, file), image.affine
     shape, several = f"has shape {values.shape}", channels > 1
     refuse_if(not several and values.ndim != 3, file, f"{shape}, not one volume", "store one volume per file")
@@ -101,16 +114,17 @@ def read_image(file: Path | str, channels: int = 1) -> tuple[np.ndarray, np.ndar
     odd_unit = not SMALLEST < top < LARGEST
     refuse_if(odd_unit, file, f"has values up to {top:.3g}", "correct slope and intercept in its header")
     check_affine(affine, file)
-    if isinstance(image, nib.Nifti1Pair) and not (image.header["sform_code"] or image.header["qform_code"]):
+    coded = isinstance(image, nib.Nifti1Pair) and (image.header["sform_code"] or image.header["qform_code"])
+    if isinstance(image, nib.AnalyzeImage) and not coded:  # of which NIfTI is a kind
         warnings.warn(f"{file} {NO_ORIENTATION}.", ScanWarning, stacklevel=2)
     return values, affine
 
 
 def check_affine(affine: np.ndarray, file: Path | str) -> None:
     """Raises DataError for an affine, voxel to RAS mm, that is not that of a scan of a head."""
-    spacing = voxel_sizes(affine)
-    flat = not np.isfinite(affine).all() or abs(np.linalg.det(affine[:3, :3])) < 1e-9
+    flat = not np.abs(affine).max() < LARGEST or abs(np.linalg.det(affine[:3, :3])) < 1e-9  # NaN is not below it
     refuse_if(flat, file, "has an affine that cannot be inverted", "set the orientation in its header")
+    spacing = voxel_sizes(affine)
     odd, shown = spacing.clip(0.1, 20.0) != spacing, " x ".join(f"{length:.3g}" for length in spacing)
     refuse_if(odd.any(), file, f"has voxels of {shown} mm", "correct the unit in its header to millimeters")
     axes = affine[:3, :3] / spacing

@@ -1,6 +1,7 @@
 """From one voxel grid to another: a scan of any orientation onto a network's grid, and the answer back. On the way to a
 coarser grid fine voxels are averaged first, else thin structures would come and go."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -37,5 +38,5 @@ def from_grid(values: Tensor, grid: Grid, affine: np.ndarray, shape: tuple[int, 
 
 
 def stem(file: Path | str) -> str:
-    """The name of an image file without .nii or .nii.gz."""
-    return Path(file).name.removesuffix(".gz").removesuffix(".nii")
+    """The name of an image file without .nii or .nii.gz, in small letters or capitals."""
+    return re.sub(r"(\.nii)?(\.gz)?$", "", Path(file).name, flags=re.IGNORECASE)

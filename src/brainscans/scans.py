@@ -1,6 +1,7 @@
 """One's own scans as files, connected pieces of their masks, and what a network says of a scan and its mirror image."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,9 +17,9 @@ File = Path | str
 Device = torch.device | str | None
 
 
-def read_scan(file: File) -> tuple[Tensor, np.ndarray]:
-    """Voxels (X, Y, Z) float32, scaled as the header says, and the affine, voxel to RAS mm; errors as `read_image`."""
-    values, affine = read_image(file)
+def read_scan(file: File, image: Any = None) -> tuple[Tensor, np.ndarray]:
+    """Voxels (X, Y, Z) float32, scaled as the header says, and the affine, voxel to RAS mm; else as `read_image`."""
+    values, affine = read_image(file, image=image)
     few = len(np.unique(values.ravel()[:: max(1, values.size // 200_000)])) < FEWEST_VALUES
     refuse_if(few, file, "holds labels and no image", "give the scan itself")
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)), affine

@@ -5,6 +5,7 @@
 The mask holds the brain with its ventricles and sulci, down to the foramen magnum. Trained on generated heads and label
 maps of 20 real ones, on no image of a person (notebook 07, scripts/train_skull_stripping.py). Not for clinical use."""
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -102,20 +103,21 @@ def _check(brain: BrainMask, volume: Tensor, image: np.ndarray, inside: np.ndarr
 def strip(
     scan: File, out: File | None = None, model: nn.Module | None = None, device: Device = None
 ) -> tuple[BrainMask, Path, Path]:
-    """Write the brain of a NIfTI file, in its own data type, and the mask; returns BrainMask and both `output_files`.
+    """Write the brain of a scan, in its own data type, and the mask; returns BrainMask and both `output_files`.
     Raises DataError, in one sentence, if the scan is not one volume of a head, or a file is there already."""
     brain_file, mask_file = output_files(scan, out)
-    there = [file for file in (brain_file, mask_file) if file.exists()]
+    there = [file for file in (brain_file, mask_file) if os.path.exists(file)]
     half_done = len(there) == 1 and is_ours(there[0])  # interrupted between the two: counts as missing
-    volume, affine = read_scan(scan)
+    image = open_image(scan)
+    volume, affine = read_scan(scan, image)
     for file in (brain_file, mask_file):
         check_place(file, 4 * volume.numel(), replace=half_done)
     try:
         brain = find_brain(volume, affine, model, device)
     except DataError as problem:
         raise DataError(f"{scan}: {problem}") from None
-    content: Any = open_image(scan).dataobj
-    scaled = isinstance(open_image(scan), nib.Nifti1Pair) and hasattr(content, "get_unscaled")
+    content: Any = image.dataobj
+    scaled = isinstance(image, nib.Nifti1Pair) and hasattr(content, "get_unscaled")
     stored = np.asanyarray(content.get_unscaled() if scaled else content)
     zero = -content.inter / content.slope if scaled else 0  # as stored, where the header scales
     if stored.dtype.kind in "iu":
@@ -123,7 +125,7 @@ def strip(
         zero = np.clip(np.rint(zero), limits.min, limits.max)
     mask = brain.mask.reshape(stored.shape)
     stripped = np.where(mask, stored, stored.dtype.type(zero))
-    write({mask_file: image_like(mask.astype(np.uint8), scan), brain_file: image_like(stripped, scan, scaled)})
+    write({mask_file: image_like(mask.astype(np.uint8), image), brain_file: image_like(stripped, image, scaled)})
     return brain, brain_file, mask_file
 
 

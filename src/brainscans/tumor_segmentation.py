@@ -31,6 +31,7 @@ BRIGHTEST_TUMOR = 2.5  # standard deviations on T2, beyond which it is taken for
 LEAST_ML = 1.0  # smaller pieces of tumor are left out
 WHOLE = 0.4  # probability from which four contrasts show tumor: at 0.5 its edge was left out on real scans
 SURE, PERHAPS = 0.95, 0.05  # probabilities within which volumes are counted for the interval
+LABELS_SIZE = 2**20  # bytes: more than compressed labels take
 NUMBERS = {"msd": (0, 1, 2, 3), "brats": (0, 2, 1, 3)}  # of background, edema, non-enhancing, enhancing
 
 
@@ -61,9 +62,9 @@ def segment(
     """Segment one patient from NIfTI files, given as for `read_contrasts`; with `out`, write the labels, in NUMBERS, on
     the grid of the scan with the finest voxels. Raises DataError, in one sentence, for files that are not images of
     one brain, and if `out` is there already."""
+    if out is not None:  # before scans on other grids are registered, which takes a minute
+        check_place(Path(out), LABELS_SIZE)
     images, affine, file = read_contrasts(scans)
-    if out is not None:
-        check_place(Path(out), images[0].numel())
     found = find_tumor(images, affine, model, device, name=str(file))
     if out is not None:
         write({Path(out): image_like(np.array(NUMBERS[numbers], np.uint8)[found.labels], file)})

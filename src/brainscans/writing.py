@@ -4,7 +4,9 @@ import gzip
 import os
 import secrets
 import shutil
+import tempfile
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +19,7 @@ from .reading import open_image
 from .refusal import refuse, refuse_if
 
 ENDINGS = (".nii", ".nii.gz")
+LONGEST_NAME = 220  # bytes: file systems take 255, and an unfinished file has a longer name
 SIGNATURE = b"presimal"  # in the field of a header for a description: tells our files from those of others
 ELSEWHERE = "choose another place with -o"
 
@@ -25,12 +28,18 @@ def check_place(file: Path, size: int, replace: bool = False) -> None:
     """Raises DataError, before anything is computed, if an image of so many bytes cannot be written to `file`: another
     ending, something there already unless it may be replaced, no folder, no permission, no room."""
     refuse_if(not file.name.endswith(ENDINGS), file, "ends in neither .nii nor .nii.gz", "call it so")
-    taken = file.exists() and not replace
-    refuse_if(taken, file, "is there already, and nothing is overwritten", f"move it, or {ELSEWHERE}")
-    folder = next((above for above in file.absolute().parents if above.exists()), Path("/"))
-    usable = folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
-    refuse_if(not usable, file, f"cannot be written: {folder} is no folder, or not yours to write in", ELSEWHERE)
-    full = shutil.disk_usage(folder).free < size
+    refuse_if(len(os.fsencode(file.name)) > LONGEST_NAME, file, "has too long a name", ELSEWHERE)
+    taken, folder = False, file.absolute().parent
+    try:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            taken = bool(os.lstat(file)) and not replace
+        refuse_if(taken, file, "is there already, and nothing is overwritten", f"move it, or {ELSEWHERE}")
+        while not (folder.exists() or folder.is_symlink()):
+            folder = folder.parent
+        tempfile.TemporaryFile(dir=folder).close()  # rights alone do not say it
+        full = shutil.disk_usage(folder).free < size
+    except (OSError, ValueError) as problem:  # no permission, read-only, a path too long or with a zero in it
+        refuse(file, f"cannot be written ({getattr(problem, 'strerror', problem)})", ELSEWHERE)
     refuse_if(full, file, "does not fit on its disk", f"free some space, or {ELSEWHERE}")
 
 
@@ -42,13 +51,13 @@ def is_ours(file: Path) -> bool:
         return False
 
 
-def image_like(values: np.ndarray, like: Path | str, scaling: bool = False) -> Any:
+def image_like(values: np.ndarray, like: Any, scaling: bool = False) -> Any:
     """A NIfTI image of the type of `values`; shape and affine (qform, sform, codes, units) are those of the scan
-    `like`, or of one volume of it where it has several. With `scaling`, `values` are numbers as `like` stores them, and
-    its slope and intercept are kept."""
-    source = open_image(like)
+    `like`, a file or an open image, or of one volume of it where it has several. With `scaling`, `values` are numbers
+    as `like` stores them, and its slope and intercept are kept."""
+    source = open_image(like) if isinstance(like, (str, Path)) else like
     is_nifti = isinstance(source, nib.Nifti1Pair)  # NIfTI-2 and pairs of files too
-    kind = nib.Nifti2Image if isinstance(source, nib.Nifti2Pair) else nib.Nifti1Image
+    kind = nib.Nifti2Image if isinstance(source.header, nib.Nifti2Header) else nib.Nifti1Image
     shape = source.shape if values.size == np.prod(source.shape) else source.shape[:3]
     image = kind(values.reshape(shape), source.affine, source.header if is_nifti else None)
     image.set_data_dtype(values.dtype)

@@ -42,8 +42,7 @@ class Batch:
 
     tumor  0 elsewhere, 1 edema, 2 non-enhancing, 3 enhancing
     brain  0 elsewhere, 1 fluid, 2 cortex, 3 deep gray, 4 white, 5 hyperintensity
-    head   0 elsewhere, 1 brain with its fluid
-    """
+    head   0 elsewhere, 1 brain with its fluid"""
 
     numbers: list[int]
     contrasts: tuple[str, ...]
@@ -57,16 +56,14 @@ class Batch:
 @dataclass(frozen=True)
 class Cohort(Settings):
     """People who never lived: a table, a truth and images, functions of the numbers asked. The members of Settings are
-    keywords: `Cohort(0, sites=5)`; TypeError for an unknown one, ValueError for a wrong one.
-    """
+    keywords: `Cohort(0, sites=5)`; TypeError for an unknown one, ValueError for a wrong one."""
 
     seed: int = 0
     device: torch.device | str = "cpu"
 
     def people(self, numbers: Iterable[int], kind: str = "brain") -> pd.DataFrame:
         """What a student may use, a row per person: number, subject_id, age (years), sex, site; with a tumor the
-        clinical table and the observed survival of `glioma.outcome` too. Raises ValueError for an unknown kind.
-        """
+        clinical table and the observed survival of `glioma.outcome` too. Raises ValueError for an unknown kind."""
         rows = []
         for person in self.draw(numbers, kind):
             name = {"number": person.number, "subject_id": f"{kind}-{person.number:04d}"}
@@ -120,8 +117,7 @@ class Cohort(Settings):
         self, numbers: Iterable[int], kind: str = "brain", spacing: float = 4.0, contrasts: tuple[str, ...] = ("t1",)
     ) -> Batch:
         """Images, labels and volumes of the people asked for, see Batch. Raises ValueError for no numbers, an unknown
-        kind or contrast, or a spacing outside 0.5 to 16 mm.
-        """
+        kind or contrast, or a spacing outside 0.5 to 16 mm."""
         numbers = [int(number) for number in numbers]
         if unknown := set(contrasts) - set(CONTRASTS):
             raise ValueError(f"Unknown contrasts: {', '.join(sorted(unknown))}.")

@@ -94,8 +94,7 @@ def smooth_field(
     device: torch.device | str = "cpu",
 ) -> Tensor:  # fmt: skip
     """Smooth random fields (N, channels, X, Y, Z), about zero mean and unit standard deviation, one generator a person.
-    `spacing` of the voxels and `scale`, the distance of the control points, are in mm; features are twice as large.
-    """
+    `spacing` of the voxels and `scale`, the distance of the control points, are in mm; features are twice as large."""
     axes = zip(shape, LATTICE_HALF_WIDTH, strict=True)
     bases = [_basis(n, float(spacing), half, float(scale), str(device)) for n, half in axes]
     points = [basis.shape[1] for basis in bases]

@@ -29,6 +29,7 @@ from .storage import DataError, data_folder, digest, in_one_sentence, lock, writ
 from .tissue_maps import MSD_CONTRASTS
 
 MANIFEST = "manifest.json"
+MOST = 100_000  # people of a set: 25 GB, and a night
 BATCH = 16  # people between two saves of the manifest: half a second of work at 4 mm
 SCALE = 1000  # stored integer per unit of signal; the noise is ten times coarser than its steps
 DECATHLON = json.loads((Path(__file__).parent / "decathlon.json").read_text("utf-8"))  # of every dataset.json
@@ -81,7 +82,8 @@ def set_folder(name: str, spacing: float = 4.0, seed: int = 0, root: Path | None
     """The folder of a set, a key of SETS, in `root` or the data folder; made or not. DataError for another name."""
     if name not in SETS:
         raise DataError(f"{name!r} is not a set of the cohort: choose from {', '.join(SETS)}.")
-    return (root or data_folder()) / f"cohort-{spacing:g}mm-seed{seed}-{generator_version()}" / SETS[name].folder
+    size = str(spacing).removesuffix(".0")  # all digits: 4.0000001 is not 4
+    return (root or data_folder()) / f"cohort-{size}mm-seed{seed}-{generator_version()}" / SETS[name].folder
 
 
 def ensure(
@@ -90,12 +92,11 @@ def ensure(
 ) -> Path:  # fmt: skip
     """The folder of a set with at least the first `subjects` people in it; `spacing` is the voxel size in mm. What is
     missing, damaged or edited is made (again), the rest stays; two processes that ask at once make it once. Raises
-    DataError if a number makes no sense or the disk is full or cannot be written.
-    """
+    DataError if a number makes no sense or the disk is full or cannot be written."""
     folder, layout = set_folder(name, spacing, seed, root), SETS[name]
     count = layout.subjects if subjects is None else subjects
-    if count < 1:
-        raise DataError(f"subjects must be at least 1, not {count}.")
+    if not 1 <= count <= MOST:
+        raise DataError(f"subjects must be 1 to {MOST}, not {count}.")
     if not SPACINGS[0] <= spacing <= SPACINGS[1]:
         raise DataError(f"spacing must be {SPACINGS[0]} to {SPACINGS[1]:g} mm, not {spacing:g}.")
     if _is_ready(folder, count):  # without the lock: the folder may be read-only
@@ -112,8 +113,7 @@ def ensure(
 
 def nifti(values: np.ndarray, affine: np.ndarray, description: str, space: str) -> bytes:
     """A gzipped NIfTI-1 file. `values` (X, Y, Z) or (X, Y, Z, C); `affine` voxel to RAS mm; `space` "aligned" if in
-    register with a template, else "scanner". Level 1 of gzip: level 6 takes three times as long and saves 2 %.
-    """
+    register with a template, else "scanner". Level 1 of gzip: level 6 takes three times as long and saves 2 %."""
     image = nib.Nifti1Image(values, affine)
     image.set_sform(affine, space)
     image.set_qform(affine, space)
@@ -126,8 +126,15 @@ def read_manifest(folder: Path) -> Manifest:
     """What has been written into a folder so far, with no people and no tables if nothing."""
     try:
         found = json.loads((folder / MANIFEST).read_text("utf-8"))
-        return Manifest({int(n): Written(**entry) for n, entry in found["people"].items()}, found["tables"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # absent, cut short, or somebody's own
+        return Manifest({int(n): Written(**entry) for n, entry in found["people"].items()}, dict(found["tables"]))
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        RecursionError,
+    ):  # absent, cut short, or somebody's own
         return Manifest({}, {})
 
 

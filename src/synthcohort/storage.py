@@ -19,7 +19,7 @@ from safetensors.torch import save
 DATA_VARIABLE = "PRESIMAL_DATA"  # names the folder that holds all data
 CHECKSUM = "checksum"  # the entry of a safetensors header that holds it
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT)
-NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
+NOT_OURS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ELOOP)
 
 
 class DataError(Exception):
@@ -28,8 +28,10 @@ class DataError(Exception):
 
 def data_folder() -> Path:
     """Where everything that can be made again is kept: `PRESIMAL_DATA`, or the user's cache."""
-    if folder := os.environ.get(DATA_VARIABLE):
-        return Path(folder).expanduser()
+    if folder := os.path.expanduser(os.environ.get(DATA_VARIABLE, "")):
+        if folder.startswith("~"):
+            raise DataError(f"{DATA_VARIABLE} is {folder}, but there is no such user: set it to a folder of your own.")
+        return Path(folder)
     import pooch
 
     return Path(pooch.os_cache("presimal"))

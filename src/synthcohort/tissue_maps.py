@@ -25,8 +25,7 @@ class TissueMaps:
     """Soft maps of N people on one grid, each (N, X, Y, Z), 0 to 1. A step takes tissue maps and returns others.
 
     `tissues` name -> map; `mask` the brain with its fluid; `residual` the texture of the real T1, in units of signal;
-    `vessel` what takes up gadolinium in everyone; `seen` is 1 inside the field of view, None if all is.
-    """
+    `vessel` what takes up gadolinium in everyone; `seen` is 1 inside the field of view, None if all is."""
 
     tissues: Mapping[str, Tensor]
     mask: Tensor

@@ -2,6 +2,8 @@
 
 import argparse
 import io
+import logging
+import re
 import sys
 import warnings
 from collections.abc import Callable
@@ -13,6 +15,7 @@ def main(arguments: list[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a Windows console may lack a letter such as θ
+    logging.getLogger("nibabel.global").setLevel(logging.CRITICAL)  # what it mends in headers, a user cannot act on
     choice = vars(_parser().parse_args(arguments))
     module, function = choice.pop("action").split(".")
     try:
@@ -24,14 +27,21 @@ def main(arguments: list[str] | None = None) -> int:
         print("\npresimal: interrupted.", file=sys.stderr)
         return 130
     except Exception as problem:
-        from synthcohort.storage import DataError  # only now: `presimal check` names a large library that is missing
-
-        if isinstance(problem, OSError):
-            problem = DataError(f"{problem.filename or 'A file'}: {problem.strerror or problem}.")
-        if not isinstance(problem, DataError):
-            raise problem
-        print(f"presimal: {problem}", file=sys.stderr)
+        if not (said := sentence(problem)):
+            raise
+        print(f"presimal: {said}", file=sys.stderr)
         return 2
+
+
+def sentence(problem: Exception) -> str:
+    """What a user can mend, in one sentence: bad data, a file or a disk, too little memory; nothing for a bug."""
+    from synthcohort.storage import DataError  # only now: `presimal check` names a large library that is missing
+
+    if isinstance(problem, OSError):
+        return f"{problem.filename or 'A file'}: {problem.strerror or problem}."
+    if isinstance(problem, MemoryError) or re.search(r"can't allocate memory|out of memory", str(problem)):
+        return "The memory ran out: close other programs, or use a machine with more."
+    return str(problem) if isinstance(problem, DataError) else ""
 
 
 def _note(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
@@ -93,5 +103,5 @@ def _parser() -> argparse.ArgumentParser:
     add("-o", "--out", metavar="OUT", required=True, help="file for the labels, .nii.gz")
     add("--brats", action="store_true", help="number the labels as BraTS 2023: 1 non-enhancing, 2 edema, 3 enhancing")
     as_json(add)
-    add("--weights", default=argparse.SUPPRESS, metavar="FILE", help="weights of your own; default: those shipped")
+    add("--weights", default=argparse.SUPPRESS, metavar="FILE", help="your own, .safetensors; default: those shipped")
     return parser

@@ -3,6 +3,7 @@
 import os
 import shutil
 import sys
+import tempfile
 import tomllib
 from collections.abc import Iterator
 from importlib import metadata
@@ -30,7 +31,7 @@ class Finding(NamedTuple):
 def check() -> int:
     """Print the report; returns 0 if this machine is ready, else 1."""
     ready = True
-    for what, found, remedy, fatal in (*python(), *packages(), *device(), *room(), *notebooks()):
+    for what, found, remedy, fatal in (*python(), *packages(), *device(), *room(), *data(), *notebooks()):
         ready &= not fatal
         print(f"{'no' if fatal else 'note' if remedy else 'ok':5} {what:10} {found}")
         if remedy:
@@ -104,6 +105,26 @@ def room(memory_gb: float | None = None, disk_gb: float | None = None) -> Iterat
     remedy = f"close other programs: {MEMORY_GB:.0f} GB should be free"
     yield Finding("memory", f"{memory:.1f} GB free", remedy * little, little)
     yield Finding("disk", f"{disk:.1f} GB free", f"free some: {DISK_GB:.0f} GB are needed" * full, full)
+
+
+def data() -> Iterator[Finding]:
+    """Can the folder for what is generated and downloaded be made and written, or is it filled already?"""
+    remedy, filled = "set the environment variable PRESIMAL_DATA to a folder of your own", False
+    try:
+        from synthcohort.storage import data_folder
+
+        folder = there = data_folder().absolute()
+        while not (there.exists() or there.is_symlink()):
+            there = there.parent
+        filled = any(folder.glob("cohort-*"))
+        tempfile.TemporaryFile(dir=there).close()
+        full = shutil.disk_usage(there).free / 2**30 < DISK_GB and not filled
+        yield Finding("data", f"{folder}{' has a full disk' * full}", remedy * full)
+    except ImportError:  # of torch, which has been said
+        return
+    except Exception as problem:
+        said = getattr(problem, "strerror", None)
+        yield Finding("data", f"{folder} cannot be written: {said}" if said else str(problem), remedy, fatal=not filled)
 
 
 def notebooks() -> Iterator[Finding]:

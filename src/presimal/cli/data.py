@@ -1,5 +1,6 @@
 """`presimal data`: what is there; make the cohort, download a set, check a folder of scans."""
 
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,7 +38,7 @@ def data(source: str | None, sets: list[str] | None, subjects: int | None, spaci
 
 def _sets_of(source: str) -> list[str]:
     """Which sets a download, or the layout of a folder, gives; DataError if none."""
-    folder = Path(source).expanduser()
+    folder = Path(os.path.expanduser(source))
     if known := [name for name, sources in door.REAL.items() if source in sources]:
         return known
     if not folder.is_dir():

@@ -43,7 +43,8 @@ def open_lab(original: bool = False, options: Sequence[str] = ()) -> int:
 
 def lab_command(folder: Path, options: Sequence[str] = ()) -> list[str]:
     """How to open JupyterLab on the first notebook of `folder`: on this machine only, and with Jupyter's own token."""
-    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
+    # -P: what lies in the current folder, such as a student's random.py, is not imported.
+    command = [sys.executable, "-P", "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
     command += [f"--ServerApp.root_dir={folder.parent}", f"--FileContentsManager.preferred_dir={folder.name}"]
     command += [f"--LabApp.default_url=/lab/tree/{folder.name}/{FIRST}", f"--LabApp.app_settings_dir={SETTINGS}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
@@ -67,12 +68,12 @@ def refresh(originals: Path, copies: Path) -> dict[str, list[str]]:
     done: dict[str, list[str]] = {"added": [], "updated": [], "kept": []}
     try:
         ledger = dict(json.loads((copies / LEDGER).read_text()))
-    except (FileNotFoundError, ValueError, TypeError):
+    except (FileNotFoundError, IsADirectoryError, ValueError, TypeError, RecursionError):
         ledger = {}  # without a ledger every copy counts as the student's own
     for original in sorted(originals.glob("*.ipynb")):
         name, copy, content = original.name, copies / original.name, original.read_bytes()
         newest, copied = _digest(content), ledger.get(name)
-        present = _digest(copy.read_bytes()) if copy.exists() else None
+        present = _digest(copy.read_bytes()) if copy.is_file() else None
         if present in (None, newest, copied):  # not changed by the student
             if present != newest:
                 write_atomically(copy, content)
@@ -89,6 +90,6 @@ def _digest(content: bytes) -> str:
     try:
         cells = nbformat.reads(content.decode(), as_version=4).cells
         content = json.dumps([(cell.cell_type, cell.source, cell.get("outputs")) for cell in cells]).encode()
-    except (ValueError, AttributeError, nbformat.ValidationError):
-        pass  # not a notebook any more: it is compared byte by byte
+    except Exception:  # not a notebook any more, in one of many ways: it is compared byte by byte
+        pass
     return hashlib.sha256(content).hexdigest()

@@ -71,7 +71,16 @@ def find_notebooks(wanted: Sequence[str | Path]) -> list[Path]:
 
 def execute(file: Path, save: bool = False) -> Outcome:
     """Execute one notebook in its folder (one of an installed package elsewhere); a failure becomes a `problem`."""
-    notebook, outcome, started = nbformat.read(file, as_version=4), Outcome(file.stem), time.perf_counter()
+    outcome, started = Outcome(file.stem), time.perf_counter()
+    try:
+        notebook = nbformat.read(file, as_version=4)
+        nbformat.validate(notebook)
+    except OSError as error:
+        outcome.problem = f"{file} cannot be read: {error.strerror}"
+    except Exception:  # cut short, conflict markers, another format: nbformat raises whatever it stumbles over
+        outcome.problem = f"{file} is damaged or no notebook: get it again, or resolve its conflicts"
+    if outcome.problem:
+        return outcome
     bar = tqdm(total=sum(cell.cell_type == "code" for cell in notebook.cells), desc=file.stem, unit="cell", leave=False)
     client: Any = NotebookClient(notebook, timeout=CELL_SECONDS, coalesce_streams=True)
     client.extra_arguments = ["--IPKernelApp.log_level=ERROR"]
@@ -93,8 +102,13 @@ def execute(file: Path, save: bool = False) -> Outcome:
             outcome.problem = f"{error.ename}: {error.evalue}".splitlines()[0]
         except NoSuchKernel as error:
             outcome.problem = f"there is no Jupyter kernel {error.name!r} here: install ipykernel"
-    if save and not outcome.problem:
-        store(notebook, file)
+        except Exception as error:  # a kernel that does not start in time, or not at all
+            outcome.problem = " ".join(f"{type(error).__name__}: {error}".split())
+    try:
+        if save and not outcome.problem:
+            store(notebook, file)
+    except OSError as error:
+        outcome.problem = f"{file} cannot be written: {error.strerror}"
     printed = "".join(output.get("text", "") for cell in notebook.cells for output in cell.get("outputs", []))
     outcome.take_away = ["", *re.findall(r"^take-away:(.*)$", printed, re.MULTILINE)][-1].strip()
     outcome.seconds = time.perf_counter() - started

@@ -1,7 +1,10 @@
 """`presimal strip`: the brain out of whole heads. `presimal segment`: the regions of a glioma. `presimal age`."""
 
 import json
+import os
+import shlex
 import sys
+from collections import Counter
 from pathlib import Path
 
 from tqdm import tqdm
@@ -10,15 +13,19 @@ from brainscans import age as brain_age
 from brainscans import dicom, networks, skull_stripping, tissues, tumor_segmentation
 from brainscans.contrasts import TITLES
 from brainscans.writing import ENDINGS
+from presimal.cli import sentence
 from synthcohort.storage import DataError
 
 
 def strip(scans: list[str], out: str | None, as_json: bool) -> int:
     """Strip every scan, whatever happens to others; returns 0 if all went well, else 1. DataError if there is none."""
     given = {Path(scan): _files(Path(scan)) for scan in scans}
-    files = [file for scan, inside in given.items() for file in inside if file == scan or not _is_done(file, out)]
-    if done := sum(map(len, given.values())) - len(files):
-        print(f"{done} scans have been stripped before.", file=sys.stderr)
+    places = {file: skull_stripping.output_files(file, out) for inside in given.values() for file in inside}
+    shared = {place for place, count in Counter(places.values()).items() if count > 1}
+    done = {file for file, made in places.items() if all(map(os.path.exists, made))} - set(given)
+    files = [file for file, place in places.items() if file not in done or place in shared]
+    if len(files) < len(places):
+        print(f"{len(places) - len(files)} scans have been stripped before.", file=sys.stderr)
     if out and out.endswith(ENDINGS) and len(files) > 1:
         raise DataError(f"-o {out} names one file for {len(files)} scans: give a folder.")
     model, _ = networks.load(skull_stripping.WEIGHTS)
@@ -26,16 +33,21 @@ def strip(scans: list[str], out: str | None, as_json: bool) -> int:
     with tqdm(files, unit="scan", leave=False, disable=len(files) < 2) as bar:
         for file in bar:
             try:
+                if places[file] in shared:
+                    raise DataError(f"{file}: another scan would be written to the same place; rename one of the two.")
                 brain, brain_file, mask_file = skull_stripping.strip(file, out, model)
                 found: dict[str, object] = {"file": str(file), "brain": str(brain_file), "mask": str(mask_file)}
                 found |= {"volume_ml": round(brain.volume_ml, 1), "agreement": round(brain.agreement, 3)}
                 told = f"{file}: {brain.volume_ml:.0f} ml, agreement {brain.agreement:.3f}  {brain_file}  {mask_file}"
                 bar.write(json.dumps(found) if as_json else told, file=sys.stdout)
-            except (DataError, OSError) as problem:
+            except Exception as problem:  # whatever it is, the other scans are done
                 failed += 1
+                bug = f"stopped by a fault of this program ({type(problem).__name__}: {problem}): please report it."
+                said = sentence(problem) or " ".join(bug.split())
+                said = said if str(file) in said else f"{file}: {said}"
                 if as_json:
-                    bar.write(json.dumps({"file": str(file), "error": str(problem)}), file=sys.stdout)
-                bar.write(f"presimal: {problem}", file=sys.stderr)
+                    bar.write(json.dumps({"file": str(file), "error": said}), file=sys.stdout)
+                bar.write(f"presimal: {said}", file=sys.stderr)
     if failed and len(files) > 1:
         print(f"presimal: {failed} of {len(files)} scans failed, see above.", file=sys.stderr)
     return int(failed > 0)
@@ -43,21 +55,17 @@ def strip(scans: list[str], out: str | None, as_json: bool) -> int:
 
 def _files(scan: Path, results: tuple[str, ...] = ("_brain.nii.gz", "_mask.nii.gz")) -> list[Path]:
     """A file or a DICOM series; or the scans of a folder, without results of stripping and hidden files."""
-    if not scan.is_dir():
+    if not os.path.isdir(scan):
         return [scan]
     try:
-        names = [file for file in sorted(scan.iterdir()) if file.name.endswith(ENDINGS) and file.name[0] != "."]
+        names = [file for file in sorted(scan.iterdir()) if file.name.lower().endswith(ENDINGS) and file.name[0] != "."]
     except OSError as problem:
         raise DataError(f"{scan}: cannot be opened ({problem.strerror}); ask its owner for the permission.") from None
-    if not names and dicom.holds_series(scan):
+    if heads := [file for file in names if not file.name.endswith(results)]:
+        return heads
+    if dicom.holds_series(scan):
         return [scan]
-    if not names:
-        raise DataError(f"{scan} holds no .nii or .nii.gz file and no DICOM.")
-    return [file for file in names if not file.name.endswith(results)]
-
-
-def _is_done(scan: Path, out: str | None) -> bool:
-    return all(made.exists() for made in skull_stripping.output_files(scan, out))
+    raise DataError(f"{scan} holds no .nii or .nii.gz file{' but results' if names else ''} and no DICOM.")
 
 
 def segment(
@@ -69,8 +77,13 @@ def segment(
         raise DataError("Give the scans in their order, or each by its name, and not both.")
     if len(scans) == 1 and dicom.holds_series(Path(scans[0])):
         raise DataError(_proposal(Path(scans[0]), out))
-    model, _ = networks.load(weights)
-    found = tumor_segmentation.segment(scans or given, out, model, numbers="brats" if brats else "msd")
+    model, _ = networks.load(weights, channels=len(TITLES), regions=len(tumor_segmentation.REGIONS))
+    try:
+        found = tumor_segmentation.segment(scans or given, out, model, numbers="brats" if brats else "msd")
+    except DataError as problem:
+        if as_json:
+            print(json.dumps({"labels": out, "error": str(problem)}))
+        raise
     lacking = [title for key, title in TITLES.items() if given and key not in given]
     if as_json:
         volumes = {region: {k: round(v, 1) for k, v in ml._asdict().items()} for region, ml in found.volumes_ml.items()}
@@ -120,7 +133,7 @@ def _proposal(folder: Path, out: str) -> str:
     """Which series of a DICOM folder are probably which contrast, as the command to give."""
     series = dicom.list_series(folder)
     likely = dicom.propose(series)
-    named = " ".join(f"--{key} {folder / one.number}" for key, one in likely.items())
+    named = " ".join(f"--{key} {shlex.quote(str(folder / one.name))}" for key, one in likely.items())
     listed = "; ".join(map(str, series))
     start = f"{folder}: holds {len(series)} series ({listed}); name those of each contrast"
     return f"{start}, perhaps: presimal segment {named} -o {out}" if likely else f"{start}."

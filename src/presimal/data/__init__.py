@@ -5,6 +5,7 @@ Each returns a DataFrame with one row per scan: `subject_id`, `image` and `label
 ("M", "F") and `site` where the set says them, and `split`: "train", "valid" or "test"."""
 
 import hashlib
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TypedDict, Unpack
@@ -71,7 +72,7 @@ def _open(
         subjects = subjects or files.SETS[name].subjects  # a larger cohort may lie there
     elif source in REAL[name]:
         table = reader(downloads.get(str(source), yes))
-    elif (folder := Path(source).expanduser()).is_dir() and source not in downloads.DOWNLOADS:
+    elif (folder := Path(os.path.expanduser(source))).is_dir() and source not in downloads.DOWNLOADS:
         table = reader(folder)
         check_volumes(table, channels, labels, progress)
     else:

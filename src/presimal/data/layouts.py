@@ -18,6 +18,7 @@ COLUMNS = {"t1_path": "image", "labels": "label", "gender": "sex", "age_at_scan"
 IXI_NAME = re.compile(r"(IXI\d+)-(\w+)-\d+")  # subject and hospital
 WORDINGS = {1: r"o?edema", 2: r"non", 3: r"^(?!non).*enhanc"}  # of the labels in dataset.json
 FIRST = ("subject_id", "image", "label", "age", "sex", "site", "split")  # columns, in their order
+FORBIDDEN = "may not be read", "ask its owner for the permission"
 TASK = "Task01_BrainTumour"  # the folder of that name may be given, or the one that holds it
 LANDMARKS = {"brain_age": ["dataset.csv"], "tumors": ["dataset.json", f"{TASK}/dataset.json"], "heads": ["image"]}
 
@@ -36,13 +37,15 @@ def read_tumors(folder: Path) -> pd.DataFrame:
         folder = folder / TASK
     source = folder / "dataset.json"
     try:
-        listed = json.loads(source.read_text(encoding="utf-8"))
+        listed = json.loads(source.read_text(encoding="utf-8-sig"))
         paths = {kind: [case[kind] for case in listed["training"]] for kind in ("image", "label")}
         modalities = [listed["modality"][str(k)].lower() for k in range(len(listed["modality"]))]
         labels = {int(key): name.lower() for key, name in listed["labels"].items()}
     except FileNotFoundError:
         refuse(source, "is not there", "name the folder that holds it, imagesTr and labelsTr")
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    except PermissionError:
+        refuse(source, *FORBIDDEN)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         refuse(source, "does not list modality, labels and training cases", f"write it as that of {TASK}")
     reordered = modalities != ["flair", "t1w", "t1gd", "t2w"]
     refuse_if(reordered, source, f"has modalities {modalities}", "stack FLAIR, T1w, T1gd, T2w in this order")
@@ -92,6 +95,8 @@ def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
         table = table.rename(columns=str.strip).dropna(how="all")
     except FileNotFoundError:
         refuse(source, "is not there", f"write a table with {', '.join(needed)}")
+    except PermissionError:
+        refuse(source, *FORBIDDEN)
     except (OSError, ValueError):  # pandas derives its errors of parsing from ValueError
         refuse(source, "is not a table in csv format", "export it again as UTF-8 with commas")
     doubled = [name for name, own in COLUMNS.items() if name in table and own in table]

@@ -20,8 +20,7 @@ C = constants(__file__)
 
 def vary(tissues: TissueMaps, spacing: float, generator: Generator) -> tuple[TissueMaps, dict[str, Tensor]]:
     """Tissue maps with another tumor of the same people, and its parts, those of VARIED (N, X, Y, Z). Edema spreads at
-    the cost of the other tissues; `solid`, `necrosis` and `blood` add up to `core`.
-    """
+    the cost of the other tissues; `solid`, `necrosis` and `blood` add up to `core`."""
     core, rim = tissues["core"], tissues["enhancing"]
     each = (len(core), 1, 1, 1)  # one number per person
     field = partial(noise_field, generator, core, spacing=spacing)

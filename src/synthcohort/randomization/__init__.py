@@ -28,8 +28,7 @@ def randomize(
     `names` and `maps` (N, K, X, Y, Z) uint8 are those of `Cohort.tissue_maps`, at `spacing` mm. Without `contrasts`
     there is one image per person, of a random contrast; with them, one image for each, in register; `settings.tumors`
     needs them. `targets` names maps that come back in the pose of the images, 0 to 1, zero where the field of view
-    ends. Raises ValueError for varied tumors without contrasts, KeyError for an unknown target.
-    """
+    ends. Raises ValueError for varied tumors without contrasts, KeyError for an unknown target."""
     if settings.tumors and not contrasts:
         raise ValueError("A varied tumor needs contrasts: name them.")
     mirrored = chance(generator, 0.5, len(maps), 1, 1, 1, 1)

@@ -152,8 +152,7 @@ def derive_brain() -> tuple[dict[str, np.ndarray], np.ndarray]:
     residual             what tissue classes leave unexplained of the real T1: nuclei, tracts, brain stem
     phi, horn            distance to the ventricles, negative inside; to the lumen of the temporal horn; mm
     depth                distance to the surface of the brain or the fissure, mm, negative outside
-    push_x/y/z           where tissue goes when the ventricles grow
-    """
+    push_x/y/z           where tissue goes when the ventricles grow"""
     t1, gm, wm = load_icbm()
     mask = brain_mask(t1)
     gm, wm = np.clip(gm, 0, 1) * mask, np.clip(wm, 0, 1) * mask

@@ -19,8 +19,7 @@ def derive_head(mask: np.ndarray) -> dict[str, np.ndarray]:
 
     hull, skin    distance to the hull of the brain, mm, negative inside; depth below the skin, mm
     face, temple  face and neck, where the layers of the vault do not hold; the temporal muscles
-    head, eye, lens, orbit, nerve, air, cord    soft shapes
-    """
+    head, eye, lens, orbit, nerve, air, cord    soft shapes"""
     x, y, z = coordinates()
     parts = {name: ellipsoid(**shape) for name, shape in LANDMARKS.ellipsoids.items()}
     ends = ([LANDMARKS.eye_muscle_origin, end] for end in LANDMARKS.eye_muscle_ends)
