@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -288,20 +287,20 @@ print(files.ensure("brain_age", 20, {MM}, progress=False))
 @pytest.mark.parametrize("after", [0, 1, 3, 4, 5])
 def test_a_full_disk_says_so_and_leaves_no_half_file(data_home, monkeypatch, after):
     """Files are written in the order: three images, manifest, two tables, manifest."""
-    write_bytes, written = Path.write_bytes, []
+    fsync, written = os.fsync, []
 
-    def full(path, content):
+    def full(descriptor):
         if len(written) == after:
-            write_bytes(path, content[: len(content) // 2])
+            os.truncate(descriptor, 10)
             raise OSError(errno.ENOSPC, "No space left on device")
-        written.append(path)
-        return write_bytes(path, content)
+        written.append(descriptor)
+        fsync(descriptor)
 
-    monkeypatch.setattr(Path, "write_bytes", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(DataError, match="disk of .*brain_age is full: free some space") as refused:
         ensure(3)
     assert str(refused.value).count(". ") == 0
-    monkeypatch.setattr(Path, "write_bytes", write_bytes)
+    monkeypatch.setattr(os, "fsync", fsync)
     folder = files.set_folder("brain_age", MM)
     assert not list(folder.rglob("*.part"))
     assert all(nib.load(file).get_fdata().size for file in folder.rglob("*.nii.gz"))
@@ -339,10 +338,10 @@ def test_a_disk_that_fills_while_the_template_is_written(data_home, monkeypatch)
 
 
 def test_a_folder_that_cannot_be_written_says_so(data_home, monkeypatch):
-    def refused(path, content):
+    def refused(descriptor):
         raise PermissionError(errno.EACCES, "Permission denied")
 
-    monkeypatch.setattr(Path, "write_bytes", refused)
+    monkeypatch.setattr(os, "fsync", refused)
     with pytest.raises(DataError, match="cannot be written: set PRESIMAL_DATA"):
         ensure(1)
 
