@@ -11,8 +11,10 @@ import pytest
 import SimpleITK as sitk
 
 from brainscans import dicom
+from brainscans.contrasts import read_contrasts
 from brainscans.reading import open_image, read_image
 from brainscans.skull_stripping import strip
+from brainscans.writing import image_like
 from presimal.cli import main
 from synthcohort import Cohort
 from synthcohort.storage import DataError
@@ -270,12 +272,14 @@ def test_what_is_not_one_upright_volume_is_refused(tmp_path, name, capfd):
     assert not any(word in printed for entry in PATIENT.values() for word in entry.split("^"))
 
 
-def test_positions_that_are_rounded_are_no_fault(tmp_path):
+def test_positions_that_are_rounded_are_no_fault_and_nothing_is_printed(tmp_path, capfd):
     """Scanners write two decimals of a millimeter and six of a direction."""
     axes = turned(13)
     places = [np.round(np.array([-60.0, -80, -40]) + axes @ [0, 0, 1.2 * k], 2) for k in range(12)]
     folder = write_series(tmp_path / "series", axes=axes, places=places)
-    assert np.allclose(read_image(folder)[1], by_simpleitk(folder)[1], atol=0.01)
+    _, affine = read_image(folder)
+    assert capfd.readouterr() == ("", "")
+    assert np.allclose(affine, by_simpleitk(folder)[1], atol=0.01)
 
 
 def test_a_place_that_is_no_number_is_refused(tmp_path):
@@ -349,6 +353,16 @@ def test_the_command_takes_a_folder_or_one_of_its_series_and_never_says_who_it_i
     assert main(["strip", str(folder)]) == 0
     said += capfd.readouterr()
     assert not any(word in text for text in said for entry in PATIENT.values() for word in entry.split("^"))
+
+
+def test_the_contrasts_of_one_study_lie_on_one_grid(tmp_path):
+    folder = tmp_path / "study"
+    for k in range(4):
+        write_series(folder, np.roll(VALUES, k, 0), axes=turned(9), uid=f"1.2.826.0.1.77.{k}", number=k + 1)
+    images, affine, file = read_contrasts([folder / str(k + 1) for k in range(4)])
+    assert np.array_equal(images.numpy(), np.stack([np.roll(VALUES, k, 0).T for k in range(4)]).astype(np.float32))
+    written = image_like(np.ones(images[0].shape, np.uint8), file)
+    assert np.allclose(written.affine, affine, atol=1e-5) and np.allclose(affine, open_image(folder / "1").affine)
 
 
 def test_segment_proposes_which_series_is_which(tmp_path, capsys):

@@ -145,10 +145,14 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     reader.SetFileNames([str(files[k]) for k in order])
     if len({tag.get(SLOPE) for tag in tags}) > 1:  # else the first slice decides the type, and may cut decimals off
         reader.SetOutputPixelType(sitk.sitkFloat32)
+    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # it warns of rounded places, which have been looked at
     try:
         image = reader.Execute()
     except RuntimeError:
         refuse(name, "is damaged, or encoded in a way that cannot be read here", CONVERT)
+    finally:
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
     values = sitk.GetArrayFromImage(image).T
     refuse_if(values.ndim != 3, name, "is in color", "give the original images")
     in_plane = [length * axes[0, 3 * k : 3 * k + 3] for k, length in enumerate(image.GetSpacing()[:2])]

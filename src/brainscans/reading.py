@@ -1,5 +1,6 @@
 """The one door through which images come in: what is wrong with a file is said in one sentence, or it is a volume."""
 
+import bz2
 import gzip
 import math
 import warnings
@@ -20,7 +21,7 @@ from .refusal import ScanWarning, refuse, refuse_if
 COPY_AGAIN = "copy or download it again"
 NO_ORIENTATION = "says nothing of its orientation (no sform or qform code): taken as left-anterior-superior, check it"
 ENDINGS = (".nii", ".nii.gz", ".mgz", ".img", ".hdr")  # of files that are looked for under this very name
-ZIPPED = (".gz", ".mgz")
+ZIPPED: dict[str, Any] = {".gz": gzip.open, ".mgz": gzip.open, ".bz2": bz2.open}
 SHEARED = 0.05  # cosine between two axes, beyond which they are not at right angles
 LARGEST, SMALLEST = 1e30, 1e-30  # of the brightest voxel: float32 holds it with room for squares
 
@@ -61,13 +62,13 @@ def open_image(file: Path | str) -> Any:
 
 
 def _read_to_the_end(file: Path) -> None:
-    """Raises what gzip raises for a wrong checksum, which stands behind the last voxel, where no reader looks; of any
-    file that may not be read PermissionError, which some readers hide."""
+    """Raises what gzip and bz2 raise for a wrong checksum, which stands after the last voxel, where no reader looks;
+    for a file that may not be read PermissionError, which some readers hide."""
     most = psutil.virtual_memory().available
     file.open("rb").close()
-    if not file.name.lower().endswith(ZIPPED):
+    if not (unzipped := ZIPPED.get(file.suffix.lower())):
         return
-    with gzip.open(file) as stream:
+    with unzipped(file) as stream:
         while block := stream.read(2**22):
             most -= len(block)
             refuse_if(most < 0, file, "is too large for this memory", "use a machine with more")
