@@ -61,8 +61,8 @@ def vary(
     soft["csf"], soft["cortex"] = soft["csf"] - amount, soft["cortex"] + amount
     reach = thickness * varied + 3 * uniform(generator, *each)
     amount = soft["bone"] * soft_step(reach - distance, 0.5) * chance(generator, dura, *each)
-    share = uniform(generator, *each)
-    for name, part in (("bone", -amount), ("muscle", share * amount), ("marrow", (1 - share) * amount)):
+    fraction = uniform(generator, *each)
+    for name, part in (("bone", -amount), ("muscle", fraction * amount), ("marrow", (1 - fraction) * amount)):
         soft[name] = soft[name] + part
 
     soft["mask"] = mask + (outside + change).clamp(min=0) * vault * soft_step(BORDER - distance, 0.5)
@@ -76,11 +76,11 @@ def vary(
     patches = base * soft_step(noise_field(generator, mask, 9.0, spacing) - normal(generator, *each).abs(), 0.2)
     amount = patches * uniform(generator, *each)
     replaced = amount * (soft["bone"] + soft["air"])
-    shares = uniform(generator, 3, *each)
+    fractions = uniform(generator, 3, *each)
     for name in ("bone", "air"):
         soft[name] = soft[name] * (1 - amount)
-    for name, share in zip(("marrow", "muscle", "fat"), shares / shares.sum(0), strict=True):
-        soft[name] = soft[name] + replaced * share
+    for name, fraction in zip(("marrow", "muscle", "fat"), fractions / fractions.sum(0), strict=True):
+        soft[name] = soft[name] + replaced * fraction
 
     maps = maps.clone()
     for name in (*OUTSIDE, "csf", "cortex", "mask"):

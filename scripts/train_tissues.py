@@ -63,7 +63,8 @@ def tissue_maps(file: Path, spacing: float) -> Tensor:
     maps = {name: np.isin(labels, numbers) for name, (numbers, *_) in PARTS.items()}
     maps["fluid"] |= mask & (labels == 0)
     volume = torch.from_numpy(np.stack([*maps.values(), mask])).float()[None]
-    fractions = adaptive_avg_pool3d(volume, [round(length / spacing) for length in EXTENT])[0]
+    x, y, z = (round(length / spacing) for length in EXTENT)
+    fractions = adaptive_avg_pool3d(volume, (x, y, z))[0]
     return (fractions * 255).round().byte()
 
 
@@ -82,7 +83,7 @@ def paint(maps: Tensor, generator: Generator, spacing: float) -> tuple[Tensor, T
     signals["thalamus"] = 0.5 * signals["thalamus"] + 0.5 * (0.5 + 0.5 * signals["cortex"])
     image = torch.zeros_like(mask)
     for k, name in enumerate(PARTS):
-        uneven = 0.0
+        uneven = torch.zeros(())
         if name in ("cortex", "white", "lesion", "around", "thalamus", "striatum", "fluid"):
             size = 0.3 if name == "around" else 0.04
             uneven = size * uniform(generator, count, 1, 1, 1) * noise_field(generator, mask, 22.0, spacing)
@@ -119,7 +120,7 @@ def tissue_loss(outputs: list[Tensor], y: Tensor) -> Tensor:
     The last channel of `y` is the weight of a voxel."""
     total = torch.zeros((), device=y.device)
     for level, logits in enumerate(outputs):
-        pooled = adaptive_avg_pool3d(y, logits.shape[2:])
+        pooled = adaptive_avg_pool3d(y, (logits.shape[2], logits.shape[3], logits.shape[4]))
         target, weight = pooled[:, :-1], pooled[:, -1]
         entropy = -(target * logits.float().log_softmax(1)).sum(1)
         total = total + 0.5**level * (entropy * weight).sum() / weight.sum()
@@ -137,8 +138,8 @@ def calibrate(out: Path, maps: Tensor) -> None:
     for number in range(CALIBRATION * len(maps)):
         x, y = paint(maps[number % len(maps)][None], generator, SPACING)
         fractions, _ = ask(model, x, torch.device("cpu"))
-        found, true = (dict(zip(TISSUES, f.sum((1, 2, 3)).tolist(), strict=True)) for f in (fractions, y[0]))
-        rows.append((measures(found), measures(true), contrast_of(fractions, x[0, 0]), number % len(maps)))
+        volumes = [dict(zip(TISSUES, f.sum((1, 2, 3)).tolist(), strict=True)) for f in (fractions, y[0])]
+        rows.append((*map(measures, volumes), contrast_of(fractions, x[0, 0]), number % len(maps)))
     found, true, contrasts, who = (np.array(column) for column in zip(*rows, strict=True))
     correction, error = [], []
     for k in range(found.shape[1]):

@@ -4,8 +4,8 @@
     print(f"{estimate.age:.0f}")     # 43 [24, 63]
 
 The image enters only through the volumes of tissues (`tissues.py`), and no image of a person was trained on. Bayes'
-rule asks at which ages brains with so much gray for their white matter, such ventricles, and so much tissue for the fluid
-around it are common. People of one age differ much in these, hence the wide interval. Not for clinical use."""
+rule asks at which ages brains with so much gray for their white matter, such ventricles, and so much tissue for the
+fluid around it are common. People of one age differ much in these, hence the wide interval. Not for clinical use."""
 
 from dataclasses import dataclass, field
 

@@ -12,10 +12,10 @@ TO_LPS = np.diag([-1.0, -1.0, 1.0])  # ITK counts millimeters to the left and to
 
 
 def register(volume: Tensor, affine: np.ndarray, fixed: Tensor, fixed_affine: np.ndarray) -> Tensor:
-    """A scan (X, Y, Z) of any contrast, moved rigidly onto another one of the same person, on the other's grid; less
-    its minimum, and as its first corner where it does not reach. It maximizes mutual information (Mattes et al., IEEE
-    Trans Med Imaging 22:120, 2003), beginning where the headers place it, or with its center of mass on the other's if
-    that fits better. RuntimeError if the two have too little in common for one head."""
+    """A scan (X, Y, Z) of any contrast, moved rigidly onto another one of the same person, on the other's grid, its
+    minimum subtracted; voxels beyond its edge get the value of its first corner. It maximizes mutual information
+    (Mattes et al., IEEE Trans Med Imaging 22:120, 2003), beginning where the headers place it, or with its center of
+    mass on the other's if that fits better. RuntimeError if the two have too little in common for one head."""
     moving, target = _image(volume, affine), _image(fixed, fixed_affine)
     coarse = [sitk.BinShrink(im, [max(1, int(FINEST / s + 1e-3)) for s in im.GetSpacing()]) for im in (target, moving)]
     method = sitk.ImageRegistrationMethod()

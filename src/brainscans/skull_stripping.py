@@ -138,7 +138,7 @@ def output_files(scan: File, out: File | None) -> tuple[Path, Path]:
 
 
 def _center_of_head(volume: Tensor, affine: np.ndarray) -> np.ndarray:
-    """A first guess, RAS mm: as far below the top of what is not air as in heads, in the middle of its sides."""
+    """A first guess of the center of the brain, RAS mm: 85 mm below the top of the head, midway between its sides."""
     step = [max(1, n // 64) for n in volume.shape]
     coarse = volume[:: step[0], :: step[1], :: step[2]].numpy()
     points = apply_affine(affine, np.argwhere(coarse > 0.12 * np.quantile(coarse, 0.99)) * step)

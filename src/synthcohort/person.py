@@ -76,7 +76,7 @@ def _pose(kind: str, settings: Settings, z: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _draw_age(kind: str, u: Tensor, limits: tuple[float, float] | None) -> float:
-    """Years, from three even numbers, of somebody of a kind."""
+    """An age in years, distributed as in its kind, from three numbers `u` drawn evenly between 0 and 1."""
     a, b, c = u.tolist()
     if limits is not None:
         return between(limits, b)

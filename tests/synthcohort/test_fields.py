@@ -2,6 +2,7 @@
 
 import torch
 
+from synthcohort.cohort import FIELD_OF_VIEW
 from synthcohort.fields import normal, smooth_field, stream
 
 
@@ -31,3 +32,13 @@ def test_a_field_is_the_same_on_a_finer_and_on_a_larger_grid():
     assert (coarse[0] - means).abs().max() < 0.15  # only curvature within a voxel differs
     large = make((24, 28, 24), 8.0)
     assert torch.allclose(large[:, :, 2:-2, 2:-2, 2:-2], coarse, atol=1e-6)
+
+
+def test_fields_vary_up_to_the_border_of_every_field_of_view():
+    """Beyond the lattice of control points a field would stand still."""
+    shape = [max(lengths) // 4 for lengths in zip(*FIELD_OF_VIEW.values(), strict=True)]
+    field = smooth_field([stream(0, "test", n, "f") for n in range(4)], shape, 4.0, 16.0)
+    for axis in (2, 3, 4):
+        steps = field.diff(dim=axis).abs()
+        inner = steps.mean()
+        assert all(steps.select(axis, end).mean() > 0.6 * inner for end in (0, -1)), axis

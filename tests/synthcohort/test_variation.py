@@ -8,6 +8,7 @@ from nothing_varies import NONE, seeded
 
 from synthcohort import Cohort, TissueMaps
 from synthcohort.glioma import growth, variation
+from synthcohort.glioma.appearance import swollen
 from synthcohort.randomization import randomize
 from synthcohort.signals import RANGES
 from synthcohort.tissue_maps import BRAIN
@@ -147,6 +148,17 @@ def test_a_tumor_swells_and_the_far_side_stays(bank):
     assert expected(-0.27) - 0.5 < float(radius.min()) and float(radius.max()) < expected(0.45) + 0.5
     assert float(radius.max()) - float(radius.min()) > 3
     assert (wanted[:, 1, :3] > 0.99).all()
+
+
+@pytest.mark.parametrize("start", [(4, 10, 7), (9, 3, 12)])
+def test_the_center_of_a_swelling_tumor_stays(start):
+    shape, half = (20, 24, 22), torch.tensor([10.0, 12.0, 11.0])
+    tumor = torch.zeros(2, *shape)
+    x, y, z = start
+    tumor[:, x : x + 4, y : y + 5, z : z + 6] = 1
+    center = torch.tensor([x + 2.0, y + 2.5, z + 3.0]) - half  # voxels from the middle
+    at = center.expand(2, 1, 1, 1, 3)
+    assert torch.allclose(swollen(at, tumor, half, 0.5, seeded()), at, atol=1e-5)
 
 
 def test_flat_contrast_brings_gray_and_white_matter_together(bank):

@@ -25,7 +25,7 @@ def add_texture(image: Tensor, tissues: TissueMaps, coarse: Tensor, fine: Tensor
 
 
 def randomize_texture(image: Tensor, tissues: TissueMaps, spacing: float, generator: Generator) -> Tensor:
-    """The image (N, X, Y, Z) with tumors as uneven as chance wants."""
+    """The image (N, X, Y, Z) with tumors made uneven by a random amount, up to `most_uneven`."""
     patches, grain = (noise_field(generator, image, width, spacing) for width in (C.patch_width, C.grain_width))
     strength = C.most_uneven * uniform(generator, len(image), 1, 1, 1)
     return image * (1 + strength * (patches + C.grain * grain) * _textured(tissues, C.random_texture))

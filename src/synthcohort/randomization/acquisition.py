@@ -16,7 +16,7 @@ C = constants(__file__)
 def pose(
     volumes: tuple[Tensor, ...], tumor: Tensor | None, spacing: float, settings: Randomization, generator: Generator
 ) -> list[Tensor]:
-    """Volumes (N, C, X, Y, Z), turned, stretched and bent alike, `tumor` (N, X, Y, Z) swollen; what comes in is 0."""
+    """Volumes (N, C, X, Y, Z), turned, stretched and bent alike, `tumor` (N, X, Y, Z) swollen; 0 beyond their edge."""
     count, shape, device = len(volumes[0]), tuple(volumes[0].shape[2:]), generator.device
     if not (settings.rotation or settings.scaling or settings.elastic or settings.swell):
         return list(volumes)
