@@ -7,11 +7,12 @@ from pathlib import Path
 from tqdm import tqdm
 
 from brainscans import age as brain_age
-from brainscans import networks, skull_stripping, tissues, tumor_segmentation
+from brainscans import networks, skull_stripping, tumor_segmentation
 from brainscans.contrasts import TITLES
 from synthcohort.storage import DataError
 
 ENDINGS = (".nii", ".nii.gz")
+AGE_FIELDS = ("file", "age", "low", "high", "level", "reason", "warnings", "icv_ml", "volumes_ml", "centiles")
 
 
 def strip(scans: list[str], out: str | None) -> int:
@@ -64,33 +65,27 @@ def segment(scans: list[str], out: str, weights: str = "tumor", brats: bool = Fa
 
 
 def age(scans: list[str], as_json: bool = False) -> int:
-    """Print how old the brain in each T1 looks, one line or JSON object a scan; returns 0 if all were read, else 1.
-
-    The fields are those of README: file, age, low, high, level (null where there is no answer), reason, warnings,
-    icv_ml, volumes_ml and centiles."""
+    """Print how old the brain in each T1 looks, a line or with `as_json` an object a scan, whose fields README lists;
+    returns 0 if all could be read, else 1."""
     files = [file for scan in scans for file in _images(Path(scan))]
-    model, _ = networks.load(tissues.WEIGHTS)
     failed = False
     for file in files:
-        answer: dict[str, object] = {"file": str(file), "age": None, "low": None, "high": None, "reason": None}
+        answer: dict[str, object] = dict.fromkeys(AGE_FIELDS) | {"file": str(file), "warnings": []}
         try:
-            found = brain_age.estimate_age(file, model)
-            answer |= {name: round(getattr(found.age, key), 1) for name, key in _AGE_FIELDS.items()}
+            found = brain_age.estimate_age(file)
+            years = zip(("age", "low", "high"), found.age, strict=True)
+            answer |= {name: round(value, 1) for name, value in years}
             answer |= {"level": brain_age.LEVEL, "warnings": found.warnings, "icv_ml": round(found.intracranial_ml)}
             answer["volumes_ml"] = {name: round(ml, 1) for name, ml in found.volumes_ml.items()}
             answer["centiles"] = {name: round(centile) for name, centile in found.centiles.items()}
             line = f"{file}: {found.age.value:.0f} years ({found.age.low:.0f} to {found.age.high:.0f})"
+            line = "; ".join([line, *found.warnings])
         except (DataError, OSError) as problem:
             failed, answer["reason"], line = True, str(problem), ""
             print(f"presimal: {problem}", file=sys.stderr)
-        if as_json:
-            print(json.dumps(answer), flush=True)
-        elif line:
-            print("; ".join([line, *found.warnings]), flush=True)
+        if line or as_json:
+            print(json.dumps(answer) if as_json else line, flush=True)
     return int(failed)
-
-
-_AGE_FIELDS = {"age": "value", "low": "low", "high": "high"}
 
 
 def _images(scan: Path) -> list[Path]:
