@@ -61,6 +61,7 @@ SETTINGS = Randomization(
     rotation=11.0, scaling=0.07, elastic=4.0, bias=0.2, thick=0.25, slice_mm=4.5, blurred=0.25, noise=0.05
 )
 HELD_OUT = 2  # label maps, for the score
+MEMORY = 0.98  # of the average: trainings are short
 CALIBRATION = 3  # images of each label map
 
 
@@ -208,7 +209,8 @@ def main() -> None:
     }
     model = networks.UNet(1, len(TISSUES), tuple(wanted.widths), sharp=8)
     before = begin_with(model, wanted.start) if wanted.start else {}
-    train_longer(model, draw, tissue_loss, score, wanted.out, wanted.minutes, wanted.rate, device, metadata, before)
+    details = (device, metadata, before, MEMORY)
+    train_longer(model, draw, tissue_loss, score, wanted.out, wanted.minutes, wanted.rate, *details)
     calibrate(wanted.out, maps)
 
 
