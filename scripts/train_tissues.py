@@ -14,7 +14,7 @@ import real_anatomies
 import torch
 from longer_training import begin_with, options, train_longer
 from torch import Generator, Tensor
-from torch.nn.functional import adaptive_avg_pool3d, max_pool3d
+from torch.nn.functional import adaptive_avg_pool3d, avg_pool3d, max_pool3d
 
 from brainscans import compute, networks
 from brainscans.age import measures
@@ -44,12 +44,24 @@ PARTS = {
     "around": ((507, 516, 506, 508, 509, 511, 512, 530), "outside", (0.2, 1.4)),
 }
 AS_CORTEX = ("hippocampus", "striatum", "cerebellar cortex")  # their signal follows that of the cortex
+# Width in mm of what is uneven in a part, and its largest standard deviation, relative. Coils and inversion pulses make
+# the cortex of some scans uneven, and its rim dark, where white matter is even.
+UNEVEN = {
+    "cortex": (40.0, 0.12),
+    "white": (22.0, 0.04),
+    "lesion": (22.0, 0.04),
+    "thalamus": (22.0, 0.04),
+    "striatum": (22.0, 0.04),
+    "fluid": (22.0, 0.04),
+    "around": (22.0, 0.3),
+}
 CLOSED = 6  # mm, of sulci that belong to the brain
 EXTENT = (144, 176, 144)  # mm
 SETTINGS = Randomization(
     rotation=11.0, scaling=0.07, elastic=4.0, bias=0.2, thick=0.25, slice_mm=4.5, blurred=0.25, noise=0.05
 )
 HELD_OUT = 2  # label maps, for the score
+MEMORY = 0.98  # of the average: trainings are short
 CALIBRATION = 3  # images of each label map
 
 
@@ -82,19 +94,19 @@ def paint(maps: Tensor, generator: Generator, spacing: float) -> tuple[Tensor, T
     signals["fluid"] = 0.3 * signals["fluid"] + 0.7 * signals["ventricle"]
     signals["thalamus"] = 0.5 * signals["thalamus"] + 0.5 * (0.5 + 0.5 * signals["cortex"])
     image = torch.zeros_like(mask)
+    blurred = mask[:, None]
+    for _ in range(3):
+        blurred = avg_pool3d(blurred, 3, 1, 1, count_include_pad=False)
+    rim = 1 - 0.5 * uniform(generator, count, 1, 1, 1) * chance(generator, 0.5, count, 1, 1, 1) * (1 - blurred[:, 0])
     for k, name in enumerate(PARTS):
-        uneven = torch.zeros(())
-        if name in ("cortex", "white", "lesion", "around", "thalamus", "striatum", "fluid"):
-            size = 0.3 if name == "around" else 0.04
-            uneven = size * uniform(generator, count, 1, 1, 1) * noise_field(generator, mask, 22.0, spacing)
-        image = image + signals[name] * soft[:, k] * (1 + uneven)
+        width, size = UNEVEN.get(name, (22.0, 0.0))
+        field = noise_field(generator, mask, width, spacing) if size else 0.0
+        values = signals[name] * (1 + size * uniform(generator, count, 1, 1, 1) * field)
+        image = image + values * (rim if name == "cortex" else 1.0) * soft[:, k]
     image = scan(image.clamp(min=0), spacing, SETTINGS, generator)
     power = torch.exp(0.12 * normal(generator, count, 1, 1, 1))
     image = image.clamp(min=0) ** power
     # The mask of a tool: its edge lies up to some mm farther out or in, unevenly; half of them follow the brain itself.
-    blurred = mask[:, None]
-    for _ in range(3):
-        blurred = torch.nn.functional.avg_pool3d(blurred, 3, 1, 1, count_include_pad=False)
     offset = 0.30 * normal(generator, count, 1, 1, 1) + 0.22 * noise_field(generator, mask, 30.0, spacing)
     kept = blurred[:, 0] > (0.38 - offset).clamp(0.04, 0.62)
     tissue = soft.sum(1) - soft[:, list(PARTS).index("fluid")]
@@ -198,7 +210,8 @@ def main() -> None:
     }
     model = networks.UNet(1, len(TISSUES), tuple(wanted.widths), sharp=8)
     before = begin_with(model, wanted.start) if wanted.start else {}
-    train_longer(model, draw, tissue_loss, score, wanted.out, wanted.minutes, wanted.rate, device, metadata, before)
+    details = (device, metadata, before, MEMORY)
+    train_longer(model, draw, tissue_loss, score, wanted.out, wanted.minutes, wanted.rate, *details)
     calibrate(wanted.out, maps)
 
 

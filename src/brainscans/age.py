@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from scipy.stats import chi2, norm
-from torch import nn
 
 from synthcohort.storage import DataError
 
@@ -132,13 +131,13 @@ def quantile(probability: np.ndarray, level: float) -> float:
     return float(np.interp(level, np.r_[0, probability.cumsum()], np.r_[AGES, AGES[-1] + 1] - 0.5))
 
 
-def estimate_age(file: File, model: nn.Module | None = None, device: Device = None) -> AgeEstimate:
+def estimate_age(file: File, device: Device = None) -> AgeEstimate:
     """How old the brain in a T1 looks, with or without skull. DataError, in one sentence that begins with the file, for
     what is no T1 of an adult's whole brain; what else speaks against an answer is in `warnings`."""
     volume, affine = read_scan(file)
-    shipped, header = networks.load(WEIGHTS)
+    model, header = networks.load(WEIGHTS)
     try:
-        found = find_tissues(volume, affine, model or shipped, device)
+        found = find_tissues(volume, affine, model, device)
         return age_of(found, header["correction"], header["error"])
     except DataError as problem:
         raise DataError(f"{file}: {problem}") from None

@@ -10,11 +10,13 @@ from pathlib import Path
 from tqdm import tqdm
 
 from brainscans import age as brain_age
-from brainscans import dicom, networks, skull_stripping, tissues, tumor_segmentation
+from brainscans import dicom, networks, skull_stripping, tumor_segmentation
 from brainscans.contrasts import TITLES
 from brainscans.writing import ENDINGS
 from presimal.cli import sentence
 from synthcohort.storage import DataError
+
+AGE_FIELDS = ("file", "age", "low", "high", "level", "reason", "warnings", "icv_ml", "volumes_ml", "centiles")
 
 
 def strip(scans: list[str], out: str | None, as_json: bool) -> int:
@@ -103,29 +105,26 @@ def segment(
 
 
 def age(scans: list[str], as_json: bool = False) -> int:
-    """Print how old the brain in each T1 looks, one line or JSON object a scan; returns 0 if all were read, else 1.
-
-    The fields are those of README: file, age, low, high, level (null where there is no answer), reason, warnings,
-    icv_ml, volumes_ml and centiles."""
+    """Print how old the brain in each T1 looks, a line or with `as_json` an object a scan, whose fields README lists;
+    returns 0 if all could be read, else 1."""
     files = [file for scan in scans for file in _files(Path(scan), ("_mask.nii.gz",))]
-    model, _ = networks.load(tissues.WEIGHTS)
     failed = False
     for file in files:
-        answer: dict[str, object] = {"file": str(file), "age": None, "low": None, "high": None, "reason": None}
+        answer: dict[str, object] = dict.fromkeys(AGE_FIELDS) | {"file": str(file), "warnings": []}
         try:
-            found = brain_age.estimate_age(file, model)
-            answer |= dict(zip(("age", "low", "high"), (round(years, 1) for years in found.age), strict=True))
+            found = brain_age.estimate_age(file)
+            years = zip(("age", "low", "high"), found.age, strict=True)
+            answer |= {name: round(value, 1) for name, value in years}
             answer |= {"level": brain_age.LEVEL, "warnings": found.warnings, "icv_ml": round(found.intracranial_ml)}
             answer["volumes_ml"] = {name: round(ml, 1) for name, ml in found.volumes_ml.items()}
             answer["centiles"] = {name: round(centile) for name, centile in found.centiles.items()}
             line = f"{file}: {found.age.value:.0f} years ({found.age.low:.0f} to {found.age.high:.0f})"
+            line = "; ".join([line, *found.warnings])
         except (DataError, OSError) as problem:
             failed, answer["reason"], line = True, str(problem), ""
             print(f"presimal: {problem}", file=sys.stderr)
-        if as_json:
-            print(json.dumps(answer), flush=True)
-        elif line:
-            print("; ".join([line, *found.warnings]), flush=True)
+        if line or as_json:
+            print(json.dumps(answer) if as_json else line, flush=True)
     return int(failed)
 
 

@@ -1,0 +1,149 @@
+"""Ages from volumes: the charts, Bayes' rule, and what the command says."""
+
+import csv
+import json
+import os
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from brainscans import age as ages
+from brainscans import networks
+from brainscans.age import AGES, MEASURES, Interval, age_of, charts, corrected, measures, posterior, prior, quantile
+from brainscans.tissues import TISSUES, WEIGHTS, Contrast
+from presimal.cli import main
+from synthcohort.storage import DataError
+
+REAL = Path(os.environ.get("PRESIMAL_REALDATA", "no real scans here"))
+NO_CORRECTION = [[0.0, 1.0, 0.0, 0.0]] * 3
+SMALL = np.array([0.01, 0.01, 0.01])
+
+
+def brain(age=40.0, content=1400.0):
+    """Volumes in ml with just the measures that the charts have at an age."""
+    ratio, ventricle, tissue = np.exp(charts()[0][int(age - AGES[0])])
+    solid, ventricles = tissue * content, ventricle * content
+    gray = solid * ratio / (1 + ratio)
+    volumes = dict.fromkeys(TISSUES[1:], 0.0)
+    volumes |= {"ventricle": ventricles, "fluid": content - solid - ventricles, "cortex": gray, "white": solid - gray}
+    return volumes
+
+
+def tissues_of(volumes, content=1400.0):
+    brain = SimpleNamespace(volume_ml=content)
+    return SimpleNamespace(volumes_ml=volumes, brain=brain, contrast=Contrast(0.3, 0.7), warnings=[])
+
+
+def test_measures_by_hand():
+    volumes = dict.fromkeys(TISSUES[1:], 10.0) | {"cortex": 470.0, "white": 375.0, "cerebellum": 100.0, "fluid": 65.0}
+    # gray 470 + 3 * 10 + 75, white 375 + 25, stem 10, in all 985 of 1060
+    assert np.exp(measures(volumes)) == pytest.approx([575 / 400, 10 / 1060, 985 / 1060])
+    assert measures({name: 3 * ml for name, ml in volumes.items()}) == pytest.approx(measures(volumes))
+
+
+def test_the_charts_are_those_that_were_read():
+    means, spreads = charts()
+    at = {age: np.exp(means[AGES == age][0]) for age in (21, 45, 90)}
+    assert at[21][0] == pytest.approx(760.5 / 508.2 / 1.05)
+    assert at[45][1] == pytest.approx((np.sqrt(16.07 * 17.76) / 0.85 + 4.9) / 1400, rel=1e-3)
+    assert at[90][2] == pytest.approx(0.8472 + 5.04e-4 * 90 - 2.28e-5 * 8100)
+    assert (np.diff(means[AGES < 80, 0]) < 0).all() and (np.diff(means[AGES >= 30, 1]) > 0).all()
+    assert (np.diff(means[:, 2]) < 0).all() and (spreads > 0.02).all() and (spreads < 0.6).all()
+    assert means.shape == spreads.shape == (len(AGES), len(MEASURES))
+
+
+def test_the_prior_is_half_of_all_at_84():
+    p = prior()
+    assert p.sum() == pytest.approx(1) and p[AGES == 84] / p[0] == pytest.approx(0.5, rel=0.01)
+
+
+def test_measures_of_an_age_are_read_as_that_age():
+    means, _ = charts()
+    for age in (25, 50, 75):
+        p, distance = posterior(means[AGES == age][0], SMALL)
+        assert p.sum() == pytest.approx(1) and distance == pytest.approx(0, abs=1e-9)
+        assert abs(AGES[p.argmax()] - age) < 8
+    young, old = (posterior(means[AGES == age][0], SMALL)[0] @ AGES for age in (25, 75))
+    assert old - young > 30
+
+
+def test_a_useless_measurement_leaves_the_prior():
+    p, _ = posterior(charts()[0][10], np.full(3, 1e4))
+    assert p == pytest.approx(prior(), abs=1e-6)
+    sharp, wide = (posterior(charts()[0][10], np.full(3, e))[0] for e in (0.01, 0.1))
+    assert (sharp @ AGES**2 - (sharp @ AGES) ** 2) < (wide @ AGES**2 - (wide @ AGES) ** 2)
+
+
+def test_quantiles_of_a_flat_probability():
+    flat = np.full(len(AGES), 1 / len(AGES))
+    assert [quantile(flat, q) for q in (0, 0.5, 1)] == pytest.approx([17.5, 57.5, 97.5])
+
+
+def test_the_correction_is_a_line():
+    correction = [[0.1, 2.0, 0.5, -1.0], [0, 1, 0, 0], [1, 0, 0, 0]]
+    result = corrected(np.array([1.0, -4.0, 7.0]), Contrast(fluid=0.3, cortex=0.8), correction)
+    assert result == pytest.approx([0.1 + 2 + 0.4 - 0.3, -4, 1])
+
+
+def test_an_answer_and_its_centiles():
+    answer = age_of(tissues_of(brain(40)), NO_CORRECTION, [0.01] * 3)
+    assert answer.age.low < 40 < answer.age.high and not answer.warnings
+    assert answer.age.value == pytest.approx(40, abs=8)
+    inside = (answer.age.low - 0.5 < AGES) & (answer.age.high + 0.5 > AGES)
+    assert answer.probability[inside].sum() == pytest.approx(ages.LEVEL, abs=0.04)
+    assert set(answer.centiles) == set(MEASURES) and all(20 < c < 80 for c in answer.centiles.values())
+
+
+def test_what_is_no_adult_or_fits_no_age_is_said():
+    for content in (400.0, 2500.0):
+        with pytest.raises(DataError, match="which no adult has"):
+            age_of(tissues_of(brain(40, content), content), NO_CORRECTION, [0.05] * 3)
+    odd = brain(30) | {"ventricle": 400.0}
+    assert "fit no age" in age_of(tissues_of(odd), NO_CORRECTION, [0.05] * 3).warnings[0]
+    child = brain(18) | {"cortex": 1.15 * brain(18)["cortex"]}
+    assert "children" in " ".join(age_of(tissues_of(child), NO_CORRECTION, [0.01] * 3).warnings)
+
+
+def test_the_weights_know_their_error():
+    _, header = networks.load(WEIGHTS)
+    assert np.shape(header["correction"]) == (3, 4) and header["tissues"] == list(TISSUES)
+    assert all(0.005 < error < 0.3 for error in header["error"])
+
+
+def test_the_command(tmp_path, capsys, monkeypatch):
+    good = ages.AgeEstimate(Interval(41.26, 25.0, 60.0), prior(), 1400.4, {"cortex": 501.23}, {"tissue": 49.6}, ["odd"])
+
+    def estimate(file):
+        if "bad" in str(file):
+            raise DataError(f"{file}: is no scan.")
+        return good
+
+    monkeypatch.setattr(ages, "estimate_age", estimate)
+    assert main(["age", "bad.nii", "good.nii", "--json"]) == 1  # one bad file does not stop the others
+    said = capsys.readouterr()
+    first, second = map(json.loads, said.out.splitlines())
+    assert first["age"] is None and "is no scan" in first["reason"] and "bad.nii" in said.err
+    assert second == {
+        "file": "good.nii", "age": 41.3, "low": 25.0, "high": 60.0, "level": 0.9, "reason": None, "warnings": ["odd"],
+        "icv_ml": 1400, "volumes_ml": {"cortex": 501.2}, "centiles": {"tissue": 50},
+    }  # fmt: skip
+    assert set(first) == set(second)
+    assert main(["age", "good.nii"]) == 0
+    assert capsys.readouterr().out == "good.nii: 41 years (25 to 60); odd\n"
+    for name in ("a.nii.gz", "b.nii", "b_mask.nii.gz", "notes.txt"):
+        (tmp_path / name).touch()
+    assert main(["age", str(tmp_path)]) == 0
+    assert capsys.readouterr().out.count("years") == 2
+
+
+@pytest.mark.skipif(not (REAL / "manifest.csv").is_file(), reason="needs real scans")
+def test_real_people_lie_in_the_interval():
+    with open(REAL / "manifest.csv", newline="") as file:
+        cases = [row for row in csv.DictReader(file) if row["task"] == "age" and "-" not in row["age"]]
+    assert len(cases) > 10
+    answers = [(float(case["age"]), ages.estimate_age(REAL / case["files"]).age) for case in cases]
+    inside = [found.low <= true <= found.high for true, found in answers]
+    assert 0.75 < np.mean(inside) <= 1
+    assert np.corrcoef([true for true, _ in answers], [found.value for _, found in answers])[0, 1] > 0.75
