@@ -29,6 +29,7 @@ def vary(
     fluid: float = 0.6,
     full: float = 0.5,
     dura: float = 0.4,
+    thin: float = 0.5,
     mixed: float = 0.5,
 ) -> Tensor:
     """Packed maps (N, K, X, Y, Z) with other surroundings of the brain, and the mask as defined above. Each is drawn
@@ -39,6 +40,8 @@ def vary(
     full   cortex takes the room of fluid at the surface, as in the young, where it touches the skull: in sulci of the
            vault, and everywhere where the layer outside the brain is thin
     dura   up to 3 mm next to the fluid have the signal of muscle or marrow and not that of bone
+    thin   bone ends 0.5 to 6 mm from the fluid, uneven, and marrow, muscle and fat follow, as where a skull is thin or
+           its marrow bright: else the mask is placed by its distance from what is bright outside
     mixed  bone and air of the skull base are mixed with what gives signal
     """
     soft = {name: maps[:, names.index(name)].float() / 255 for name in (*BRAIN, *OUTSIDE, "mask")}
@@ -64,11 +67,12 @@ def vary(
     sulci = torch.minimum(soft["csf"] - outside - change, mask) * vault
     amount = amount * torch.maximum(sulci, soft["csf"] * beside).clamp(min=0)
     soft["csf"], soft["cortex"] = soft["csf"] - amount, soft["cortex"] + amount
-    reach = thickness * varied + 3 * uniform(generator, *each)
-    amount = soft["bone"] * soft_step(reach - distance, 0.5) * chance(generator, dura, *each)
-    share = uniform(generator, *each)
-    for name, part in (("bone", -amount), ("muscle", share * amount), ("marrow", (1 - share) * amount)):
-        soft[name] = soft[name] + part
+    layer = thickness * varied
+    table = layer + 0.5 * 12 ** uniform(generator, *each) * torch.exp(0.3 * noise_field(generator, mask, 30.0, spacing))
+    amount = soft["bone"] * soft_step(distance - table, 0.5)
+    _becomes(soft, amount * chance(generator, thin, *each), ("marrow", "muscle", "fat"), uniform(generator, 3, *each))
+    amount = soft["bone"] * soft_step(layer + 3 * uniform(generator, *each) - distance, 0.5)
+    _becomes(soft, amount * chance(generator, dura, *each), ("muscle", "marrow"), uniform(generator, 2, *each))
 
     tissue = torch.stack([soft[name] for name in BRAIN if name != "csf"]).sum(0)
     closed = torch.maximum(_closed(tissue), mask * soft_step(-INNER - distance, 0.5))
@@ -80,18 +84,21 @@ def vary(
     # The skull base: mucosa, thin walls and air cells make any signal between those of the parts.
     base = soft_step(10 - height, 8.0) * soft_step(22 - distance, 3.0) * chance(generator, mixed, *each)
     patches = base * soft_step(noise_field(generator, mask, 9.0, spacing) - normal(generator, *each).abs(), 0.2)
-    amount = patches * uniform(generator, *each)
-    replaced = amount * (soft["bone"] + soft["air"])
-    shares = uniform(generator, 3, *each)
+    amount, shares = patches * uniform(generator, *each), uniform(generator, 3, *each)
     for name in ("bone", "air"):
-        soft[name] = soft[name] * (1 - amount)
-    for name, share in zip(("marrow", "muscle", "fat"), shares / shares.sum(0), strict=True):
-        soft[name] = soft[name] + replaced * share
+        _becomes(soft, amount * soft[name], ("marrow", "muscle", "fat"), shares, name)
 
     maps = maps.clone()
     for name in (*OUTSIDE, "csf", "cortex", "mask"):
         maps[:, names.index(name)] = (soft[name].clamp(0, 1) * 255).round().byte()
     return maps
+
+
+def _becomes(soft: dict[str, Tensor], amount: Tensor, names: tuple[str, ...], shares: Tensor, of: str = "bone") -> None:
+    """An amount (N, X, Y, Z) of a tissue becomes others, in proportion to `shares` (names, N, 1, 1, 1); in place."""
+    soft[of] = soft[of] - amount
+    for name, share in zip(names, shares / shares.sum(0), strict=True):
+        soft[name] = soft[name] + share * amount
 
 
 def _distance(mask: Tensor, spacing: float) -> Tensor:

@@ -94,14 +94,15 @@ def train_longer(
     device: torch.device,
     metadata: dict,
     before: dict,
+    kept: float = 0.995,
 ) -> None:
     """Train for some minutes of computing time; `draw` gives a batch, `score` numbers for the file's header.
 
     `metadata` goes into that header too. `before` is the header of the weights that the training began with, {} if
-    none: its steps and minutes count.
+    none: its steps and minutes count. `kept` is how much of the running average of the parameters a step leaves.
     """
     model.to(device).train()
-    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(0.995))
+    average = AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(kept))
     optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=1e-2)
     checkpoint, spent, step = out.with_suffix(".checkpoint"), 0.0, 0
     if checkpoint.exists():

@@ -25,7 +25,7 @@ import real_heads
 from real_heads import NAMES, SOFT
 
 SPACING = 4.0
-NOTHING = {"fluid": 0, "full": 0, "dura": 0, "mixed": 0}
+NOTHING = {"fluid": 0, "full": 0, "dura": 0, "thin": 0, "mixed": 0}
 
 
 def ml(volume: torch.Tensor) -> float:
@@ -160,7 +160,7 @@ def test_a_full_skull_has_cortex_where_fluid_was_and_dura_where_bone_was(people)
     names, maps = people
     before, full, dura = (
         TissueMaps.unpack(
-            names, around_the_brain.vary(names, maps, SPACING, seeded(2), fluid=0, full=a, dura=b, mixed=0)
+            names, around_the_brain.vary(names, maps, SPACING, seeded(2), **NOTHING | {"full": a, "dura": b})
         )
         for a, b in ((0, 0), (1, 0), (0, 1))
     )
@@ -172,6 +172,18 @@ def test_a_full_skull_has_cortex_where_fluid_was_and_dura_where_bone_was(people)
     lost = before["bone"] - dura["bone"]
     assert (dura["muscle"] + dura["marrow"] - before["muscle"] - before["marrow"] - lost).abs().max() < 0.02
     assert ml(lost) > 20 and torch.equal(dura["csf"], before["csf"]) and torch.equal(dura.mask, before.mask)
+
+
+def test_a_thin_skull_has_what_is_bright_near_the_brain(people):
+    names, maps = people
+    before, thin = (
+        TissueMaps.unpack(names, around_the_brain.vary(names, maps, SPACING, seeded(2), **NOTHING | {"thin": share}))
+        for share in (0, 1)
+    )
+    lost = before["bone"] - thin["bone"]
+    gained = sum(thin[name] - before[name] for name in ("marrow", "muscle", "fat"))
+    assert (lost - gained).abs().max() < 0.04 and min(map(ml, lost)) > 50 and lost.min() > -0.01
+    assert torch.equal(before.mask, thin.mask) and torch.equal(before["csf"], thin["csf"])
 
 
 @pytest.fixture
