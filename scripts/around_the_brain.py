@@ -1,8 +1,9 @@
 """What the mask of a brain is, and what varies from head to head round it, in packed tissue maps.
 
 For `scripts/train_skull_stripping.py`. **What the mask is**, alike for generated heads and for label maps of real ones,
-and close to public masks of real heads that were looked at: over the vault it reaches into the fluid, by up to BORDER
-and to the skull at most; round the cerebellum it lies close, without cisterns and sinuses.
+and close to public masks of real heads that were looked at: tissue of the brain, with gaps that are narrower than four
+voxels closed and holes filled, and BORDER round it, less at the cerebellum, in fluid and in bone alike: on real scans
+public masks end about 1 mm outside the visible edge, also in the young, whose brain touches the skull.
 """
 
 import torch
@@ -12,9 +13,12 @@ from torch import Generator, Tensor
 from synthcohort.fields import chance, noise_field, normal, soft_step, uniform
 from synthcohort.tissue_maps import BRAIN, OUTSIDE
 
-BORDER = 2.5  # mm of fluid
+BORDER = 1.2  # mm
+FOSSA_BORDER = 0.7  # mm, round the cerebellum
 VAULT = -20.0  # mm above the middle of the brain, from where the vault begins
 FOSSA = (-22.0, -15.0)  # mm above and in front of the middle: the cerebellum lies lower and farther back
+THIN = 3.0  # mm of fluid that cortex may fill, out to the skull
+INNER = 4.0  # mm below the surface, from where all is brain
 
 
 def vary(
@@ -23,8 +27,9 @@ def vary(
     spacing: float,
     generator: Generator,
     fluid: float = 0.6,
-    full: float = 0.4,
+    full: float = 0.5,
     dura: float = 0.4,
+    thin: float = 0.5,
     mixed: float = 0.5,
 ) -> Tensor:
     """Packed maps (N, K, X, Y, Z) with other surroundings of the brain, and the mask as defined above. Each is drawn
@@ -32,15 +37,16 @@ def vary(
 
     fluid  the layer outside the brain is 0.3 to 5 mm and uneven: wide in the old. It gives room to bone, or takes it,
            over the vault only, as cisterns and the spinal canal are anatomy
-    full   cortex takes the room of fluid at the surface, as in the young, where it touches the skull
+    full   cortex takes the room of fluid at the surface, as in the young, where it touches the skull: in sulci of the
+           vault, and everywhere where the layer outside the brain is thin
     dura   up to 3 mm next to the fluid have the signal of muscle or marrow and not that of bone
+    thin   bone ends 0.5 to 6 mm from the fluid, uneven, and marrow, muscle and fat follow, as where a skull is thin or
+           its marrow bright: else the mask is placed by its distance from what is bright outside
     mixed  bone and air of the skull base are mixed with what gives signal
     """
     soft = {name: maps[:, names.index(name)].float() / 255 for name in (*BRAIN, *OUTSIDE, "mask")}
     mask, each = soft["mask"], (len(maps), 1, 1, 1)
-    # Distance from the mask, mm: a straight edge blurred by a Gaussian of width s is the normal distribution of d / s.
-    blurred = F.avg_pool3d(F.avg_pool3d(mask[:, None], 3, 1, 1), 3, 1, 1)[:, 0]
-    distance = -((4 / 3) ** 0.5) * spacing * torch.special.ndtri(blurred.clamp(0.005, 0.995))
+    distance = _distance(mask, spacing)
     behind, height = (_from_the_middle(mask, axis, spacing) for axis in (2, 3))
     vault = soft_step(height - VAULT, 6.0)
 
@@ -56,36 +62,63 @@ def vary(
     soft["bone"] = soft["bone"] * kept + (-change).clamp(min=0)
     soft["marrow"] = soft["marrow"] * kept
 
-    amount = uniform(generator, *each) * chance(generator, full, *each) * soft_step(distance + 5, 1.0)
-    amount = amount * vault * torch.minimum((soft["csf"] - outside - change).clamp(min=0), mask)
+    amount = uniform(generator, *each).sqrt() * chance(generator, full, *each) * soft_step(distance + 5, 1.0)
+    beside = F.max_pool3d((soft["bone"] + soft["marrow"])[:, None], 3, 1, 1)[:, 0] * soft_step(THIN - distance, 0.5)
+    sulci = torch.minimum(soft["csf"] - outside - change, mask) * vault
+    amount = amount * torch.maximum(sulci, soft["csf"] * beside).clamp(min=0)
     soft["csf"], soft["cortex"] = soft["csf"] - amount, soft["cortex"] + amount
-    reach = thickness * varied + 3 * uniform(generator, *each)
-    amount = soft["bone"] * soft_step(reach - distance, 0.5) * chance(generator, dura, *each)
-    fraction = uniform(generator, *each)
-    for name, part in (("bone", -amount), ("muscle", fraction * amount), ("marrow", (1 - fraction) * amount)):
-        soft[name] = soft[name] + part
+    layer = thickness * varied
+    table = layer + 0.5 * 12 ** uniform(generator, *each) * torch.exp(0.3 * noise_field(generator, mask, 30.0, spacing))
+    amount = soft["bone"] * soft_step(distance - table, 0.5)
+    _becomes(soft, amount * chance(generator, thin, *each), ("marrow", "muscle", "fat"), uniform(generator, 3, *each))
+    amount = soft["bone"] * soft_step(layer + 3 * uniform(generator, *each) - distance, 0.5)
+    _becomes(soft, amount * chance(generator, dura, *each), ("muscle", "marrow"), uniform(generator, 2, *each))
 
-    soft["mask"] = mask + (outside + change).clamp(min=0) * vault * soft_step(BORDER - distance, 0.5)
     tissue = torch.stack([soft[name] for name in BRAIN if name != "csf"]).sum(0)
-    tight = -F.max_pool3d(-F.max_pool3d(tissue[:, None], 5, 1, 2), 5, 1, 2)[:, 0]  # without narrow gaps
+    closed = torch.maximum(_closed(tissue), mask * soft_step(-INNER - distance, 0.5))
     fossa = soft_step(FOSSA[0] - height, 4.0) * soft_step(FOSSA[1] - behind, 6.0)
-    soft["mask"] = soft["mask"] - fossa * (soft["mask"] - tight).clamp(min=0)
+    border = BORDER + (FOSSA_BORDER - BORDER) * fossa
+    wider = (0.5 + (border - _distance(closed, spacing)) / spacing).clamp(0, 1)
+    soft["mask"] = torch.maximum(closed, wider)
 
     # The skull base: mucosa, thin walls and air cells make any signal between those of the parts.
     base = soft_step(10 - height, 8.0) * soft_step(22 - distance, 3.0) * chance(generator, mixed, *each)
     patches = base * soft_step(noise_field(generator, mask, 9.0, spacing) - normal(generator, *each).abs(), 0.2)
-    amount = patches * uniform(generator, *each)
-    replaced = amount * (soft["bone"] + soft["air"])
-    fractions = uniform(generator, 3, *each)
+    amount, shares = patches * uniform(generator, *each), uniform(generator, 3, *each)
     for name in ("bone", "air"):
-        soft[name] = soft[name] * (1 - amount)
-    for name, fraction in zip(("marrow", "muscle", "fat"), fractions / fractions.sum(0), strict=True):
-        soft[name] = soft[name] + replaced * fraction
+        _becomes(soft, amount * soft[name], ("marrow", "muscle", "fat"), shares, name)
 
     maps = maps.clone()
     for name in (*OUTSIDE, "csf", "cortex", "mask"):
         maps[:, names.index(name)] = (soft[name].clamp(0, 1) * 255).round().byte()
     return maps
+
+
+def _becomes(soft: dict[str, Tensor], amount: Tensor, names: tuple[str, ...], shares: Tensor, of: str = "bone") -> None:
+    """An amount (N, X, Y, Z) of a tissue becomes others, in proportion to `shares` (names, N, 1, 1, 1); in place."""
+    soft[of] = soft[of] - amount
+    for name, share in zip(names, shares / shares.sum(0), strict=True):
+        soft[name] = soft[name] + share * amount
+
+
+def _distance(mask: Tensor, spacing: float) -> Tensor:
+    """Distance in mm from the edge of soft masks (N, X, Y, Z), negative inside, up to about 3 voxels.
+
+    A straight edge blurred by a Gaussian of width s is the normal distribution of distance / s.
+    """
+    blurred = F.avg_pool3d(F.avg_pool3d(mask[:, None], 3, 1, 1), 3, 1, 1)[:, 0]
+    return -((4 / 3) ** 0.5) * spacing * torch.special.ndtri(blurred.clamp(0.005, 0.995))
+
+
+def _closed(mask: Tensor) -> Tensor:
+    """Soft masks (N, X, Y, Z) without gaps narrower than four voxels: grown by two voxels and shrunk again."""
+    return -_grown(-_grown(mask[:, None]))[:, 0]
+
+
+def _grown(mask: Tensor) -> Tensor:
+    cube = F.max_pool3d(mask, 3, 1, 1)  # a cube and a cross in turn make something round
+    sides = ((3, 1, 1), (1, 3, 1), (1, 1, 3))
+    return torch.stack([F.max_pool3d(cube, side, 1, [n // 2 for n in side]) for side in sides]).amax(0)
 
 
 def _from_the_middle(mask: Tensor, axis: int, spacing: float) -> Tensor:

@@ -25,7 +25,8 @@ from synthcohort.randomization import Randomization, randomize
 PEOPLE = {"seed": 101, "rotation": 14.0, "shift": 10.0, "size": 0.05, "warp": 1.2, "age_range": (15.0, 90.0)}
 HELD_OUT = 40
 REAL = 0.25  # of a batch, if label maps are given
-SETTINGS = Randomization()
+SETTINGS = Randomization(invented=0.25)  # contrasts that no scanner has: fewer than in the workshop
+KEPT = 0.98  # of the running average of the parameters at each step: that of the last 50 steps or so
 BENT = replace(SETTINGS, rotation=12.0, scaling=0.08, elastic=4.0)  # twenty real heads, as if they were many
 
 
@@ -47,7 +48,7 @@ def main() -> None:
     def draw() -> tuple[torch.Tensor, torch.Tensor]:
         chosen = train[torch.randint(len(train), (wanted.batch - count,))].to(device)
         chosen = around_the_brain.vary(names, chosen, SPACING, generator)
-        parts = [randomize(names, chosen, SPACING, generator)]
+        parts = [randomize(names, chosen, SPACING, generator, settings=SETTINGS)]
         if real is not None:
             heads = real_heads.with_fat(real[torch.randint(len(real), (count,))].to(device), SPACING, generator)
             heads = around_the_brain.vary(real_heads.NAMES, heads, SPACING, generator)
@@ -61,7 +62,7 @@ def main() -> None:
         fixed, found = torch.Generator(device).manual_seed(2), []
         for start in range(0, HELD_OUT, 4):
             heads = around_the_brain.vary(names, kept[start : start + 4].to(device), SPACING, fixed)
-            images, fractions = randomize(names, heads, SPACING, fixed)
+            images, fractions = randomize(names, heads, SPACING, fixed, settings=SETTINGS)
             with compute.autocast(device):
                 logits = model(normalize(images)).float()
             found.append(dice(logits > 0, fractions > 0.5))
@@ -79,7 +80,8 @@ def main() -> None:
     }
     model = networks.UNet(1, 1, tuple(wanted.widths), sharp=8)
     before = begin_with(model, wanted.start) if wanted.start else {}
-    train_longer(model, draw, region_loss, score, wanted.out, wanted.minutes, wanted.rate, device, metadata, before)
+    settings = (wanted.out, wanted.minutes, wanted.rate, device, metadata, before, KEPT)
+    train_longer(model, draw, region_loss, score, *settings)
 
 
 if __name__ == "__main__":

@@ -61,14 +61,18 @@ def stripped(mask: Tensor, generator: Generator) -> Tensor:
 
 
 def examples(
-    maps: Tensor, generator: Generator, patients: Patients | None = None, missing: float = MISSING
+    maps: Tensor,
+    generator: Generator,
+    patients: Patients | None = None,
+    missing: float = MISSING,
+    spacing: float = SPACING,
 ) -> tuple[Tensor, Tensor]:
     """Network inputs (N, 4, X, Y, Z), 0 for a contrast that is left out, and the fraction of each voxel in its regions.
 
-    `maps` (N, K, X, Y, Z) uint8 are those of patients.NAMES at SPACING mm. At least one contrast is always there.
+    `maps` (N, K, X, Y, Z) uint8 are those of patients.NAMES at `spacing` mm. At least one contrast is always there.
     """
     images, fractions = randomize_patients(
-        maps, SPACING, generator, MSD_CONTRASTS, SETTINGS, patients or Patients(), TARGETS
+        maps, spacing, generator, MSD_CONTRASTS, SETTINGS, patients or Patients(), TARGETS
     )
     mask, edema, core, enhancing, remnant = fractions.split(1, 1)
     regions = torch.cat([core + enhancing + edema, core + enhancing, enhancing], 1).clamp(0, 1)

@@ -104,7 +104,7 @@ def test_uptake_stands_out_from_its_surroundings_by_any_amount():
     for place, name in enumerate(names):
         parts[name][..., place] = 1
     generator, nothing = seeded(), torch.zeros(count, 1, 1, 1)
-    rank, uptake = tumors.ranks(count, generator)["t1gd"], torch.rand(count, generator=generator)
+    rank, uptake = tumors.ranks(count, True, generator)["t1gd"], torch.rand(count, generator=generator)
     signals = MEANS["t1gd"].expand(count, -1)
     image = tumors.paint(parts, "t1gd", rank, signals, nothing, torch.zeros_like(parts["edema"]), uptake)
     level = dict(zip(names, image[:, 0, 0].unbind(1), strict=True))

@@ -11,8 +11,9 @@ from torch import Generator, Tensor
 
 from synthcohort.fields import chance, uniform
 from synthcohort.randomization import Randomization, as_scanned
-from synthcohort.randomization.contrasts import draw_signals
+from synthcohort.randomization.contrasts import Signals, draw_signals
 from synthcohort.randomization.contrasts import paint as paint_tissues
+from synthcohort.signals import MEANS
 from synthcohort.tissue_maps import BRAIN, GLIOMA, TissueMaps
 
 from . import mimics, tumors
@@ -34,6 +35,8 @@ class Patients:
     # many (de Leeuw et al., J Neurol Neurosurg Psychiatry 70:9, 2001)
     plexus: float = 0.6  # fraction with a choroid plexus bright on T1Gd; seen: large in some, hardly there in others
     remnants: float = 0.5  # fraction with dura, fat and bone left at the edge of the brain; seen on public scans
+    faint: bool = True  # whether uptake may be faint; without, it is that of version 0.1.0
+    untied: bool = True  # whether T1Gd is a sequence of its own; without, it is T1 with uptake
     grain: float = 0.25  # largest sd of the fine unevenness of a tumor, relative to its signal; seen beside BraTS
 
 
@@ -64,17 +67,20 @@ def randomize_patients(
     maps = torch.where(mirrored.view(-1, 1, 1, 1, 1), maps.flip(2), maps)
     tissues, through = tumors.grow(TissueMaps.unpack(NAMES, maps), spacing, patients.growths, generator)
     tissues, parts = tumors.divide(tissues, spacing, generator)
-    fade, rank = tumors.fading(tissues, spacing, generator), tumors.ranks(len(maps), generator)
+    fade, rank = tumors.fading(tissues, spacing, generator), tumors.ranks(len(maps), patients.untied, generator)
     uptake = uniform(generator, len(maps))
     tissues, painted = mimics.add(tissues, spacing, patients.spots, patients.plexus, patients.remnants, generator)
-    level = mimics.levels(len(maps), generator)
+    level = mimics.levels(len(maps), patients.untied, generator)
     wanted = torch.stack([tissues.mask if name == "mask" else tissues[name] for name in targets], 1)
     inside = tissues["core"] + tissues["enhancing"] + 0.5 * tissues["edema"]
     draws = Draws(generator, tissues.mask, spacing)
-    images = []
+    images: list[Tensor] = []
+    drawn: dict[str, Signals] = {}
     for contrast in contrasts:
-        signals = draw_signals(contrast, len(maps), settings, generator)
-        tumor = tumors.paint(parts, contrast, rank[contrast], signals[0], through, fade, uptake)
+        signals = drawn[contrast] = draw_signals(contrast, len(maps), settings, generator)
+        if contrast == "t1gd" and not patients.untied and "t1" in drawn:
+            signals = (drawn["t1"][0] * (MEANS["t1gd"] / MEANS["t1"]).to(maps.device), drawn["t1"][1], signals[2])
+        tumor = tumors.paint(parts, contrast, rank[contrast], signals[0], through, fade, uptake, patients.faint)
         fine = draws.field(10.0) + draws.field(5.0)
         tumor = tumor * (1 + patients.grain * draws.number() * fine * inside).clamp(min=0.2)
         image = paint_tissues(tissues, signals, tumor, spacing, settings.texture, generator)

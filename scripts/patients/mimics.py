@@ -85,10 +85,11 @@ def _remnants(tissues: TissueMaps, draws: Draws, fraction: float) -> tuple[Tissu
     return tissues.updated({"remnant": left}), parts
 
 
-def levels(count: int, generator: Generator) -> dict[str, Tensor]:
-    """For each contrast the signals (N, kinds) of N people in the order of RANGES; T1 and T1Gd loosely tied."""
+def levels(count: int, untied: bool, generator: Generator) -> dict[str, Tensor]:
+    """For each contrast the signals (N, kinds) of N people in the order of RANGES; `untied`, T1 and T1Gd
+    are only loosely tied, else alike."""
     rank = dict(zip(CONTRASTS, uniform(generator, len(CONTRASTS), count, len(RANGES)), strict=True))
-    tie = 0.5 + 0.5 * uniform(generator, count, 1)
+    tie = (0.5 + 0.5 * uniform(generator, count, 1)).clamp(min=0 if untied else 1)
     rank["t1gd"] = tie * rank["t1"] + (1 - tie) * rank["t1gd"]
     return {contrast: drawing.levels(RANGES, k, rank[contrast]) for k, contrast in enumerate(CONTRASTS)}
 

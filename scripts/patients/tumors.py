@@ -28,6 +28,7 @@ RANGES = {  # t1, t1gd, t2, flair
     "necrosis": ((0.17, 0.62), (0.17, 0.68), (0.85, 1.50), (0.12, 1.05)),
     "blood": ((0.60, 1.50), (0.60, 1.50), (0.20, 1.10), (0.25, 1.20)),
 }
+UPTAKE_BEFORE = (0.95, 1.75)  # lowest and highest signal of what enhances in version 0.1.0; even
 UPTAKE = (1.08, 2.1)  # least against the brightest of the surroundings, most against white matter; even in logarithm
 KINDS = {"ring": 0.46, "solid": 0.14, "patches": 0.14, "nodules": 0.10, "none": 0.16}  # fractions, by what enhances
 NO_EDEMA = 0.45  # fraction, of tumors without enhancement, that are solid as far as they reach
@@ -171,10 +172,11 @@ def fading(tissues: TissueMaps, spacing: float, generator: Generator) -> Tensor:
     return (draws.between(0.0, 1.1) * (0.85 - near)).clamp(0, 0.75) * draws.some(0.7)
 
 
-def ranks(count: int, generator: Generator) -> dict[str, Tensor]:
-    """For each contrast where in its range each part of each person lies, (N, parts); T1 and T1Gd loosely tied."""
+def ranks(count: int, untied: bool, generator: Generator) -> dict[str, Tensor]:
+    """For each contrast where in its range each part of each person lies, (N, parts): `untied`, T1 and T1Gd are only
+    loosely tied, else alike."""
     rank = dict(zip(CONTRASTS, uniform(generator, len(CONTRASTS), count, len(VARIED)), strict=True))
-    tie = uniform(generator, count, 1)
+    tie = uniform(generator, count, 1).clamp(min=0 if untied else 1)
     return rank | {"t1gd": tie * rank["t1"] + (1 - tie) * rank["t1gd"]}
 
 
@@ -186,11 +188,13 @@ def paint(
     through: Tensor,
     fade: Tensor,
     uptake: Tensor,
+    faint: bool = True,
 ) -> Tensor:
     """Signal (N, X, Y, Z) of the tumor on one contrast, 0 elsewhere.
 
     `signals` (N, tissues) are those of this contrast, `fade` (N, X, Y, Z) how much edema looks like white matter,
-    `uptake` (N,) how strong, 0 to 1. Raises ValueError for an unknown contrast.
+    `uptake` (N,) how strong, 0 to 1: within UPTAKE, or if not `faint` within UPTAKE_BEFORE. Raises ValueError for an
+    unknown contrast.
     """
     level = dict(zip(VARIED, levels(RANGES, CONTRASTS.index(contrast), rank).unbind(1), strict=True))
     white = signals[:, TISSUES.index("white")]
@@ -198,6 +202,8 @@ def paint(
         least = UPTAKE[0] * torch.maximum(level["edema"], level["solid"])
         most = torch.maximum(UPTAKE[1] * white, 1.15 * least)
         level["enhancing"] = least * (most / least) ** uptake
+        if not faint:
+            level["enhancing"] = UPTAKE_BEFORE[0] + (UPTAKE_BEFORE[1] - UPTAKE_BEFORE[0]) * uptake
     signal = {name: per_person(values) for name, values in level.items()}
     signal["edema"] = signal["edema"] + (per_person(white) - signal["edema"]) * fade
     image = torch.zeros_like(fade)
