@@ -321,6 +321,17 @@ def test_scans_of_one_person_may_be_many(scans):
     assert table.subject_id.nunique() == 5 and table[table.subject_id == "s0"].split.nunique() == 1
 
 
+@pytest.mark.parametrize("separator, decimal", [(",", "."), (";", ","), (";", "."), ("\t", ",")])
+def test_numbers_are_numbers_with_any_separator(scans, separator, decimal):
+    """Two whole numbers beside each other in a table with commas are no number with a decimal comma."""
+    folder = scans("brain_age")
+    source = folder / "dataset.csv"
+    table = pd.read_csv(source).assign(visit=3, dose=[0.5 + k for k in range(6)], height=170)
+    table.to_csv(source, index=False, sep=separator, decimal=decimal)
+    found = data.brain_age(folder, progress=False)
+    assert found.dose.tolist() == table.dose.tolist() and found.age.tolist() == table.age_at_scan.tolist()
+
+
 def test_a_split_of_ones_own_is_kept(scans):
     folder = scans("brain_age")
     column("split", SPLITS)(folder)

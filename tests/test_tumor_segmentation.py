@@ -172,6 +172,22 @@ def test_faint_uptake_is_seen_at_twice_its_gain(coarse, uptake, is_seen):
     assert found.volumes_ml["enhancing tumor"].value == (pytest.approx(ml, rel=0.25) if is_seen else 0)
 
 
+def test_the_network_is_never_asked_about_more_than_it_was_trained_on(coarse):
+    """A vessel far brighter than all else stays within the limits of `normalize`, also at twice its gain."""
+
+    class Asked(Says):
+        most = 0.0
+
+        def forward(self, x):
+            self.most = max(self.most, float(x.max()))
+            return super().forward(x)
+
+    images, model = coarse[0].clone(), Asked(0.99, 0.99)
+    images[2, 18:22, 22:26, 20:24] *= 50
+    find_tumor(images, coarse[1], model)
+    assert model.most == 8.0
+
+
 def test_nothing_enhances_without_t1gd(coarse):
     for left_out in ("t1gd", "t1"):
         images = coarse[0].clone()

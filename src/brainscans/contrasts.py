@@ -18,11 +18,11 @@ from .reading import read_image
 from .refusal import ScanWarning, refuse
 from .registration import register
 from .scans import Device, File, largest_piece, read_scan
-from .skull_stripping import LIKE_A_BALL, find_brain, own_reflection
+from .skull_stripping import LARGEST_BRAIN, LIKE_A_BALL, find_brain, own_reflection
 
 TITLES = dict(zip(MSD_CONTRASTS, ("FLAIR", "T1", "T1Gd", "T2"), strict=True))  # of the channels, in their order
 ORDER = ", ".join(TITLES.values())
-LEAST_BRAIN, LARGEST_BRAIN = 400, 2300  # ml of what may be a whole brain
+LEAST_BRAIN = 400  # ml of what may be a whole brain
 MARGIN = 0.3  # of the fit to another order: refuses none of seven real gliomas in the right order
 
 

@@ -27,6 +27,7 @@ from .writing import check_place, image_like, is_ours, write
 WEIGHTS = "skull_stripping"
 SPACING = 3.0  # mm, of the network's grid
 SHAPE = (64, 75, 64)  # voxels: 192 x 225 x 192 mm, as in training
+SMALLEST_BRAIN, LARGEST_BRAIN = 250, 2300  # ml: beyond the brains of infants and of the largest heads
 LIKE_A_BALL = 0.92  # own reflection: brains 0.88 and less, also cut off; balls, cylinders, shells 0.93 and more
 NOTHING = "There is no brain in it that the network could find: is it a scan of a head?"
 
@@ -92,7 +93,7 @@ def _check(brain: BrainMask, volume: Tensor, image: np.ndarray, inside: np.ndarr
         raise DataError("What the network found is as even inside as a bottle of water: is it a scan of a head?")
     if own_reflection(inside) > LIKE_A_BALL:
         raise DataError("What the network found has no top and bottom, like a ball: is it a scan of a head?")
-    if not 250 < brain.volume_ml < 2300:  # beyond the brains of infants and of the largest heads
+    if not SMALLEST_BRAIN < brain.volume_ml < LARGEST_BRAIN:
         wrong = f"What the network found has {brain.volume_ml:.0f} ml, which no brain has"
         raise DataError(f"{wrong}: is it a scan of a whole head, and are its voxel size and orientation right?")
     if brain.agreement < 0.80:

@@ -44,6 +44,16 @@ def test_each_kind_of_vessel_is_in_its_place(uptakes, cohort, places):
     assert float(large[(x.abs() < 8) & (y < -40)].sum()) > 0.5  # sagittal and straight sinus
 
 
+def test_sinuses_in_the_dura_at_the_edge_of_the_brain_are_seen(uptakes, cohort):
+    """They lie outside the fluid of the average brain."""
+    people, none, found = uptakes
+    vessel = sample_template(cohort.points(people, SPACING), ("vessel",))["vessel"][0]
+    mask, fluid = none.mask[0], (none["csf"] + none["ventricle"])[0]
+    sinus = (vessel > 0.2) & (mask > 0.2) & (mask < 0.8) & (fluid < 0.5)
+    assert sinus.sum() >= 5
+    assert torch.all(found["large"].vessel[0][sinus] > 0.6 * vessel[sinus])
+
+
 def test_uptake_is_proportional_and_the_strongest_counts(uptakes, cohort):
     people, _, found = uptakes
     half = cohort.tissues(having(people, vessel=torch.tensor([0.5, 0.0, 0.0])), SPACING)

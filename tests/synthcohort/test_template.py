@@ -9,7 +9,9 @@ import torch
 from synthcohort import storage, template
 from synthcohort.grid import trilinear
 from synthcohort.storage import data_folder
-from synthcohort.template import BRAIN_MAPS, sample_template, template_file
+from synthcohort.tables import constants
+from synthcohort.template import BRAIN_MAPS, brain, sample_template, template_file
+from synthcohort.tissue_maps import RESIDUAL_RANGE
 
 VOXEL_ML = 0.008
 
@@ -54,6 +56,10 @@ def test_one_table_per_subject():
     tables = torch.arange(16, dtype=torch.float32).view(2, 8, 1)
     points = torch.zeros(2, 3, 3)
     assert torch.equal(trilinear(tables, (2, 2, 2), points)[:, 0, 0], torch.tensor([0.0, 8.0]))
+
+
+def test_the_residual_fits_the_range_in_which_it_is_packed():
+    assert RESIDUAL_RANGE == 2 * constants(brain.__file__).residual_most
 
 
 def test_known_places():
