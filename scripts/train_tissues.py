@@ -7,6 +7,7 @@ contrast in the range of T1: any scanner's fluid is darker than its gray matter,
 a mask leaves in or takes away at the edge is drawn too. Targets are fractions of a voxel, so that volumes add up.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -60,6 +61,7 @@ EXTENT = (144, 176, 144)  # mm
 SETTINGS = Randomization(
     rotation=11.0, scaling=0.07, elastic=4.0, bias=0.2, thick=0.25, slice_mm=4.5, blurred=0.25, noise=0.05
 )
+GOOD = replace(SETTINGS, rotation=6.0, thick=0.0, noise=0.02, bias=0.1)  # scans, for the calibration
 HELD_OUT = 2  # label maps, for the score
 MEMORY = 0.98  # of the average: trainings are short
 CALIBRATION = 3  # images of each label map
@@ -80,13 +82,16 @@ def tissue_maps(file: Path, spacing: float) -> Tensor:
     return (fractions * 255).round().byte()
 
 
-def paint(maps: Tensor, generator: Generator, spacing: float) -> tuple[Tensor, Tensor]:
-    """Normalized T1-like images (N, 1, X, Y, Z) of stripped brains and the fractions (N, len(TISSUES), X, Y, Z)."""
+def paint(
+    maps: Tensor, generator: Generator, spacing: float, settings: Randomization = SETTINGS, edge: float = 1.0
+) -> tuple[Tensor, Tensor]:
+    """Normalized T1-like images (N, 1, X, Y, Z) of stripped brains and the fractions (N, len(TISSUES), X, Y, Z); `edge`
+    says how far the mask's edge moves."""
     count = len(maps)
     mirrored = chance(generator, 0.5, count)
     maps = maps.clone()
     maps[mirrored] = maps[mirrored].flip(2)
-    (soft,) = pose((maps.float() / 255,), None, spacing, SETTINGS, generator)
+    (soft,) = pose((maps.float() / 255,), None, spacing, settings, generator)
     soft, mask = soft[:, :-1], soft[:, -1]
     signals = {n: low + (high - low) * uniform(generator, count, 1, 1, 1) for n, (_, _, (low, high)) in PARTS.items()}
     for name in AS_CORTEX:
@@ -103,11 +108,12 @@ def paint(maps: Tensor, generator: Generator, spacing: float) -> tuple[Tensor, T
         field = noise_field(generator, mask, width, spacing) if size else 0.0
         values = signals[name] * (1 + size * uniform(generator, count, 1, 1, 1) * field)
         image = image + values * (rim if name == "cortex" else 1.0) * soft[:, k]
-    image = scan(image.clamp(min=0), spacing, SETTINGS, generator)
+    image = scan(image.clamp(min=0), spacing, settings, generator)
     power = torch.exp(0.12 * normal(generator, count, 1, 1, 1))
     image = image.clamp(min=0) ** power
     # The mask of a tool: its edge lies up to some mm farther out or in, unevenly; half of them follow the brain itself.
     offset = 0.30 * normal(generator, count, 1, 1, 1) + 0.22 * noise_field(generator, mask, 30.0, spacing)
+    offset = edge * offset
     kept = blurred[:, 0] > (0.38 - offset).clamp(0.04, 0.62)
     tissue = soft.sum(1) - soft[:, list(PARTS).index("fluid")]
     outside = sum(soft[:, k] for k, (_, t, _) in enumerate(PARTS.values()) if t == "outside")
@@ -140,26 +146,28 @@ def tissue_loss(outputs: list[Tensor], y: Tensor) -> Tensor:
 
 
 def calibrate(out: Path, maps: Tensor) -> None:
-    """Add to a weights file how the measures of age.py differ from the labels', and by how much they scatter.
+    """Add to a weights file how to undo what the network does to the measures of age.py, and with what error.
 
-    Each measure of the labels is regressed on what the network finds and on the contrast; the error is that of label
-    maps that the regression has not seen."""
+    What it finds is regressed on what the labels have and on the contrast, and the line is turned round: to regress the
+    labels on what is found would draw everybody to the mean of these heads, which Bayes' rule does already. Scans are
+    good ones, as users have them; the error is that of label maps that the regression has not seen."""
     model, header = networks.load(str(out))
     generator = torch.Generator().manual_seed(77)
     rows = []
     for number in range(CALIBRATION * len(maps)):
-        x, y = paint(maps[number % len(maps)][None], generator, SPACING)
+        x, y = paint(maps[number % len(maps)][None], generator, SPACING, GOOD, edge=0.3)
         fractions, _ = ask(model, x, torch.device("cpu"))
         volumes = [dict(zip(TISSUES, f.sum((1, 2, 3)).tolist(), strict=True)) for f in (fractions, y[0])]
         rows.append((*map(measures, volumes), contrast_of(fractions, x[0, 0]), number % len(maps)))
     found, true, contrasts, who = (np.array(column) for column in zip(*rows, strict=True))
     correction, error = [], []
     for k in range(found.shape[1]):
-        terms = np.stack([np.ones(len(found)), found[:, k], contrasts[:, 1], contrasts[:, 0]], 1)
-        fits = [np.linalg.lstsq(terms[who != i], true[who != i, k])[0] for i in range(len(maps))]
-        missed = [true[j, k] - terms[j] @ fits[i] for j, i in enumerate(who)]
-        correction.append(np.linalg.lstsq(terms, true[:, k])[0].round(4).tolist())
-        error.append(round(float(np.sqrt(np.mean(np.square(missed)))), 4))
+        terms = np.stack([np.ones(len(found)), true[:, k], contrasts[:, 1], contrasts[:, 0]], 1)
+        fits = [np.linalg.lstsq(terms[who != i], found[who != i, k])[0] for i in range(len(maps))]
+        missed = [found[j, k] - terms[j] @ fits[i] for j, i in enumerate(who)]
+        start, slope, cortex, fluid = np.linalg.lstsq(terms, found[:, k])[0]
+        correction.append([round(float(f), 4) for f in (-start / slope, 1 / slope, -cortex / slope, -fluid / slope)])
+        error.append(round(float(np.sqrt(np.mean(np.square(missed))) / slope), 4))
     print({"correction": correction, "error": error}, flush=True)
     header = {key: value for key, value in header.items() if key not in ("network", "arguments")}
     networks.save(model, out, **header | {"correction": correction, "error": error})
@@ -208,7 +216,7 @@ def main() -> None:
         "data": f"label maps of {len(train)} real heads, no image of a person",
         "script": "scripts/train_tissues.py",
     }
-    model = networks.UNet(1, len(TISSUES), tuple(wanted.widths), sharp=8)
+    model = networks.UNet(1, len(TISSUES), tuple(wanted.widths))
     before = begin_with(model, wanted.start) if wanted.start else {}
     details = (device, metadata, before, MEMORY)
     train_longer(model, draw, tissue_loss, score, wanted.out, wanted.minutes, wanted.rate, *details)

@@ -11,7 +11,7 @@ import pytest
 
 from brainscans import age as ages
 from brainscans import networks
-from brainscans.age import AGES, MEASURES, Interval, age_of, charts, corrected, measures, posterior, prior, quantile
+from brainscans.age import AGES, MEASURES, Interval, age_of, charts, corrected, measures, posterior, quantile
 from brainscans.tissues import TISSUES, WEIGHTS, Contrast
 from presimal.cli import main
 from synthcohort.storage import DataError
@@ -46,17 +46,12 @@ def test_measures_by_hand():
 def test_the_charts_are_those_that_were_read():
     means, spreads = charts()
     at = {age: np.exp(means[AGES == age][0]) for age in (21, 45, 90)}
-    assert at[21][0] == pytest.approx(760.5 / 508.2 / 1.05)
-    assert at[45][1] == pytest.approx((np.sqrt(16.07 * 17.76) / 0.85 + 4.9) / 1400, rel=1e-3)
+    assert at[21][0] == pytest.approx(760.5 / 508.2 / 0.97)
+    assert at[45][1] == pytest.approx((np.sqrt(16.07 * 17.76) / 0.87 + 2.4) / 1400, rel=1e-3)
     assert at[90][2] == pytest.approx(0.8472 + 5.04e-4 * 90 - 2.28e-5 * 8100)
     assert (np.diff(means[AGES < 80, 0]) < 0).all() and (np.diff(means[AGES >= 30, 1]) > 0).all()
     assert (np.diff(means[:, 2]) < 0).all() and (spreads > 0.02).all() and (spreads < 0.6).all()
     assert means.shape == spreads.shape == (len(AGES), len(MEASURES))
-
-
-def test_the_prior_is_half_of_all_at_84():
-    p = prior()
-    assert p.sum() == pytest.approx(1) and p[AGES == 84] / p[0] == pytest.approx(0.5, rel=0.01)
 
 
 def test_measures_of_an_age_are_read_as_that_age():
@@ -69,9 +64,9 @@ def test_measures_of_an_age_are_read_as_that_age():
     assert old - young > 30
 
 
-def test_a_useless_measurement_leaves_the_prior():
+def test_a_useless_measurement_leaves_all_ages_alike():
     p, _ = posterior(charts()[0][10], np.full(3, 1e4))
-    assert p == pytest.approx(prior(), abs=1e-6)
+    assert p == pytest.approx(1 / len(AGES), abs=1e-6)
     sharp, wide = (posterior(charts()[0][10], np.full(3, e))[0] for e in (0.01, 0.1))
     assert (sharp @ AGES**2 - (sharp @ AGES) ** 2) < (wide @ AGES**2 - (wide @ AGES) ** 2)
 
@@ -113,7 +108,7 @@ def test_the_weights_know_their_error():
 
 
 def test_the_command(tmp_path, capsys, monkeypatch):
-    good = ages.AgeEstimate(Interval(41.26, 25.0, 60.0), prior(), 1400.4, {"cortex": 501.23}, {"tissue": 49.6}, ["odd"])
+    good = ages.AgeEstimate(Interval(41.26, 25.0, 60.0), AGES, 1400.4, {"cortex": 501.23}, {"tissue": 49.6}, ["odd"])
 
     def estimate(file):
         if "bad" in str(file):

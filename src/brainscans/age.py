@@ -44,9 +44,10 @@ VENTRICLE = (
 )
 COMMON_ML = 1400.0  # of the skull's content in these charts: with it they agree with the labels that follow
 OPPOSITE = -0.6  # correlation of gray and white at one age, from the spread of their sum in the same table
-# The charts' labels (DLMUSE) differ from FreeSurfer's: in twelve development scans that have them, and in label maps of
-# the young, they have so much more gray for their white, and ventricles are this part of what is above so many ml.
-MORE_GRAY, LATERAL, OTHER_ML = 1.05, 0.85, 4.9
+# The charts' labels (DLMUSE) differ from FreeSurfer's, which the network has learned: in twelve development scans that
+# have such labels, they hold this part of its gray over white, and of its ventricles in ml above OTHER_ML.
+MORE_GRAY, LATERAL, OTHER_ML = 0.97, 0.87, 2.4
+DRAWN = 0.75  # scans scatter so much less than images drawn of label maps: chosen on 21 development people
 # Tissue over the skull's content: our fit to OASIS-1, 316 people without dementia (Marcus et al., J Cogn Neurosci
 # 19:1498, 2007), as in synthcohort/brain/aging.py; spread at 20 and at 80 years, of the logarithm.
 TISSUE, TISSUE_SPREAD = (0.8472, 5.04e-4, -2.28e-5), (0.024, 0.040)
@@ -80,8 +81,8 @@ def measures(volumes_ml: dict[str, float]) -> np.ndarray:
 
 
 def corrected(raw: np.ndarray, contrast: Contrast, correction: list[list[float]]) -> np.ndarray:
-    """Measures (3,) without what the network adds on scans of this contrast. `correction` (3, 4), found on label maps
-    (scripts/train_tissues.py): intercept, and factors of the measure, of the signal of cortex, and of fluid."""
+    """Measures (3,) without what the network does to them on scans of this contrast. `correction` (3, 4), found on
+    label maps (scripts/train_tissues.py): intercept, and factors of the measure, of the signals of cortex and fluid."""
     terms = np.stack([np.ones(3), raw, np.full(3, contrast.cortex), np.full(3, contrast.fluid)], 1)
     return (terms * np.asarray(correction)).sum(1)
 
@@ -105,16 +106,9 @@ def _extended(values: np.ndarray) -> np.ndarray:
     return np.interp(AGES, CHART_AGES, values) + before * slopes[0] + after * slopes[-1]
 
 
-def prior() -> np.ndarray:
-    """Probability of each of AGES before the scan is seen: adults alive, of as many born each year. Mortality doubles
-    every 8.5 years (after Gompertz, Philos Trans R Soc 115:513, 1825), and half of them reach 84."""
-    alive = np.exp(-np.log(2) * 2 ** ((AGES - 84) / 8.5))
-    return alive / alive.sum()
-
-
 def posterior(measured: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, float]:
-    """Probability of each of AGES given MEASURES (3,) with the standard deviations `error` (3,) of their own, and the
-    squared distance of the measures from the age that fits them best, in standard deviations."""
+    """Probability of each of AGES given MEASURES (3,) with the standard deviations `error` (3,) of their own, all ages
+    being alike before; and the squared distance of the measures from the age that fits best, in standard deviations."""
     means, spreads = charts()
     squares, scales = np.empty(len(AGES)), np.empty(len(AGES))
     for k, (mean, spread) in enumerate(zip(means, spreads, strict=True)):
@@ -122,7 +116,7 @@ def posterior(measured: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, floa
         squares[k] = (measured - mean) @ np.linalg.solve(covariance, measured - mean)
         scales[k] = np.linalg.slogdet(covariance)[1]
     log = -0.5 * scales - (FREEDOM + 3) / 2 * np.log1p(squares / FREEDOM)
-    weight = np.exp(log - log.max()) * prior()
+    weight = np.exp(log - log.max())
     return weight / weight.sum(), float(squares.min())
 
 
@@ -150,11 +144,11 @@ def age_of(found: Tissues, correction: list[list[float]], error: list[float]) ->
     if not SMALLEST < content < LARGEST:
         wrong = f"What is in the skull has {content:.0f} ml, which no adult has"
         raise DataError(f"{wrong}: is it a scan of a whole head, and are its voxel size and orientation right?")
-    measured = corrected(measures(found.volumes_ml), found.contrast, correction)
-    probability, distance = posterior(measured, np.array(error))
+    measured, scatter = corrected(measures(found.volumes_ml), found.contrast, correction), DRAWN * np.array(error)
+    probability, distance = posterior(measured, scatter)
     age = Interval(*(quantile(probability, level) for level in (0.5, (1 - LEVEL) / 2, (1 + LEVEL) / 2)))
     means, spreads = (table[np.argmin(np.abs(AGES - age.value))] for table in charts())
-    z = (measured - means) / np.sqrt(spreads**2 + np.square(error))
+    z = (measured - means) / np.sqrt(spreads**2 + scatter**2)
     warnings = list(found.warnings)
     if chi2.sf(distance, 3) < ODD:
         warnings.append("its volumes fit no age: is there a tumor, a large lesion, or wide ventricles?")
