@@ -73,7 +73,7 @@ def test_it_holds_what_a_student_needs_and_no_test(wheel):
         files = list((ROOT / folder).glob(kind))
         assert files and {f"presimal/{folder}/{file.name}" for file in files} <= names
     weights = list((ROOT / "assets" / "weights").glob("*.safetensors"))
-    assert weights and {f"presimal/weights/{file.name}" for file in weights} <= names
+    assert weights and {f"brainscans/weights/{file.name}" for file in weights} <= names
     packages = [folder.name for folder in (ROOT / "src").iterdir() if (folder / "__init__.py").is_file()]
     assert {f"{package}/py.typed" for package in packages} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {*packages}
