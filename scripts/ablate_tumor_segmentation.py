@@ -33,7 +33,7 @@ from presimal.inference.contrasts import CONTRASTS
 from presimal.inference.scans import read_scan
 
 SPACING = 3.0  # mm
-COUNTS = {"tumor": 120, "brain": 80}  # people of whom tissue maps are made
+COUNTS = {"tumor": 100, "brain": 60}  # people of whom tissue maps are made
 WIDTHS = (16, 32, 64, 96)
 RATE = 3e-3
 REGIONS = ("whole", "core", "enhancing")
