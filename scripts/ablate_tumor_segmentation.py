@@ -32,7 +32,7 @@ from brainscans.scans import read_scan
 from synthcohort import MSD_CONTRASTS
 
 SPACING = 3.0  # mm
-COUNTS = {"tumor": 120, "brain": 80}  # people of whom tissue maps are made
+COUNTS = {"tumor": 100, "brain": 60}  # people of whom tissue maps are made
 WIDTHS = (16, 32, 64, 96)
 RATE = 3e-3
 REGIONS = ("whole", "core", "enhancing")
