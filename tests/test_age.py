@@ -113,6 +113,8 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     def estimate(file):
         if "bad" in str(file):
             raise DataError(f"{file}: is no scan.")
+        if "fault" in str(file):
+            raise ZeroDivisionError
         return good
 
     monkeypatch.setattr(ages, "estimate_age", estimate)
@@ -125,6 +127,9 @@ def test_the_command(tmp_path, capsys, monkeypatch):
         "icv_ml": 1400, "volumes_ml": {"cortex": 501.2}, "centiles": {"tissue": 50},
     }  # fmt: skip
     assert set(first) == set(second)
+    assert main(["age", "fault.nii", "good.nii"]) == 1
+    said = capsys.readouterr()
+    assert "fault.nii: stopped by a fault of this program (ZeroDivisionError" in said.err and "41 years" in said.out
     assert main(["age", "good.nii"]) == 0
     assert capsys.readouterr().out == "good.nii: 41 years (25 to 60); odd\n"
     for name in ("a.nii.gz", "b.nii", "b_mask.nii.gz", "notes.txt"):

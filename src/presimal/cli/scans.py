@@ -44,15 +44,20 @@ def strip(scans: list[str], out: str | None, as_json: bool) -> int:
                 bar.write(json.dumps(found) if as_json else told, file=sys.stdout)
             except Exception as problem:  # whatever it is, the other scans are done
                 failed += 1
-                bug = f"stopped by a fault of this program ({type(problem).__name__}: {problem}): please report it."
-                said = sentence(problem) or " ".join(bug.split())
-                said = said if str(file) in said else f"{file}: {said}"
+                said = _said(file, problem)
                 if as_json:
                     bar.write(json.dumps({"file": str(file), "error": said}), file=sys.stdout)
                 bar.write(f"presimal: {said}", file=sys.stderr)
     if failed and len(files) > 1:
         print(f"presimal: {failed} of {len(files)} scans failed, see above.", file=sys.stderr)
     return int(failed > 0)
+
+
+def _said(file: Path, problem: Exception) -> str:
+    """What went wrong with a scan, in one sentence that names it."""
+    bug = f"stopped by a fault of this program ({type(problem).__name__}: {problem}): please report it."
+    said = sentence(problem) or " ".join(bug.split())
+    return said if str(file) in said else f"{file}: {said}"
 
 
 def _files(scan: Path, results: tuple[str, ...] = ("_brain.nii.gz", "_mask.nii.gz")) -> list[Path]:
@@ -120,9 +125,9 @@ def age(scans: list[str], as_json: bool = False) -> int:
             answer["centiles"] = {name: round(centile) for name, centile in found.centiles.items()}
             line = f"{file}: {found.age.value:.0f} years ({found.age.low:.0f} to {found.age.high:.0f})"
             line = "; ".join([line, *found.warnings])
-        except (DataError, OSError) as problem:
-            failed, answer["reason"], line = True, str(problem), ""
-            print(f"presimal: {problem}", file=sys.stderr)
+        except Exception as problem:  # whatever it is, the other scans are read
+            failed, answer["reason"], line = True, _said(file, problem), ""
+            print(f"presimal: {answer['reason']}", file=sys.stderr)
         if line or as_json:
             print(json.dumps(answer) if as_json else line, flush=True)
     return int(failed)
