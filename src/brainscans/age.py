@@ -49,7 +49,7 @@ OPPOSITE = -0.6  # correlation of gray and white at one age, from the spread of 
 MORE_GRAY, LATERAL, OTHER_ML = 0.97, 0.87, 2.4
 DRAWN = 0.75  # scans scatter so much less than images drawn of label maps: chosen on 21 development people
 # Tissue over the skull's content: our fit to OASIS-1, 316 people without dementia (Marcus et al., J Cogn Neurosci
-# 19:1498, 2007), as in synthcohort/brain/aging.py; spread at 20 and at 80 years, of the logarithm.
+# 19:1498, 2007), as in synthcohort/brain/aging.toml; spread at 20 and at 80 years, of the logarithm.
 TISSUE, TISSUE_SPREAD = (0.8472, 5.04e-4, -2.28e-5), (0.024, 0.040)
 CORRELATION = np.array([[1.0, 0.0, 0.2], [0.0, 1.0, -0.4], [0.2, -0.4, 1.0]])  # of MEASURES at one age; ours
 FREEDOM = 6.0  # of a t distribution, whose tails keep one odd measure from deciding alone; ours
