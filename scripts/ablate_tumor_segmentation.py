@@ -28,7 +28,7 @@ from patients import Patients, complete
 from torch import Generator, Tensor, nn
 from train_tumor_segmentation import GROUPS, PEOPLE, examples
 
-from brainscans import compute, networks, tumor_segmentation
+from brainscans import compute, networks, reading, tumor_segmentation
 from brainscans.scans import read_scan
 from synthcohort import MSD_CONTRASTS
 
@@ -92,7 +92,8 @@ def patients_of(folder: Path) -> list[RealPatient]:
         images = torch.stack([torch.zeros_like(given[0][0]) if image is None else image[0] for image in read])
         regions = {}
         if row.reference:
-            labels, affine = read_scan(folder / row.reference)
+            values, affine = reading.read(folder / row.reference)
+            labels = torch.from_numpy(values.astype(np.float32))
             core, edema, enhancing = (
                 [int(number) for number in part.split("+") if number != "-"] for part in row.labels.split(",")
             )

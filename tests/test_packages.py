@@ -39,7 +39,7 @@ def order(package: str) -> list[str]:
 def imports(package: str, file: Path) -> set[str]:
     """The full names of modules that a file imports, at its top or inside functions; `from a import b` is a and a.b."""
     here, found = [package, *file.relative_to(folder(package)).parent.parts], set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
@@ -105,9 +105,8 @@ def test_there_is_no_circle_within_a_folder(package, name):
 
 @packages
 def test_it_stays_small(package):
-    lengths = {
-        file.relative_to(folder(package)).as_posix(): len(file.read_text().splitlines()) for file in files(package)
-    }
+    texts = {file.relative_to(folder(package)).as_posix(): file.read_text("utf-8") for file in files(package)}
+    lengths = {name: len(text.splitlines()) for name, text in texts.items()}
     assert max(lengths.values()) <= LONGEST_FILE, lengths
     assert sum(lengths.values()) <= LONGEST_PACKAGE, sum(lengths.values())
 

@@ -324,7 +324,10 @@ def as_nobody(code):
     """The last line of what Python says, without the right of root to read everything."""
     command = [sys.executable, "-c", code]
     if os.geteuid() == 0:
-        command = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--reuid=65534", "--clear-groups", *command]
+        rights = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--reuid=65534", "--clear-groups"]
+        if subprocess.run([*rights, "true"], capture_output=True).returncode:
+            pytest.skip("this system does not let a test give up the rights of root")
+        command = [*rights, *command]
     source = str(Path(__file__).parents[1] / "src")
     done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": source})
     return done.stderr.strip().splitlines()[-1]

@@ -67,7 +67,9 @@ def test_real_patients_are_read_at_coarser_voxels(tmp_path):
     labels[:6], labels[:3], labels[:3, :6] = 2, 1, 4
     affine = np.diag([1.0, 1, 2, 1])
     nib.save(nib.Nifti1Image(labels, affine), tmp_path / "labels.nii.gz")
-    nib.save(nib.Nifti1Image(labels * 1.5 + 1, affine), tmp_path / "flair.nii.gz")
+    image = labels * 1.5 + 1
+    image[6:, 6:] += np.linspace(0, 1, 54).reshape(6, 9)  # so few values as labels have are no image
+    nib.save(nib.Nifti1Image(image, affine), tmp_path / "flair.nii.gz")
     rows = [
         "task,name,group,files,reference,labels",
         'tumor,a,glioma,flair.nii.gz;-;flair.nii.gz;-,labels.nii.gz,"1,2,4"',

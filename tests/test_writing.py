@@ -320,6 +320,8 @@ def test_without_rights_one_sentence_says_so(open_folder):
         f"{closed}": "a.nii.gz: may not be read; ask its owner",
     }
     rights = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    if subprocess.run([*rights, "true"], capture_output=True).returncode:
+        pytest.skip("this system does not let a test give up the rights of root")
     environment = os.environ | {"PYTHONPATH": SOURCE, "HOME": str(home)}
     for arguments, words in cases.items():
         command = [*rights, sys.executable, "-m", "presimal", "strip", *arguments.split()]
