@@ -16,8 +16,6 @@ import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict
-from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -28,8 +26,8 @@ from real_table import Case, Result, report
 from scipy import ndimage
 from tqdm import tqdm
 
+from brainscans.age import estimate_age
 from brainscans.contrasts import TITLES
-from brainscans.interval import Interval
 from brainscans.reading import read
 from brainscans.resampling import resample
 from brainscans.scans import largest_piece
@@ -44,7 +42,6 @@ CASES = Path(__file__).with_name("real_cases.csv")
 CLOSED = 6.0  # mm: gaps between labels of tissue narrower than twice this are fluid, which belongs to the brain
 FEW_LABELS = 3  # numbers in a file; more are labels of tissue and not a mask
 FOUND = "2,1,3"  # `labels` of what `segment` writes
-NO_AGE = "This version has no command for age."
 Regions = list[np.ndarray | None]
 
 
@@ -113,9 +110,7 @@ def examine_tumor(case: Case, folder: Path, place: Path) -> Result:
 
 
 def examine_age(case: Case, folder: Path, place: Path) -> Result:
-    answer = import_module("brainscans.age").estimate_age(folder / case.files)
-    age = answer.age if isinstance(answer.age, Interval | None) else Interval(answer.age, answer.low, answer.high)
-    return Result(age=age) if age else Result(refused="no answer")
+    return Result(age=estimate_age(folder / case.files).age)
 
 
 def examine_refuse(case: Case, folder: Path, place: Path) -> Result:
@@ -154,9 +149,6 @@ def main(arguments: list[str] | None = None) -> int:
     wanted = parser.parse_args(arguments)
     with CASES.open(encoding="utf-8", newline="") as file:
         cases = [Case(**line) for line in csv.DictReader(file) if wanted.task in (None, line["task"])]
-    if not find_spec("brainscans.age") and any(case.task == "age" for case in cases):
-        print(NO_AGE)
-        cases = [case for case in cases if case.task != "age"]
     try:
         folder = wanted.folder or get(REAL_SCANS, wanted.yes)
     except DataError as problem:

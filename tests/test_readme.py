@@ -99,4 +99,7 @@ def test_the_fields_of_json_are_those_of_the_commands(tmp_path, capsys):
     assert main(["segment", *named, "-o", str(tmp_path / "labels.nii.gz"), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     inside = {key for volume in found["volumes_ml"].values() for key in volume}
-    assert set(found) | inside == set(rows["segment"]) and found["left_out"] == ["T2"]
+    assert main(["segment", *named, "-o", str(tmp_path / "labels.nii.gz"), "--json"]) == 2  # it is there already
+    bad = json.loads(capsys.readouterr().out)
+    assert set(found) | inside | set(bad) == set(rows["segment"]) and found["left_out"] == ["T2"]
+    assert set(bad) == {"labels", "error"}

@@ -1,5 +1,6 @@
 """One's own scans as files, connected pieces of their masks, and what a network says of a scan and its mirror image."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -51,8 +52,11 @@ def ready(model: nn.Module | None, weights: str, device: Device) -> tuple[nn.Mod
 
 
 @torch.no_grad()
-def both_sides(model: nn.Module, x: Tensor, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Probabilities (R, X, Y, Z), on the CPU, for x (1, C, X, Y, Z), and for its mirror image, mirrored back."""
+def both_sides(
+    model: nn.Module, x: Tensor, device: torch.device, activation: Callable[[Tensor], Tensor] = torch.sigmoid
+) -> tuple[Tensor, Tensor]:
+    """Probabilities (R, X, Y, Z), on the CPU, for x (1, C, X, Y, Z), and for its mirror image, mirrored back;
+    `activation` makes them of logits (1, R, X, Y, Z)."""
     with compute.autocast(device):
-        straight, mirrored = (model(one.to(device)).float().sigmoid()[0].cpu() for one in (x, x.flip(2)))
+        straight, mirrored = (activation(model(one.to(device)).float())[0].cpu() for one in (x, x.flip(2)))
     return straight, mirrored.flip(1)

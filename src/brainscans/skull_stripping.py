@@ -22,7 +22,7 @@ from synthcohort.storage import DataError
 from .reading import open_image
 from .resampling import Grid, from_grid, stem, to_grid
 from .scans import Device, File, both_sides, largest_piece, read_scan, ready, without_holes
-from .writing import check_place, image_like, is_ours, write
+from .writing import ENDINGS, check_place, image_like, is_ours, write
 
 WEIGHTS = "skull_stripping"
 SPACING = 3.0  # mm, of the network's grid
@@ -133,7 +133,7 @@ def strip(
 def output_files(scan: File, out: File | None) -> tuple[Path, Path]:
     """NAME_brain.nii.gz and NAME_mask.nii.gz, beside the scan or in the folder `out`, which may also name the brain."""
     folder = Path(scan).parent if out is None else Path(out)
-    if folder.name.endswith((".nii", ".nii.gz")):
+    if folder.name.endswith(ENDINGS):
         return folder, folder.with_name(f"{stem(folder)}_mask.nii.gz")
     return folder / f"{stem(scan)}_brain.nii.gz", folder / f"{stem(scan)}_mask.nii.gz"
 

@@ -7,6 +7,7 @@ Trained on label maps of real heads in FreeSurfer's terms, painted with any cont
 of a person (scripts/train_tissues.py). Not for clinical use."""
 
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -17,9 +18,8 @@ from torch import Tensor, nn
 
 from synthcohort.storage import DataError
 
-from . import compute
 from .resampling import Grid, to_grid
-from .scans import Device, ready
+from .scans import Device, both_sides, ready
 from .skull_stripping import BrainMask, find_brain
 
 WEIGHTS = "tissues"
@@ -78,14 +78,12 @@ def rise_inward(image: np.ndarray, inside: np.ndarray) -> float:
     return float(np.median(deep) - np.median(shallow)) if len(deep) and len(shallow) else 0.0
 
 
-@torch.no_grad()
 def ask(model: nn.Module, image: Tensor, device: torch.device) -> tuple[Tensor, float]:
     """Fractions (len(TISSUES), X, Y, Z) of a normalized image (1, 1, X, Y, Z), the mean of what the network says of it
     and of its mirror image, and how far the two agree, 0 to 1."""
-    with compute.autocast(device):
-        straight, mirrored = (model(one.to(device)).float().softmax(1)[0].cpu() for one in (image, image.flip(2)))
-    fractions = (straight + mirrored.flip(1)) / 2
-    common = torch.minimum(straight, mirrored.flip(1))[1:].sum()
+    straight, mirrored = both_sides(model, image, device, partial(torch.softmax, dim=1))
+    fractions = (straight + mirrored) / 2
+    common = torch.minimum(straight, mirrored)[1:].sum()
     return fractions, float(common / fractions[1:].sum().clamp(min=1e-6))
 
 
