@@ -90,7 +90,7 @@ def test_it_answers_where_torch_does_not_start(tmp_path):
     (tmp_path / "torch.py").write_text("raise ImportError('libsomething.so is missing')")
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(tmp_path), os.environ.get("PYTHONPATH", "")])}
     command = [sys.executable, "-m", "presimal", "check"]
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment)
     assert done.returncode == 1 and "torch does not start: libsomething.so is missing" in done.stdout
     assert done.stdout.splitlines()[-1].startswith("Not ready") and not done.stderr
 
@@ -134,7 +134,7 @@ def test_a_machine_that_is_not_ready_has_another_exit_status(monkeypatch, capsys
 
 def test_the_command_is_installed():
     command = [sys.executable, "-m", "presimal", "--help"]
-    said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    said = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", check=True).stdout
     assert all(command in said for command in ("lab", "run", "check"))
 
 

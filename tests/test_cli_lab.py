@@ -131,7 +131,9 @@ def test_a_real_server_answers_with_the_token_and_refuses_without(tmp_path):
     command = [sys.executable, "-m", "presimal", "lab", "--original"]
     command += ["--", "--no-browser", f"--ServerApp.port={free_port()}"]
     environment = os.environ | {"JUPYTER_CONFIG_DIR": str(tmp_path), "JUPYTER_RUNTIME_DIR": str(tmp_path / "runtime")}
-    server = subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True)
+    server = subprocess.Popen(
+        command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True, encoding="utf-8"
+    )
     killer = threading.Timer(60, server.kill)
     killer.start()
     try:
@@ -154,5 +156,5 @@ def test_what_lies_in_the_current_folder_is_not_run(tmp_path):
     for name in ("random", "json", "jupyterlab", "tempfile"):
         (tmp_path / f"{name}.py").write_text("import os\nopen('run', 'w').close()\nos._exit(3)\n")
     command = [*lab.lab_command(tmp_path), "--version"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0 and re.match(r"\d+\.\d+", done.stdout) and not (tmp_path / "run").exists()

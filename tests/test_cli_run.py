@@ -177,7 +177,7 @@ def test_what_the_user_cannot_mend_is_not_hidden(monkeypatch):
 def test_a_letter_that_the_console_lacks_does_not_stop_it(write):
     command = [sys.executable, "-m", "presimal", "run", str(write("θ", "1"))]
     environment = os.environ | {"PYTHONIOENCODING": "ascii"}
-    done = subprocess.run(command, capture_output=True, text=True, env=environment)
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment)
     assert done.returncode == 0 and "?" in done.stdout and "1 of 1 passed" in done.stdout
 
 

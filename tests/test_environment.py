@@ -180,10 +180,15 @@ def test_a_line_without_form_is_refused():
 def test_importing_presimal_is_light():
     """At most 0.3 s, which means none of the heavy libraries."""
     code = "import sys, presimal; print([m for m in ('torch', 'numpy', 'matplotlib', 'IPython') if m in sys.modules])"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+    assert (
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=True
+        ).stdout
+        == "[]\n"
+    )
 
 
 def test_importing_fastai_after_presimal_warns_of_nothing():
     code = "import presimal; import fastai.basics"
-    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=True)
     assert result.stderr == ""

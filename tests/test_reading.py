@@ -329,7 +329,9 @@ def as_nobody(code):
             pytest.skip("this system does not let a test give up the rights of root")
         command = [*rights, *command]
     source = str(Path(__file__).parents[1] / "src")
-    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | {"PYTHONPATH": source})
+    done = subprocess.run(
+        command, capture_output=True, text=True, encoding="utf-8", env=os.environ | {"PYTHONPATH": source}
+    )
     return done.stderr.strip().splitlines()[-1]
 
 

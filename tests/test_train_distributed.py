@@ -21,7 +21,7 @@ LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
 
 def train(launcher: list[str], data: Path, out: Path, *options: str) -> subprocess.CompletedProcess:
     command = [*launcher, str(SCRIPT), "--subjects", "6", "--spacing", "8", "--out", str(out), *options]
-    return subprocess.run(command, env=environment(data), capture_output=True, text=True, timeout=240)
+    return subprocess.run(command, env=environment(data), capture_output=True, text=True, encoding="utf-8", timeout=240)
 
 
 def environment(data: Path) -> dict[str, str]:

@@ -55,7 +55,9 @@ def installed(wheel, tmp_path_factory):
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
 
     def run(folder, *arguments):
-        done = subprocess.run([python, *arguments], cwd=folder, env=environment, capture_output=True, text=True)
+        done = subprocess.run(
+            [python, *arguments], cwd=folder, env=environment, capture_output=True, text=True, encoding="utf-8"
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout
 

@@ -325,7 +325,7 @@ def test_without_rights_one_sentence_says_so(open_folder):
     environment = os.environ | {"PYTHONPATH": SOURCE, "HOME": str(home)}
     for arguments, words in cases.items():
         command = [*rights, sys.executable, "-m", "presimal", "strip", *arguments.split()]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=home)
+        done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment, cwd=home)
         assert done.returncode in (1, 2) and words in done.stderr and "Traceback" not in done.stderr, done.stderr
         assert len(done.stderr.strip().splitlines()) == 1 and not list(home.glob("*.nii*"))
 
@@ -460,6 +460,8 @@ sys.exit(main(["strip", {str(scan)!r}]))
     if not Path("/proc/self/statm").exists():
         pytest.skip("only Linux says how much address space is used")
     environment = os.environ | {"PYTHONPATH": SOURCE, "OMP_NUM_THREADS": "1"}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", env=environment
+    )
     assert done.returncode == 1 and "memory" in done.stderr, done.stderr
     assert "Traceback" not in done.stderr and len(done.stderr.strip().splitlines()) == 1

@@ -42,7 +42,7 @@ def server(tmp_path_factory):
     own = {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
     own |= {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "runtime"}
     environment = os.environ | {name: str(root / folder) for name, folder in own.items()}
-    process = subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True)
+    process = subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True, encoding="utf-8")
     address, token = next(
         found.groups() for line in process.stderr if (found := re.search(r"(http://127.0.0.1:\d+)\S*token=(\w+)", line))
     )

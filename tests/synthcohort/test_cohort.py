@@ -51,7 +51,7 @@ def test_in_another_process():
         f"b = Cohort(5).render([9], 'brain', {SPACING}); print(b.images.double().sum().item())"
     )
     here = Cohort(5).render([9], "brain", SPACING).images.double().sum().item()
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=True)
     assert float(done.stdout) == here
 
 

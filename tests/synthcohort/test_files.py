@@ -229,7 +229,7 @@ def test_other_settings_are_another_cohort(data_home):
 def start(code, home, *arguments):
     environment = os.environ | {"PRESIMAL_DATA": str(home), "OMP_NUM_THREADS": "1"}
     command = [sys.executable, "-c", code, *arguments]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True, encoding="utf-8")
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs a signal that cannot be caught")
