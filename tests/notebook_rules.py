@@ -133,8 +133,8 @@ def compares_some_outputs(notebook, file):
 
 
 def hides_no_cell_from_the_tests(notebook, file):
-    hiding = {"raises-exception", "nbval-skip", "nbval-raises-exception"}
-    for cell in code(notebook):
+    for cell in code(notebook):  # an attempt may fail, so that Run All goes on with the solution
+        hiding = {"nbval-skip", "nbval-raises-exception", *(() if "exercise" in tags(cell) else ("raises-exception",))}
         if re.search(r"NBVAL_|PYTEST_", cell.source) or hiding & set(tags(cell)):
             yield f"cell {cell.execution_count} is skipped by the tests or may fail in them"
 
@@ -218,11 +218,25 @@ def has_exercises(notebook, file):
     if order != ["exercise", "check", "solution"] * len(attempts):
         yield "exercises are not each an attempt, a check and a solution, in this order"
     for cell in code(notebook, "solution"):
-        if cell.source.splitlines()[0] != "# Solution" or not cell.metadata.get("jupyter", {}).get("source_hidden"):
-            yield f"the solution in cell {cell.execution_count} is not folded under the line '# Solution'"
+        if cell.source.splitlines()[0] != "# Solution" or "solution" not in cell.source.splitlines()[1]:
+            yield f"the solution in cell {cell.execution_count} does not stand under '# Solution' and @solution"
+    for cell in attempts:
+        if "raises-exception" not in tags(cell):
+            yield f"the attempt in cell {cell.execution_count} stops Run All if it fails: tag it raises-exception"
+    if f"EXERCISES = {len(attempts)}" not in "\n".join(cell.source for cell in code(notebook, "setup")):
+        yield f"the settings do not say EXERCISES = {len(attempts)}"
     for cell in code(notebook, "check"):
         if "not tried yet" not in printed(cell):
             yield f"the check in cell {cell.execution_count} was not stored with an untouched attempt"
+
+
+def folds_what_is_not_taught(notebook, file):
+    """In JupyterLab, in Colab and in static pages, each of which has a way of its own."""
+    for cell in code(notebook):
+        if {"install", "setup", "check", "solution"} & set(tags(cell)):
+            folded = cell.metadata.get("jupyter", {}).get("source_hidden"), cell.metadata.get("cellView") == "form"
+            if not all(folded) or "hide-input" not in tags(cell):
+                yield f"cell {cell.execution_count} is not folded everywhere"
 
 
 def asks_whether_it_learned(notebook, file):
@@ -273,6 +287,7 @@ RULES = [
     opens_with_title_and_table,
     has_imports_and_settings,
     has_exercises,
+    folds_what_is_not_taught,
     asks_whether_it_learned,
     ends_with_a_take_away,
     can_be_presented,

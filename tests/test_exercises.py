@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from presimal.exercises import blank, check, equals, given, holds
+from presimal.exercises import blank, check, equals, given, holds, solution
 
 ROOT = Path(__file__).parents[1]
 
@@ -18,9 +18,12 @@ ROOT = Path(__file__).parents[1]
 # The checks themselves ----------------------------------------------------------------------------
 
 
-def says(capsys, name, *claims):
-    check(name, *claims)
-    return capsys.readouterr().out.rstrip("\n")
+def says(capsys, name, *claims, times=2):
+    """What a check says when it is run for the last of some times, without the colors."""
+    for _ in range(times):
+        capsys.readouterr()
+        check(name, *claims)
+    return re.sub("\x1b\\[[0-9]*m", "", capsys.readouterr().out.rstrip("\n"))
 
 
 def test_a_blank_is_recognized_however_it_was_left():
@@ -82,18 +85,18 @@ def changes_its_input(x):
 @pytest.mark.parametrize(
     ("name", "claim", "expected"),
     [
-        ("value", equals(2), "value: correct"),
-        ("value", equals(2.1, tolerance=0.1), "value: correct"),
-        ("large", equals(1e6, tolerance=1e-3), "large: correct"),
-        ("large", equals(2e6, {"Half of it.": 1.0001e6}, 1e-3), "large: not yet. Half of it."),
-        ("value", equals(1.0, mistakes={"Twice too large.": 2.0}), "value: not yet. Twice too large."),
-        ("value", holds(lambda v: v > 3, "It is larger than 3."), "value: not yet. It is larger than 3."),
-        ("words", equals("axial"), "words: correct"),
-        ("words", equals("coronal", {"That is the other one.": "axial"}), "words: not yet. That is the other one."),
-        ("nothing", equals(1), "nothing: not tried yet"),
-        ("never_defined", equals(1), "never_defined: not tried yet (run the cell above that defines it)"),
-        ("wrong_shape", equals(torch.ones(2)), "wrong_shape: not yet. The shape should be (2,), yours is (3,)."),
-        ("one_row", equals(np.zeros(3)), "one_row: not yet. The shape should be (3,), yours is (1, 3)."),
+        ("value", equals(2), "✓ value: correct"),
+        ("value", equals(2.1, tolerance=0.1), "✓ value: correct"),
+        ("large", equals(1e6, tolerance=1e-3), "✓ large: correct"),
+        ("large", equals(2e6, {"Half of it.": 1.0001e6}, 1e-3), "✗ large: not yet. Half of it."),
+        ("value", equals(1.0, mistakes={"Twice too large.": 2.0}), "✗ value: not yet. Twice too large."),
+        ("value", holds(lambda v: v > 3, "It is larger than 3."), "✗ value: not yet. It is larger than 3."),
+        ("words", equals("axial"), "✓ words: correct"),
+        ("words", equals("coronal", {"That is the other one.": "axial"}), "✗ words: not yet. That is the other one."),
+        ("nothing", equals(1), "· nothing: not tried yet"),
+        ("never_defined", equals(1), "· never_defined: not tried yet (run the cell above that defines it)"),
+        ("wrong_shape", equals(torch.ones(2)), "✗ wrong_shape: not yet. The shape should be (2,), yours is (3,)."),
+        ("one_row", equals(np.zeros(3)), "✗ one_row: not yet. The shape should be (3,), yours is (1, 3)."),
     ],
 )
 def test_the_state_is_told_in_one_line(capsys, name, claim, expected):
@@ -114,23 +117,23 @@ def test_the_state_is_told_in_one_line(capsys, name, claim, expected):
 )
 def test_whatever_the_answer_does_there_is_a_hint_and_no_exception(capsys, name, claim, part):
     said = says(capsys, name, claim)
-    assert said.startswith(f"{name}: not yet.") and part in said
+    assert said.startswith(f"✗ {name}: not yet.") and part in said
 
 
 def test_a_long_answer_is_cut_short(capsys):
     said = says(capsys, "many", equals(np.zeros(1000)))
-    assert "… is not right yet" in said and len(said) < 160
+    assert "an array of shape (1000,) is not right yet" in said and len(said) < 160
 
 
 def test_an_answer_cannot_change_the_arguments_of_a_check(capsys):
     claim = given(torch.zeros(2)).returns(torch.ones(2))
-    assert says(capsys, "changes_its_input", claim) == "changes_its_input: correct"
-    assert says(capsys, "changes_its_input", claim) == "changes_its_input: correct"
+    assert says(capsys, "changes_its_input", claim) == "✓ changes_its_input: correct"
+    assert says(capsys, "changes_its_input", claim) == "✓ changes_its_input: correct"
 
 
 def test_the_first_claim_that_fails_gives_the_hint(capsys):
     said = says(capsys, "value", equals(2), holds(lambda v: False, "second"), holds(lambda v: False, "third"))
-    assert said == "value: not yet. second"
+    assert said == "✗ value: not yet. second"
 
 
 # The exercises of the notebooks -------------------------------------------------------------------
@@ -161,28 +164,39 @@ def wrong_answers(notebook, name):
 
 
 def state(capsys, before, *cells):
-    """Run the cells as a student would; returns what the last one printed."""
+    """Run the cells as a student would, the last one twice; what that printed, without the colors, and the names."""
     namespace = {"__name__": "__main__"}
     for source in before:
         exec(compile(source, "<before>", "exec"), namespace)
-    for source in cells:
+    for source in (*cells, cells[-1]):
         capsys.readouterr()
         exec(compile(source, "<exercise>", "exec"), namespace)
-    return capsys.readouterr().out
+    return re.sub("\x1b\\[[0-9]*m", "", capsys.readouterr().out), namespace
 
 
 @pytest.mark.parametrize(("notebook", "name", "before", "attempt", "checking", "solution"), list(exercises()))
 class TestExercise:
     def test_untouched_it_is_not_tried_yet(self, capsys, notebook, name, before, attempt, checking, solution):
-        assert state(capsys, before, attempt, checking) == f"{name}: not tried yet\n"
+        assert state(capsys, before, attempt, checking)[0] == f"· {name}: not tried yet\n"
 
     def test_the_solution_is_correct(self, capsys, notebook, name, before, attempt, checking, solution):
-        assert state(capsys, before, attempt, solution, checking) == f"{name}: correct\n"
+        as_a_student = solution.replace("@solution\n", "")
+        assert state(capsys, before, attempt, as_a_student, checking)[0].startswith(f"✓ {name}: correct (")
 
-    def test_the_solution_leaves_an_answer_alone(self, capsys, notebook, name, before, attempt, checking, solution):
-        for wrong in wrong_answers(notebook, name):
-            without = state(capsys, before, attempt, wrong["answer"], checking)
-            assert state(capsys, before, attempt, wrong["answer"], solution, checking) == without
+    def test_the_solution_leaves_a_right_answer_alone(
+        self, capsys, notebook, name, before, attempt, checking, solution
+    ):
+        right = solution.replace("@solution\n", "") + f"\nmine = {name}"
+        _, names = state(capsys, before, attempt, right, checking, solution)
+        assert names[name] is names["mine"]
+
+    def test_behind_a_wrong_answer_the_notebook_goes_on_with_the_solution(
+        self, capsys, notebook, name, before, attempt, checking, solution
+    ):
+        for wrong in ["raise SystemExit", *(wrong["answer"] for wrong in wrong_answers(notebook, name))]:
+            answer = f"try:\n    exec({wrong!r})\nexcept BaseException:\n    pass\n_wrong = {name}"
+            _, names = state(capsys, before, attempt, answer, checking, solution)
+            assert names[name] is not names["_wrong"] and not blank(names[name])
 
     def test_plausible_wrong_answers_get_a_helpful_hint(
         self, capsys, notebook, name, before, attempt, checking, solution
@@ -190,8 +204,8 @@ class TestExercise:
         wrong = wrong_answers(notebook, name)
         assert len(wrong) >= 2, "each exercise needs two wrong answers"
         for mistake in wrong:
-            said = state(capsys, before, attempt, mistake["answer"], checking)
-            assert said.startswith(f"{name}: not yet. ") and mistake["hint"] in said, said
+            said, _ = state(capsys, before, attempt, mistake["answer"], checking)
+            assert said.startswith(f"✗ {name}: not yet. ") and mistake["hint"] in said, said
             assert "stops with" not in said or "stops with" in mistake["hint"], said
 
 
@@ -217,7 +231,7 @@ class Unprintable(Exception):
 @pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, RecursionError, Unprintable, MemoryError])
 def test_whatever_an_answer_raises_a_check_goes_on(capsys, kind):
     globals()["answer"] = leaves(kind)
-    assert says(capsys, "answer", given(1.0).returns(2.0)).startswith("answer: not yet. Your answer stops with ")
+    assert says(capsys, "answer", given(1.0).returns(2.0)).startswith("✗ answer: not yet. Your answer stops with ")
     assert "not yet" in says(capsys, "answer", holds(lambda f: f(1.0), "hint"))
 
 
@@ -235,7 +249,7 @@ def test_an_answer_that_prints_is_heard_and_one_that_prints_without_end_is_stopp
         return 2 * x
 
     globals()["answer"] = answer
-    assert says(capsys, "answer", given(1.0).returns(2.0)) == "seen 1.0\nanswer: correct"
+    assert says(capsys, "answer", given(1.0).returns(2.0)) == "seen 1.0\n✓ answer: correct"
     said = says(capsys, "answer", given(9.0).returns(18.0))
     assert len(said) < 3_000 and said.endswith("RuntimeError: it prints without end.")
 
@@ -245,3 +259,71 @@ def test_a_library_that_was_patched_in_the_notebook_does_not_make_an_answer_righ
     for name in ("allclose", "isclose", "all", "array_equal", "asarray", "isfinite"):
         monkeypatch.setattr(np, name, lambda *_, **__: True)
     assert "not yet" in says(capsys, "answer", equals(4.0))
+
+
+def replace_the_mean(x):
+    np.mean = lambda *_, **__: 2.0
+    return np.mean(x)
+
+
+def test_an_answer_that_patches_a_library_is_found_out(capsys, monkeypatch):
+    monkeypatch.setattr(np, "mean", np.mean)  # to be put back
+    globals()["answer"] = replace_the_mean
+    assert says(capsys, "answer", given(3.0).returns(2.0), times=1).startswith("✗ answer: not yet. numpy.mean has been")
+
+
+class Anything:
+    def __eq__(self, other):
+        return True
+
+    __hash__ = None
+
+
+def test_an_object_that_equals_everything_is_not_correct(capsys):
+    globals()["answer"] = Anything()
+    for expected in (2.0, "axial", np.ones(3)):
+        assert "not yet" in says(capsys, "answer", equals(expected))
+
+
+def test_the_first_time_a_hint_ends_at_its_colon(capsys):
+    claim = equals(2.5, {"It is too small: add a half.": 2.0})
+    first = "✗ value: not yet. It is too small. Run this check again for more."
+    assert says(capsys, "value", equals(2.0), times=1) == "✓ value: correct"
+    assert says(capsys, "value", claim, times=1) == first
+    assert says(capsys, "value", claim, times=1) == "✗ value: not yet. It is too small: add a half."
+    assert says(capsys, "value", equals(3.0, {"Another: x.": 2.0}), times=1).startswith("✗ value: not yet. Another.")
+
+
+def test_what_is_done_is_counted(capsys, monkeypatch):
+    monkeypatch.setattr("presimal.exercises._correct", {})
+    globals().update(EXERCISES=2, first=1.0, second=2.0)
+    try:
+        assert says(capsys, "first", equals(1.0), times=1) == "✓ first: correct (1 of 2 done)"
+        assert "done" not in says(capsys, "second", equals(1.0), times=1)
+        assert says(capsys, "second", equals(2.0), times=1) == "✓ second: correct (2 of 2 done)"
+        globals()["first"] = 3.0  # changed, and not checked since
+        assert says(capsys, "second", equals(2.0), times=1) == "✓ second: correct (1 of 2 done)"
+    finally:
+        del globals()["EXERCISES"]
+
+
+def test_the_solution_takes_the_place_of_what_is_not_correct_and_says_so(capsys):
+    def double(x):
+        return x + 1
+
+    globals()["double"] = double
+    claim = given(3.0).returns(6.0)
+    check("double", claim)
+
+    def reference(x):
+        return 2 * x
+
+    reference.__name__ = "double"
+    globals()["double"] = solution(reference)
+    assert globals()["double"] is reference
+    assert says(capsys, "double", claim).startswith("· double: not tried yet (the solution stands in its place")
+    globals()["double"] = lambda x: x * 2
+    check("double", claim)
+    assert solution(reference) is globals()["double"] is not reference
+    globals()["double"] = double  # changed after the check
+    assert solution(reference) is reference

@@ -44,15 +44,15 @@ def good_notebook():
         new_code_cell(notebook_rules.INSTALL.format(repository=REPOSITORY), metadata={"tags": ["install"]}),
         new_code_cell("from presimal import compute, figures", metadata={"tags": ["setup"]}),
         new_code_cell(
-            "SEED = 0\nDEVICE = compute.device()\ncompute.seed_everything(SEED)\nfigures.use_style()",
+            "SEED = 0\nEXERCISES = 1\nDEVICE = compute.device()\ncompute.seed_everything(SEED)\nfigures.use_style()",
             metadata={"tags": ["setup"]},
         ),
         new_markdown_cell("## One\n![a drawing of a brain](brain.png)"),
         new_code_cell("@interact(k=3)\ndef browse(k): pass", metadata={"tags": ["widget"]}),
         new_code_cell("draw()", metadata={"tags": ["static-twin"]}, outputs=[picture(), text("Figure: a brain.\n")]),
-        new_code_cell("answer = ...", metadata={"tags": ["exercise"]}),
+        new_code_cell("answer = ...", metadata={"tags": ["exercise", "raises-exception"]}),
         new_code_cell('check("answer")', metadata={"tags": ["check"]}, outputs=[text("answer: not tried yet\n")]),
-        new_code_cell("# Solution\nanswer = 1", metadata={"tags": ["solution"], "jupyter": {"source_hidden": True}}),
+        new_code_cell('# Solution\nanswer = solution(1, "answer")', metadata={"tags": ["solution"]}),
         *(
             new_code_cell("print(1)", metadata={"tags": ["nbval-check-output"]}, outputs=[text("1\n")])
             for _ in range(3)
@@ -66,6 +66,9 @@ def good_notebook():
         cell.execution_count = count
     for cell in cells:
         cell.metadata["slideshow"] = {"slide_type": "slide"}
+        if {"install", "setup", "check", "solution"} & set(notebook_rules.tags(cell)):
+            cell.metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
+            cell.metadata["tags"].append("hide-input")
     return new_notebook(cells=cells)
 
 
@@ -132,7 +135,7 @@ FAULTS = {
     "compared without output": (lambda n: set_output(n, "nbval-check-output"), "stores no output"),
     "skipped": (lambda n: set_source(n, "exercise", "# NBVAL_SKIP\nanswer = ..."), "skipped by the tests"),
     "allowed to fail": (
-        lambda n: tagged(n, "exercise").metadata.tags.append("raises-exception"),
+        lambda n: tagged(n, "widget").metadata.tags.append("raises-exception"),
         "skipped by the tests",
     ),
     "magic": (lambda n: set_source(n, "exercise", "%matplotlib inline"), "not plain Python"),
@@ -154,7 +157,12 @@ FAULTS = {
     "no style": (lambda n: replace_code(n, "figures.use_style()", ""), "use_style"),
     "no exercise": (lambda n: [remove(n, tag) for tag in ("exercise", "check", "solution")], "exercises, 1"),
     "no solution": (lambda n: remove(n, "solution"), "in this order"),
-    "open solution": (lambda n: tagged(n, "solution").metadata.pop("jupyter"), "not folded"),
+    "open solution": (lambda n: tagged(n, "solution").metadata.pop("jupyter"), "not folded everywhere"),
+    "check open in Colab": (lambda n: tagged(n, "check").metadata.pop("cellView"), "not folded everywhere"),
+    "imports open in static pages": (lambda n: tagged(n, "setup").metadata.tags.remove("hide-input"), "not folded"),
+    "attempt that stops Run All": (lambda n: tagged(n, "exercise").metadata.tags.pop(), "tag it raises-exception"),
+    "solution for blanks alone": (lambda n: set_source(n, "solution", "# Solution\nanswer = 1"), "under '# Solution'"),
+    "exercises not counted": (lambda n: replace_code(n, "EXERCISES = 1", "EXERCISES = 2"), "EXERCISES = 1"),
     "solution stored as tried": (lambda n: set_output(n, "check", text("answer: correct\n")), "untouched attempt"),
     "never asked": (lambda n: replace_prose(n, "## Did it learn?", "## End"), "Did it learn"),
     "asked but not asserted": (lambda n: replace_code(n, "assert answer == 1", "print(answer)"), "asserts nothing"),

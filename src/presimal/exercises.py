@@ -1,16 +1,20 @@
 """Checks for exercises: they answer "not tried yet", "correct", or the first thing that is off, and never raise.
 
-An exercise is three cells: the attempt leaves a blank, `...`; the check says what is expected and which mistakes are
-typical; the solution fills in only what was left blank.
+An exercise is three cells: the attempt leaves a blank, `...`; the check, folded, says what is expected and which
+mistakes are typical; the solution, folded too, takes the place of an answer that is not correct, so that the cells
+below work whatever was tried.
     def mean_squared_error(y, y_hat): ...
     check("mean_squared_error", given([1., 2.], [1., 4.]).returns(2.0, mistakes={"You added up: take the mean.": 4.0}))
-    if blank(mean_squared_error): ..."""
+    @solution
+    def mean_squared_error(y, y_hat): return ((y - y_hat) ** 2).mean()"""
 
+import builtins
 import contextlib
 import copy
 import dis
 import inspect
 import io
+import math
 import sys
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -20,19 +24,65 @@ import torch
 from numpy import allclose, asarray, isfinite  # as they are now, whatever a notebook makes of `np` later
 
 MOST_PRINTED, SHOWN = 100_000, 2_000  # letters
+MOST_SHOWN = 8  # numbers of an array
+GREEN, RED, PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 Claim = Callable[[Any], str | None]  # looks at an answer and returns None if it is right, else a hint in one sentence
+
+_correct: dict[str, object] = {}  # by name, the answer that was found correct last
+_hints: dict[str, str] = {}  # by name, the hint that was given last
+_solutions: dict[str, Callable] = {}  # by name, the function that took the place of an answer
+_LIBRARIES: tuple[Any, ...] = (builtins, math, np, np.linalg, torch, torch.Tensor, torch.linalg, torch.nn.functional)
+_UNTOUCHED = [{name: value for name, value in vars(place).items() if callable(value)} for place in _LIBRARIES]
 
 
 def check(name: str, *claims: Claim) -> None:
-    """Print the state of the exercise whose answer is the variable or function called `name` where this is called.
-    Claims are tried in order and the first that fails gives the hint. Whatever the answer does, nothing is raised."""
+    """Print the state of the exercise whose answer is the variable or function called `name` where this is called, and
+    of how many (EXERCISES there) are done. Claims are tried in order; the first that fails gives the hint, up to its
+    colon at first and whole when the check is run again. Whatever the answer does, nothing is raised."""
     answers, printed = sys._getframe(1).f_globals, _Output()
-    state = "not tried yet (run the cell above that defines it)"
-    if name in answers:
+    _correct.pop(name, None)
+    state = f"· {name}: not tried yet"
+    if name not in answers:
+        state += " (run the cell above that defines it)"
+    elif callable(answers[name]) and answers[name] is _solutions.get(name):
+        state += " (the solution stands in its place: run your own cell again, then this one)"
+    elif not blank(answers[name]):
         with contextlib.redirect_stdout(printed):
-            state = _state(answers[name], claims)
+            hint = _hint(answers[name], claims)
+            hint = _replaced(answers.get("__name__")) or hint
+        if hint:
+            more = hint == _hints.get(name)
+            _hints[name] = hint
+            state = f"{RED}✗{PLAIN} {name}: not yet. {hint if more else _nudge(hint)}"
+        else:
+            _correct[name] = answers[name]
+            state = f"{GREEN}✓{PLAIN} {name}: correct"
+            if "EXERCISES" in answers:
+                done = sum(answers.get(other) is answer for other, answer in _correct.items())
+                state += f" ({done} of {answers['EXERCISES']} done)"
     print(printed.getvalue()[:SHOWN], end="")
-    print(f"{name}: {state}")
+    print(state)
+
+
+def solution(reference: Any, name: str = "") -> Any:
+    """The student's answer where `check` found it correct, else `reference`: what the cells below go on with.
+    To be put before the function that solves an exercise, or round a value whose variable is called `name`."""
+    name = name or reference.__name__
+    answer = sys._getframe(1).f_globals.get(name, ...)
+    if name in _correct and _correct[name] is answer:
+        return answer
+    if callable(reference):
+        _solutions[name] = reference
+    return reference
+
+
+def _nudge(hint: str) -> str:
+    """The part of a hint before its colon, which says what is off and not what to do."""
+    words, bracket, tried = hint.partition(" (tried with ")
+    before, colon, _ = words.partition(": ")
+    if not colon or "stops with" in words:
+        return hint
+    return f"{before}{bracket}{tried}. Run this check again for more."
 
 
 class _Output(io.StringIO):
@@ -44,9 +94,8 @@ class _Output(io.StringIO):
         return super().write(text)
 
 
-def _state(answer: object, claims: Iterable[Claim]) -> str:
-    if blank(answer):
-        return "not tried yet"
+def _hint(answer: object, claims: Iterable[Claim]) -> str | None:
+    """What the first claim that fails says; None if all hold."""
     for claim in claims:
         try:
             hint = claim(answer)
@@ -55,8 +104,19 @@ def _state(answer: object, claims: Iterable[Claim]) -> str:
         except BaseException as problem:  # SystemExit too: a notebook goes on
             hint = f"Your answer stops with {type(problem).__name__}{_message(problem)}."
         if hint:
-            return f"not yet. {hint}"
-    return "correct"
+            return hint
+    return None
+
+
+def _replaced(notebook: str | None) -> str | None:
+    """A sentence about a function of a library that the module `notebook` has replaced, by which any answer could seem
+    right. Libraries that change torch, as fastai does, are left in peace."""
+    for place, functions in zip(_LIBRARIES, _UNTOUCHED, strict=True):
+        for name, function in functions.items():
+            now = vars(place).get(name)
+            if now is not function and getattr(now, "__module__", None) in (None, notebook):
+                return f"{place.__name__}.{name} has been replaced in this notebook: restart the kernel."
+    return None
 
 
 def _message(problem: BaseException) -> str:
@@ -136,7 +196,7 @@ def _numbers(value: Any) -> np.ndarray:
 
 def _same(value: Any, expected: Any, tolerance: float) -> bool:
     a, b = _numbers(value), _numbers(expected)
-    if a.shape != b.shape:
+    if a.shape != b.shape or a.dtype.kind == "O":  # objects may call themselves equal to anything
         return False
     if {a.dtype.kind, b.dtype.kind} <= set("biufc"):
         return bool(allclose(a.astype(complex), b.astype(complex), rtol=tolerance, atol=tolerance))
@@ -145,5 +205,10 @@ def _same(value: Any, expected: Any, tolerance: float) -> bool:
 
 def _short(value: Any, limit: int = 60) -> str:
     numbers = _numbers(value)
-    text = " ".join(np.array2string(numbers, precision=4).split()) if numbers.shape else repr(value)
+    if numbers.dtype.kind not in "biufc":
+        text = repr(value)
+    elif numbers.size > MOST_SHOWN:
+        return f"an array of shape {numbers.shape}"
+    else:
+        text = " ".join(np.array2string(numbers, precision=4).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
