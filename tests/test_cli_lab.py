@@ -41,8 +41,9 @@ def test_root_is_allowed_only_to_root(monkeypatch):
         assert ("--allow-root" in lab.lab_command(Path("/x"))) is expected
 
 
-def test_the_news_pop_up_is_off():
-    settings = json.loads((lab.SETTINGS / "overrides.json").read_text(encoding="utf-8"))
+@pytest.mark.parametrize("folder", [lab.SETTINGS, lab.SETTINGS / "teach"], ids=["to learn", "to teach"])
+def test_the_news_pop_up_is_off(folder):
+    settings = json.loads((folder / "overrides.json").read_text(encoding="utf-8"))
     notification = settings["@jupyterlab/apputils-extension:notification"]
     assert notification == {"fetchNews": "false", "checkForUpdates": False}
 
@@ -79,6 +80,19 @@ def test_the_students_copy_is_opened_by_default_and_the_original_on_request(star
     assert lab.open_lab(original=True, options=["--no-browser"]) == 0
     assert options(calls[1])["FileContentsManager.preferred_dir"] == "notebooks"
     assert calls[1][-1] == "--no-browser"
+
+
+def test_a_presenter_gets_copies_of_another_kind_large_and_alone_on_the_screen(started):
+    repository, calls = started
+    note = {"cell_type": "markdown", "metadata": {"tags": ["instructor"]}, "source": ["**Say:** so."]}
+    notebook = {"cells": [note], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    (repository / "notebooks" / lab.FIRST).write_text(json.dumps(notebook))
+    assert lab.open_lab() == lab.open_lab(teach=True) == 0
+    chosen = options(calls[1])
+    assert chosen["LabApp.default_url"] == f"/doc/tree/my_teaching/{lab.FIRST}"
+    assert chosen["LabApp.app_settings_dir"] == str(lab.SETTINGS / "teach")
+    assert "Say" not in (repository / "my_work" / lab.FIRST).read_text()
+    assert "For the instructor" in (repository / "my_teaching" / lab.FIRST).read_text()
 
 
 def test_copies_that_cannot_be_written_are_said_so(started, monkeypatch):

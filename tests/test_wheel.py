@@ -16,6 +16,7 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from presimal.cli.views import for_students
 from synthcohort import Cohort
 
 ROOT = Path(__file__).parents[1]
@@ -116,4 +117,4 @@ def test_lab_opens_copies_in_the_folder_where_it_is_called(installed, tmp_path):
     said = installed(tmp_path, "-c", code + "from presimal.cli import main; main(['lab'])")
     assert f"--ServerApp.root_dir={tmp_path}" in said and "-m jupyterlab" in said
     copies = {file.name: file.read_bytes() for file in (tmp_path / "my_work").glob("*.ipynb")}
-    assert copies == {file.name: file.read_bytes() for file in (ROOT / "notebooks").glob("*.ipynb")}
+    assert copies == {file.name: for_students(file.read_bytes()) for file in (ROOT / "notebooks").glob("*.ipynb")}

@@ -71,6 +71,7 @@ def _parser() -> argparse.ArgumentParser:
 
     add = command("lab", "lab.open_lab", "open JupyterLab on your own copy of the notebooks")
     add("--original", action="store_true", help="open the originals instead of your copies in my_work/")
+    add("--teach", action="store_true", help="open copies to present from in my_teaching/: large, with notes folded")
     add("options", nargs="*", metavar="-- OPTION", help="more options for JupyterLab, after --")
     add = command("run", "run.run", "execute notebooks from top to bottom and print a table")
     add("notebooks", nargs="*", metavar="NOTEBOOK", help="a number such as 01, a name or a file; default: all")

@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -13,24 +13,28 @@ import nbformat
 import psutil
 
 from presimal.cli import paths
+from presimal.cli.views import for_presenters, for_students
 from synthcohort.storage import DataError, write_atomically
 
 FIRST = "00_start_here.ipynb"
-SETTINGS = Path(__file__).with_name("jupyterlab_settings")  # overrides.json: no news, no update pop-up
+SETTINGS = Path(__file__).with_name("jupyterlab_settings")  # overrides.json: no news, no pop-up; large type to teach
 LEDGER = ".copied.json"  # which version of each notebook was copied: {file name: digest}
 
 
-def open_lab(original: bool = False, options: Sequence[str] = ()) -> int:
-    """Start JupyterLab on the student's copies, or on the originals, and wait until it ends; DataError if it cannot."""
+def open_lab(original: bool = False, teach: bool = False, options: Sequence[str] = ()) -> int:
+    """Start JupyterLab on the student's copies, on the presenter's or on the originals, and wait until it ends;
+    DataError if it cannot."""
     if find_spec("jupyterlab") is None:
         raise DataError(f"JupyterLab is not installed: run {sys.executable} -m pip install jupyterlab")
     if problem := paths.problem():
         raise DataError(problem)
     folder = paths.originals()
     if not original:
-        folder = paths.home() / "my_work"
+        folder = paths.home() / ("my_teaching" if teach else "my_work")
         try:
-            added, updated, kept = refresh(paths.originals(), folder).values()
+            added, updated, kept = refresh(
+                paths.originals(), folder, for_presenters if teach else for_students
+            ).values()
         except OSError as error:
             remedy = "free space or fix its rights"
             raise DataError(f"cannot write your copies to {folder} ({error.strerror}): {remedy}.") from None
@@ -38,15 +42,17 @@ def open_lab(original: bool = False, options: Sequence[str] = ()) -> int:
             print(f"{len(added)} notebook(s) added and {len(updated)} updated in {folder}")
         for name in kept:
             print(f"{name} has a newer version; yours is kept. To get the new one, rename yours and start again.")
-    return subprocess.call(lab_command(folder, options), env=os.environ | thread_settings(os.environ))
+    return subprocess.call(lab_command(folder, options, teach), env=os.environ | thread_settings(os.environ))
 
 
-def lab_command(folder: Path, options: Sequence[str] = ()) -> list[str]:
-    """How to open JupyterLab on the first notebook of `folder`: on this machine only, and with Jupyter's own token."""
+def lab_command(folder: Path, options: Sequence[str] = (), teach: bool = False) -> list[str]:
+    """How to open JupyterLab on the first notebook of `folder`: on this machine only, and with Jupyter's own token; to
+    teach, large and without the browser of files."""
     # -P: what lies in the current folder, such as a student's random.py, is not imported.
     command = [sys.executable, "-P", "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
     command += [f"--ServerApp.root_dir={folder.parent}", f"--FileContentsManager.preferred_dir={folder.name}"]
-    command += [f"--LabApp.default_url=/lab/tree/{folder.name}/{FIRST}", f"--LabApp.app_settings_dir={SETTINGS}"]
+    view, settings = ("doc", SETTINGS / "teach") if teach else ("lab", SETTINGS)
+    command += [f"--LabApp.default_url=/{view}/tree/{folder.name}/{FIRST}", f"--LabApp.app_settings_dir={settings}"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # in a container one is root, and Jupyter would refuse to start
     return [*command, *options]
@@ -61,8 +67,9 @@ def thread_settings(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: environment.get(name, value) for name, value in wanted.items()}
 
 
-def refresh(originals: Path, copies: Path) -> dict[str, list[str]]:
-    """Bring the copies up to date with the original notebooks; returns the names "added", "updated" and "kept". A copy
+def refresh(originals: Path, copies: Path, view: Callable[[bytes], bytes] = for_students) -> dict[str, list[str]]:
+    """Bring the copies up to date with the original notebooks, as `view` shows their files (views.py); returns the names
+    "added", "updated" and "kept". A copy
     as it was made follows its original; one that the student has changed in any way stays, and is named as kept if its
     original changed too. Nothing is ever deleted. OSError if it cannot write."""
     done: dict[str, list[str]] = {"added": [], "updated": [], "kept": []}
@@ -71,7 +78,7 @@ def refresh(originals: Path, copies: Path) -> dict[str, list[str]]:
     except (FileNotFoundError, IsADirectoryError, ValueError, TypeError, RecursionError):
         ledger = {}  # without a ledger every copy counts as the student's own
     for original in sorted(originals.glob("*.ipynb")):
-        name, copy, content = original.name, copies / original.name, original.read_bytes()
+        name, copy, content = original.name, copies / original.name, view(original.read_bytes())
         newest, copied = _digest(content), ledger.get(name)
         present = _digest(copy.read_bytes()) if copy.is_file() else None
         if present in (None, newest, copied):  # not changed by the student
