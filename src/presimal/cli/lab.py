@@ -68,10 +68,10 @@ def thread_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 
 def refresh(originals: Path, copies: Path, view: Callable[[bytes], bytes] = for_students) -> dict[str, list[str]]:
-    """Bring the copies up to date with the original notebooks, as `view` shows their files (views.py); returns the names
-    "added", "updated" and "kept". A copy
-    as it was made follows its original; one that the student has changed in any way stays, and is named as kept if its
-    original changed too. Nothing is ever deleted. OSError if it cannot write."""
+    """Bring the copies up to date with the original notebooks, as `view` (views.py) shows their files; returns the
+    names "added", "updated" and "kept". A copy as it was made follows its original; one that the student has changed in
+    any way stays, and is named as kept if its original changed too. Nothing is ever deleted. OSError if it cannot
+    write."""
     done: dict[str, list[str]] = {"added": [], "updated": [], "kept": []}
     try:
         ledger = dict(json.loads((copies / LEDGER).read_text()))
