@@ -41,9 +41,8 @@ def test_root_is_allowed_only_to_root(monkeypatch):
         assert ("--allow-root" in lab.lab_command(Path("/x"))) is expected
 
 
-@pytest.mark.parametrize("folder", [lab.SETTINGS, lab.SETTINGS / "teach"], ids=["to learn", "to teach"])
-def test_the_news_pop_up_is_off(folder):
-    settings = json.loads((folder / "overrides.json").read_text(encoding="utf-8"))
+def test_the_news_pop_up_is_off():
+    settings = json.loads((lab.SETTINGS / "overrides.json").read_text(encoding="utf-8"))
     notification = settings["@jupyterlab/apputils-extension:notification"]
     assert notification == {"fetchNews": "false", "checkForUpdates": False}
 
@@ -90,7 +89,11 @@ def test_a_presenter_gets_copies_of_another_kind_large_and_alone_on_the_screen(s
     assert lab.open_lab() == lab.open_lab(teach=True) == 0
     chosen = options(calls[1])
     assert chosen["LabApp.default_url"] == f"/doc/tree/my_teaching/{lab.FIRST}"
-    assert chosen["LabApp.app_settings_dir"] == str(lab.SETTINGS / "teach")
+    chosen_settings = Path(chosen["LabApp.user_settings_dir"]) / lab.LARGE
+    assert json.loads(chosen_settings.read_text()) == lab.LARGE_TYPE
+    chosen_settings.write_text("{}")  # the presenter's own stay
+    assert lab.open_lab(teach=True) == 0 and chosen_settings.read_text() == "{}"
+    assert "LabApp.user_settings_dir" not in options(calls[0])
     assert "Say" not in (repository / "my_work" / lab.FIRST).read_text()
     assert "For the instructor" in (repository / "my_teaching" / lab.FIRST).read_text()
 

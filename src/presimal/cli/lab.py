@@ -17,7 +17,10 @@ from presimal.cli.views import for_presenters, for_students
 from synthcohort.storage import DataError, write_atomically
 
 FIRST = "00_start_here.ipynb"
-SETTINGS = Path(__file__).with_name("jupyterlab_settings")  # overrides.json: no news, no pop-up; large type to teach
+SETTINGS = Path(__file__).with_name("jupyterlab_settings")  # overrides.json: no news, no update pop-up
+LARGE = Path("@jupyterlab", "apputils-extension", "themes.jupyterlab-settings")  # a user's: overrides do not reach it
+LARGE_TYPE = {"overrides": {"code-font-size": "20px", "content-font-size1": "21px", "ui-font-size1": "16px"}}  # 150 %
+TEACHING = ".jupyterlab"  # settings of the presenter, in the folder of the copies
 LEDGER = ".copied.json"  # which version of each notebook was copied: {file name: digest}
 
 
@@ -32,9 +35,10 @@ def open_lab(original: bool = False, teach: bool = False, options: Sequence[str]
     if not original:
         folder = paths.home() / ("my_teaching" if teach else "my_work")
         try:
-            added, updated, kept = refresh(
-                paths.originals(), folder, for_presenters if teach else for_students
-            ).values()
+            view = for_presenters if teach else for_students
+            added, updated, kept = refresh(paths.originals(), folder, view).values()
+            if teach and not (folder / TEACHING / LARGE).exists():
+                write_atomically(folder / TEACHING / LARGE, json.dumps(LARGE_TYPE, indent=1).encode())
         except OSError as error:
             remedy = "free space or fix its rights"
             raise DataError(f"cannot write your copies to {folder} ({error.strerror}): {remedy}.") from None
@@ -51,8 +55,10 @@ def lab_command(folder: Path, options: Sequence[str] = (), teach: bool = False) 
     # -P: what lies in the current folder, such as a student's random.py, is not imported.
     command = [sys.executable, "-P", "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
     command += [f"--ServerApp.root_dir={folder.parent}", f"--FileContentsManager.preferred_dir={folder.name}"]
-    view, settings = ("doc", SETTINGS / "teach") if teach else ("lab", SETTINGS)
-    command += [f"--LabApp.default_url=/{view}/tree/{folder.name}/{FIRST}", f"--LabApp.app_settings_dir={settings}"]
+    view = "doc" if teach else "lab"  # one document, without tabs
+    command += [f"--LabApp.default_url=/{view}/tree/{folder.name}/{FIRST}", f"--LabApp.app_settings_dir={SETTINGS}"]
+    if teach:
+        command.append(f"--LabApp.user_settings_dir={folder / TEACHING}")
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         command.append("--allow-root")  # in a container one is root, and Jupyter would refuse to start
     return [*command, *options]
