@@ -15,7 +15,9 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from brainscans import age as brain_age
 from brainscans import skull_stripping, tumor_segmentation, writing
+from brainscans.interval import Interval
 from brainscans.skull_stripping import strip
 from brainscans.writing import check_place, image_like, write
 from presimal.cli import main
@@ -272,6 +274,44 @@ def test_each_scan_is_one_object_of_json(tmp_path, quick, capsys):
     ]
     assert found[0]["volume_ml"] == 1234.5 and found[2]["error"].startswith(str(tmp_path / "c.nii.gz"))
     assert "1 of 3 scans failed" in said.err
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+@pytest.mark.parametrize("command", ["strip", "age"])
+def test_a_folder_without_scans_never_stops_the_others(tmp_path, quick, monkeypatch, capsys, command, as_json):
+    """Empty, with notes only, or one that may not be opened; alone it is a mistake of the command."""
+    real = Path.iterdir
+
+    def refuses(folder):
+        if folder.name == "closed":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return real(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuses)
+    monkeypatch.setattr(
+        brain_age, "estimate_age", lambda file: brain_age.AgeEstimate(Interval(50, 40, 60), [], 1, {}, {})
+    )
+    for name in ("empty", "notes", "closed", "good", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "notes" / "read.me").write_text("x")
+    for name in ("good", "other"):
+        stored(tmp_path / name / f"{name}.nii.gz")
+    names = ("empty", "good", "closed", "notes", "other", "good/good.nii.gz")
+    assert main([command, *as_json, *(str(tmp_path / name) for name in names)]) == 1
+    said = capsys.readouterr()
+    *lines, last = said.err.strip().splitlines()
+    assert last.startswith("presimal: 3 of ") and last.endswith(" scans failed, see above.")
+    assert [sum(f"{tmp_path / name}" in line for line in lines) for name in ("empty", "closed", "notes")] == [1, 1, 1]
+    assert any("cannot be opened (Permission denied); ask its owner" in line for line in lines)
+    assert said.out.count("other.nii.gz") >= 1 and said.out.count("good.nii.gz") >= 1
+    if as_json:
+        assert (
+            sum(bool(json.loads(line).get("error", json.loads(line).get("reason"))) for line in said.out.splitlines())
+            == 3
+        )
+    for name in ("empty", "closed", "notes"):
+        assert main([command, str(tmp_path / name)]) == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
 def test_segment_says_what_is_wrong_as_json_too(tmp_path, capsys):
