@@ -250,6 +250,12 @@ BAD = {
     "no label": ("tumors", gone(LABEL), "labelsTr.c1.nii.gz: is listed but not there; restore"),
     "truncated label": ("tumors", cut(LABEL), "labelsTr.c1.nii.gz: is cut short or damaged; copy"),
     "label of another shape": ("tumors", voxels(LABEL, lambda v: v[1:]), r"\(8, 10, 8\), its image \(9, 10, 8\); r"),
+    "labels of one-hot code": (
+        "tumors", voxels(LABEL, lambda v: np.stack([v == k for k in range(4)], -1).astype(np.uint8)),
+        r"\(9, 10, 8, 4\), not one volume of labels; number them in one",
+    ),
+    "labels for an image": ("tumors", voxels(IMAGE, lambda v: np.sign(v)), "modality 0 holds labels and no image"),
+    "a mask for an image": ("heads", copied(MASK, HEAD), "h1_image.nii.gz: the volume holds labels and no image"),
     "label elsewhere": ("tumors", affine(LABEL, moved(0, 0, 4)), "elsewhere than its image; copy"),
     "label mirrored": ("tumors", affine(LABEL, np.diag([-4.0, 4, 4, 1])), "elsewhere than its image; copy"),
     "label of 4": ("tumors", voxels(LABEL, put((1, 1, 1), 4)), "label 4, not 0 to 3; map"),
@@ -398,7 +404,8 @@ def test_a_scan_stored_from_left_to_right_or_right_to_left_is_taken(scans):
 
 def test_what_passed_for_one_purpose_is_read_again_for_another(scans):
     folder = scans("tumors")
-    table = pd.DataFrame({"image": [str(folder / LABEL)], "label": [str(folder / LABEL)]})
+    save(folder / "one.nii.gz", noise(seed=9))
+    table = pd.DataFrame({"image": [str(folder / "one.nii.gz")], "label": [str(folder / LABEL)]})
     checks.check_volumes(table, labels=(0, 1, 2, 3), progress=False)
     with pytest.raises(DataError, match="not 0 to 1"):
         checks.check_volumes(table, labels=(0, 1), progress=False)

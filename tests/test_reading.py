@@ -209,6 +209,31 @@ def test_axes_of_length_one_do_not_count(tmp_path, channels, axes):
         refusal(file, lambda file: read_image(file, channels))
 
 
+LABELS = np.stack([VALUES % 4 == k for k in range(5)], -1).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("volumes", "alone", "stacked"),
+    [
+        (
+            LABELS[..., :3],
+            "(9, 12, 11, 3), not one volume",
+            "(9, 12, 11, 3), not (X, Y, Z, 4): a modality is missing; stack",
+        ),
+        (LABELS[..., :4], "(9, 12, 11, 4), not one volume", "modality 0 holds labels and no image; give the scan"),
+        (LABELS, "(9, 12, 11, 5), not one volume", "(9, 12, 11, 5), not (X, Y, Z, 4); stack"),
+        (LABELS[..., None, :4], "(9, 12, 11, 4), not one volume", "modality 0 holds labels and no image"),
+        (np.stack([VALUES, VALUES + 1, VALUES % 4, VALUES], -1), "not one volume", "modality 2 holds labels"),
+        (VALUES % 4, "the volume holds labels and no image", "(9, 12, 11), not (X, Y, Z, 4): a modality is missing"),
+    ],
+)
+def test_several_volumes_and_labels_are_told_what_they_are(tmp_path, volumes, alone, stacked):
+    """Labels of one-hot code, a mask among the modalities, a series over time."""
+    file = store(tmp_path / "a.nii.gz", image(volumes))
+    assert alone in refusal(file)
+    assert stacked in refusal(file, lambda file: read_image(file, 4))
+
+
 # Right, whatever the format
 
 

@@ -23,6 +23,7 @@ NO_ORIENTATION = "says nothing of its orientation (no sform or qform code): take
 ENDINGS = (".nii", ".nii.gz", ".mgz", ".img", ".hdr")  # of files that are looked for under this very name
 ZIPPED: dict[str, Any] = {".gz": gzip.open, ".mgz": gzip.open, ".bz2": bz2.open}
 SHEARED = 0.05  # cosine between two axes, beyond which they are not at right angles
+FEWEST_VALUES = 12  # of an image; less are labels
 LARGEST, SMALLEST = 1e30, 1e-30  # of the brightest voxel: float32 holds it with room for squares
 
 
@@ -96,21 +97,25 @@ def _voxels(image: Any, file: Path | str) -> np.ndarray:
 
 def read_image(file: Path | str, channels: int = 1, image: Any = None) -> tuple[np.ndarray, np.ndarray]:
     """Voxels (X, Y, Z), or (X, Y, Z, channels) for several, as stored, and the affine, voxel to RAS mm; of `image` if
-    the file is open already. DataError for what is no such image: unreadable, another shape, NaN, constant, no
-    geometry. Warns of one without orientation."""
+    the file is open already. DataError for what is no such image: unreadable, another shape, NaN, constant, labels,
+    no geometry. Warns of one without orientation."""
     image = image or open_image(file)
     values, affine = _voxels(image, file), image.affine
     shape, several = f"has shape {values.shape}", channels > 1
     refuse_if(not several and values.ndim != 3, file, f"{shape}, not one volume", "store one volume per file")
-    lacking = f"{shape}, not (X, Y, Z, {channels}): a modality is missing"
+    missing = ": a modality is missing" * (math.prod(values.shape[3:]) < channels)
     remedy = "stack all modalities in one file, in their order"
-    refuse_if(several and values.shape[3:] != (channels,), file, lacking, remedy)
+    other = several and values.shape[3:] != (channels,)
+    refuse_if(other, file, f"{shape}, not (X, Y, Z, {channels}){missing}", remedy)
     refuse_if(min(values.shape[:3]) < 8, file, f"{shape}, a slice and no volume", "store the whole volume")
     refuse_if(values.dtype.kind not in "iuf", file, f"holds values of type {values.dtype}", "store real numbers")
     finite, which = np.isfinite(values).all(), "modality {}" if several else "the volume"
     refuse_if(not finite, file, "holds NaN or infinite voxels", "repair the export, or leave the case out")
     constant = list(np.flatnonzero(np.ptp(values, axis=(0, 1, 2)) == 0))
     refuse_if(constant, file, f"{which} has one value everywhere", "export it again or leave it out")
+    volumes = values.reshape(-1, channels, order="F").T
+    few = [k for k, one in enumerate(volumes) if len(np.unique(one[:: max(1, one.size // 200_000)])) < FEWEST_VALUES]
+    refuse_if(few, file, f"{which} holds labels and no image", "give the scan itself")
     top = max(abs(float(values.max())), abs(float(values.min())))
     odd_unit = not SMALLEST < top < LARGEST
     refuse_if(odd_unit, file, f"has values up to {top:.3g}", "correct slope and intercept in its header")
