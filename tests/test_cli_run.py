@@ -225,7 +225,7 @@ def test_a_notebook_that_cannot_be_read_or_written_is_a_row_too(write, monkeypat
     assert main(["run", str(file)]) == 1
     assert f"fail    {file} cannot be read: Permission denied" in capsys.readouterr().out
     monkeypatch.setattr(nbformat, "read", read)
-    monkeypatch.setattr(run, "write_atomically", forbidden)
+    monkeypatch.setattr(run, "write_files", forbidden)
     assert main(["run", "--save", str(file)]) == 1
     assert f"fail    {file} cannot be written: Permission denied" in capsys.readouterr().out
 

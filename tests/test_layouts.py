@@ -387,10 +387,10 @@ def test_a_file_that_changed_in_time_or_size_alone_is_read_again(scans, differs)
 
 
 def test_a_check_that_cannot_be_remembered_is_no_error(scans, monkeypatch):
-    def refused(path, content):
+    def refused(contents):
         raise PermissionError
 
-    monkeypatch.setattr(checks, "write_atomically", refused)
+    monkeypatch.setattr(checks, "write_files", refused)
     assert len(data.heads(scans("heads"), progress=False)) == 6
 
 

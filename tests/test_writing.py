@@ -19,7 +19,7 @@ from brainscans import age as brain_age
 from brainscans import skull_stripping, tumor_segmentation, writing
 from brainscans.interval import Interval
 from brainscans.skull_stripping import strip
-from brainscans.writing import check_place, image_like, write
+from brainscans.writing import check_place, image_like, write, write_files
 from presimal.cli import main
 from synthcohort.storage import DataError
 
@@ -205,8 +205,7 @@ def test_no_planted_link_is_followed(tmp_path, monkeypatch):
     victim.write_text("precious")
     monkeypatch.setattr("secrets.token_hex", lambda count: "0" * 2 * count)
     out = tmp_path / "a.nii"
-    (tmp_path / f"..a.nii.{'0' * 8}.{'0' * 8}.part").symlink_to(victim)
-    (tmp_path / f".a.nii.{'0' * 8}").symlink_to(victim)
+    (tmp_path / f".a.nii.{'0' * 8}.part").symlink_to(victim)
     refusal(lambda: write({out: nib.Nifti1Image(VALUES, AFFINE)}))
     assert victim.read_text() == "precious" and not out.exists()
 
@@ -406,6 +405,12 @@ while True:
     if job == "write":
         values = np.full(nib.load(scan).shape, number, np.int16)
         write({{folder / "x.nii.gz": image_like(values, scan), folder / "y.nii": image_like(values, scan)}})
+    elif job == "segment":
+        (folder / "labels.nii.gz").unlink(missing_ok=True)
+        tumor_segmentation.read_contrasts = lambda scans: (None, None, scan)
+        labels = np.arange(216000, dtype=np.uint8).reshape(60, 60, 60) % 4
+        tumor_segmentation.find_tumor = lambda *_, **__: tumor_segmentation.Segmentation(labels, labels, {{}})
+        tumor_segmentation.segment([scan] * 4, folder / "labels.nii.gz")
     else:
         for file in folder.glob("a_*"):
             file.unlink()
@@ -456,6 +461,70 @@ def test_killed_while_stripping_no_file_is_torn_and_the_pair_heals(tmp_path, lar
         assert main(["strip", str(tmp_path)]) == 0
         assert {file.name: file.read_bytes() for file in tmp_path.glob("a_*")} == expected
     print(f"{halves} halves healed")
+
+
+@unix
+def test_killed_while_segmenting_the_labels_are_whole_or_not_there(tmp_path, larger):
+    draw = random.Random(2)
+    for _ in range(40 if LONG else 3):
+        process = start(tmp_path, "segment")
+        time.sleep(draw.uniform(0, 0.4))
+        kill(process)
+        for file in tmp_path.glob("labels.nii.gz"):
+            assert np.array_equal(whole(file).ravel(), np.arange(216000) % 4)
+
+
+def hidden(folder):
+    return sorted(file for file in folder.iterdir() if file.name.endswith(".part"))
+
+
+@unix
+def test_what_a_killed_writer_left_is_removed_by_the_next_and_nothing_of_others(tmp_path, larger):
+    others = [".x.nii.part", "x.nii.gz.0a.part", ".z.nii.0a.part", ".x.nii.gz.b.nii", ".y.nii", ".w.nii.0a.part"]
+    for name in others:
+        (tmp_path / name).write_bytes(b"theirs")
+    (tmp_path / ".x.nii.gz.link.part").symlink_to(tmp_path / ".y.nii")
+    theirs = sorted(tmp_path.glob(".*"))
+    draw, left = random.Random(3), 0
+    while left < 3:
+        process = start(tmp_path, "write")
+        time.sleep(draw.uniform(0, 0.1))
+        kill(process)
+        left += len(set(hidden(tmp_path)) - set(theirs))
+        image = image_like(np.zeros((60, 60, 60), np.uint8), larger)
+        write({tmp_path / "x.nii.gz": image, tmp_path / "y.nii": image})
+        assert [file for file in sorted(tmp_path.glob(".*"))] == theirs
+
+
+@unix
+def test_what_a_living_writer_has_begun_stays(tmp_path):
+    """Stopped between two files, and when it has only just begun and holds no lock yet."""
+    fresh = tmp_path / ".a.0.part"
+    stages = []
+
+    def slowly():
+        yield tmp_path / "a", b"one"
+        stages.append(hidden(tmp_path))
+        fresh.touch()
+        write_files([(tmp_path / "a", b"of another")])
+        stages.append(hidden(tmp_path))
+        yield tmp_path / "b", b"two"
+
+    write_files(slowly())
+    assert stages[1] == sorted([fresh, *stages[0]]) and len(stages[0]) == 1
+    assert (tmp_path / "a").read_bytes() == b"one" and hidden(tmp_path) == [fresh]
+    os.utime(fresh, (time.time() - 100,) * 2)
+    write_files([(tmp_path / "a", b"three")])
+    assert not hidden(tmp_path)
+
+
+def test_where_there_are_no_locks_only_what_is_old_is_abandoned(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing.sys, "platform", "win32")
+    for name, age in (("old", 4000), ("young", 3000)):
+        (tmp_path / f".a.{name}.part").write_bytes(b"half")
+        os.utime(tmp_path / f".a.{name}.part", (time.time() - age,) * 2)
+    write_files([(tmp_path / "a", b"whole")])
+    assert [file.name for file in hidden(tmp_path)] == [".a.young.part"]
 
 
 @unix

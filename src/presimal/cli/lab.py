@@ -12,8 +12,9 @@ from pathlib import Path
 import nbformat
 import psutil
 
+from brainscans.writing import write_files
 from presimal.cli import paths
-from synthcohort.storage import DataError, write_atomically
+from synthcohort.storage import DataError
 
 FIRST = "00_start_here.ipynb"
 SETTINGS = Path(__file__).with_name("jupyterlab_settings")  # overrides.json: no news, no update pop-up
@@ -76,12 +77,12 @@ def refresh(originals: Path, copies: Path) -> dict[str, list[str]]:
         present = _digest(copy.read_bytes()) if copy.is_file() else None
         if present in (None, newest, copied):  # not changed by the student
             if present != newest:
-                write_atomically(copy, content)
+                write_files([(copy, content)])
                 done["updated" if present else "added"].append(name)
             ledger[name] = newest
         elif copied != newest:
             done["kept"].append(name)
-    write_atomically(copies / LEDGER, json.dumps(ledger, indent=1).encode())
+    write_files([(copies / LEDGER, json.dumps(ledger, indent=1).encode())])
     return done
 
 

@@ -18,8 +18,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tqdm import tqdm
 
+from brainscans.writing import write_files
 from presimal.cli import paths
-from synthcohort.storage import DataError, write_atomically
+from synthcohort.storage import DataError
 
 CELL_SECONDS = 600  # as in the tests
 
@@ -132,4 +133,4 @@ def store(notebook: nbformat.NotebookNode, file: Path) -> None:
         cell.metadata.pop("execution", None)
         if "widget" in cell.metadata.get("tags", []):
             cell.outputs = []  # without a kernel a widget shows nothing; its static twin follows
-    write_atomically(file, (nbformat.writes(notebook) + "\n").encode())
+    write_files([(file, (nbformat.writes(notebook) + "\n").encode())])

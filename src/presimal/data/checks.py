@@ -15,7 +15,8 @@ from tqdm import tqdm
 
 from brainscans.reading import read, read_image
 from brainscans.refusal import refuse_if
-from synthcohort.storage import data_folder, write_atomically
+from brainscans.writing import write_files
+from synthcohort.storage import data_folder
 
 SPLITS = ("train", "valid", "test")
 VERSION = 2  # raise with every new check: files that passed the old ones are read again
@@ -68,7 +69,7 @@ def check_volumes(table: pd.DataFrame, channels: int = 1, labels: tuple[int, ...
         for file in label_file:
             _check_label(file, image_file, image.shape[:3], affine, labels)
     with suppress(OSError):  # not remembered: it will be checked again
-        write_atomically(passed, b"")
+        write_files([(passed, b"")])
 
 
 def check_there(paths: Iterable[str]) -> list[Path]:
