@@ -118,10 +118,31 @@ def series_of_a_surface(folder):
     return folder / "a.dtseries.nii"
 
 
+def link(name, target):
+    if os.name == "nt":
+        pytest.skip("Windows has no such links and devices")
+    name.symlink_to(target)
+    return name
+
+
+def pipe(folder, name="a.nii"):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("Windows has no such pipes")
+    os.mkfifo(folder / name)
+    return folder / name
+
+
 DAMAGED, CUT = "damaged", "is cut short or damaged"
 REFUSED = {
     "missing": (lambda folder: folder / "none.nii.gz", "is not there"),
     "missing in a missing folder": (lambda folder: folder / "no" / "such" / "none.nii.gz", "is not there"),
+    "a link to itself": (lambda folder: link(folder / "a.nii", folder / "a.nii"), "is a link that leads nowhere"),
+    "a link to nothing": (lambda folder: link(folder / "a.nii", folder / "b.nii"), "is a link that leads nowhere"),
+    "a pipe": (pipe, "is a device or a pipe and no file"),
+    "a compressed pipe": (lambda folder: pipe(folder, "a.nii.gz"), "is a device or a pipe and no file"),
+    "a device": (lambda folder: link(folder / "a.nii.gz", Path("/dev/zero")), "is a device or a pipe and no file"),
+    "compressed by a library that is not there": (with_bytes("a.nii.zst", b"x" * 400), "is no image of a kind"),
+    "a thousand kilometers away": (header((292, "<f", 1e9)), "lies more than a kilometer from its origin; correct"),
     "pattern that fits nothing": (lambda folder: folder / "*.nii.gz", "is not there"),
     "name too long": (lambda folder: folder / ("a" * 300 + ".nii"), "cannot be read (File name too long)|is not there"),
     "empty": (with_bytes("a.nii.gz", b""), "is empty"),

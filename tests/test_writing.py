@@ -313,6 +313,60 @@ def test_a_folder_without_scans_never_stops_the_others(tmp_path, quick, monkeypa
         assert len(capsys.readouterr().err.strip().splitlines()) == 1
 
 
+@pytest.mark.parametrize(
+    "command",
+    ["strip SCAN EMPTY", "strip SCAN -o EMPTY", "age EMPTY", "segment EMPTY -o x.nii",
+     "segment --flair SCAN --t1 EMPTY -o x.nii", "segment SCAN -o EMPTY", "data EMPTY", "run EMPTY"],
+)  # fmt: skip
+def test_an_empty_name_never_means_the_current_folder(tmp_path, monkeypatch, capsys, command):
+    """As of a variable of the shell that is not set: everything here would be stripped, or a contrast left out."""
+    monkeypatch.chdir(tmp_path)
+    stored(tmp_path / "a.nii.gz")
+    words = [{"EMPTY": "", "SCAN": "a.nii.gz"}.get(word, word) for word in command.split()]
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2 and "its name is empty" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["a.nii.gz"]
+
+
+@unix
+@pytest.mark.parametrize("command", [["strip"], ["age"], ["strip", "--json"]])
+def test_a_name_of_two_lines_does_not_make_two_sentences(tmp_path, capsys, command):
+    (tmp_path / "a\nb.nii").write_bytes(b"x" * 999)
+    assert main([*command, str(tmp_path / "a\nb.nii")]) == 1
+    said = capsys.readouterr().err.strip()
+    assert len(said.splitlines()) == 1 and said.count("a\\nb.nii: is no image") == 1 and said.count("b.nii") == 1
+
+
+@root
+def test_a_folder_into_which_one_may_not_look_never_stops_the_others(open_folder):
+    """Its names can be listed, and nothing about them."""
+    for name in ("listed", "good", "home"):
+        (open_folder / name).mkdir()
+    (open_folder / "home").chmod(0o777)
+    (open_folder / "listed" / "x").mkdir()
+    (open_folder / "listed" / "x" / "IM0001").write_bytes(b"x")
+    (open_folder / "listed").chmod(0o444)
+    rights = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    if subprocess.run([*rights, "true"], capture_output=True).returncode:
+        pytest.skip("this system does not let a test give up the rights of root")
+    environment = os.environ | {"PYTHONPATH": SOURCE, "HOME": str(open_folder / "home")}
+    command = [
+        *rights,
+        sys.executable,
+        "-m",
+        "presimal",
+        "age",
+        str(open_folder / "listed"),
+        str(open_folder / "none.nii"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment, cwd=open_folder)
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 1 and len(lines) == 3 and lines[-1].endswith("2 of 2 scans failed, see above."), (
+        done.stderr
+    )
+
+
 def test_segment_says_what_is_wrong_as_json_too(tmp_path, capsys):
     files = [str(tmp_path / f"{k}.nii.gz") for k in range(4)]
     assert main(["segment", "--json", *files, "-o", str(tmp_path / "x.nii.gz")]) == 2

@@ -64,16 +64,18 @@ def _said(file: Path, problem: Exception) -> str:
     """What went wrong with a scan, in one sentence that names it."""
     bug = f"stopped by a fault of this program ({type(problem).__name__}: {problem}): please report it."
     said = sentence(problem) or " ".join(bug.split())
-    return said if str(file) in said else f"{file}: {said}"
+    name = "\\n".join(str(file).splitlines())
+    return said if name in said else f"{name}: {said}"
 
 
-def _look(scans: list[str], *results: str) -> tuple[dict[Path, list[Path]], dict[Path, DataError]]:
+def _look(scans: list[str], *results: str) -> tuple[dict[Path, list[Path]], dict[Path, Exception]]:
     """The scans in each of what is given, and why there is none; DataError at once where nothing else is given."""
-    given, none_in = {}, {}
+    given: dict[Path, list[Path]] = {}
+    none_in: dict[Path, Exception] = {}
     for scan in map(Path, scans):
         try:
             given[scan] = _files(scan, results)
-        except DataError as problem:
+        except (DataError, OSError) as problem:
             if len(scans) == 1:
                 raise
             none_in[scan] = problem
