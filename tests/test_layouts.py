@@ -542,6 +542,19 @@ def test_a_table_in_another_encoding_is_one_sentence(scans, encoding):
         data.brain_age(folder, progress=False)
 
 
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+@pytest.mark.parametrize(
+    "put_there", [os.mkdir, getattr(os, "mkfifo", None), lambda file: os.symlink("/dev/zero", file)]
+)
+@pytest.mark.parametrize(("name", "file"), [("brain_age", "dataset.csv"), ("tumors", "dataset.json")])
+def test_a_folder_a_pipe_or_a_device_for_a_table_is_said_to_be_none(scans, name, file, put_there):
+    folder = scans(name)
+    (folder / file).unlink()
+    put_there(folder / file)
+    with pytest.raises(DataError, match=f"{file}: is a folder, a device or a pipe and no file; put the file itself"):
+        OPEN[name](folder, progress=False)
+
+
 def test_a_table_in_another_encoding_says_which_is_wanted(scans):
     folder = scans("brain_age")
     excel(";", ",", "cp1252")(folder)

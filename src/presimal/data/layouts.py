@@ -40,7 +40,7 @@ def read_tumors(folder: Path) -> pd.DataFrame:
         folder = folder / TASK
     source = folder / "dataset.json"
     try:
-        listed = json.loads(source.read_text(encoding="utf-8-sig"))
+        listed = json.loads(_text(source))
         paths = {kind: [case[kind] for case in listed["training"]] for kind in ("image", "label")}
         modalities = [listed["modality"][str(k)].lower() for k in range(len(listed["modality"]))]
         labels = {int(key): name.lower() for key, name in listed["labels"].items()}
@@ -90,7 +90,7 @@ def _joined(table: pd.DataFrame, source: Path, complete: bool = False) -> pd.Dat
 def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     """A table with at least the columns `needed`, which then have the names of COLUMNS."""
     try:
-        rows, separator = _rows(source.read_text("utf-8-sig"))
+        rows, separator = _rows(_text(source))
         header = [KNOWN.get(name.lower(), name) for name in rows[0]]
     except FileNotFoundError:
         refuse(source, "is not there", f"write a table with {', '.join(needed)}")
@@ -113,6 +113,13 @@ def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     table = pd.read_csv(plain, dtype=dict.fromkeys(("subject_id", "site"), "string"))
     table = table.loc[:, [bool(name) or bool(used) for name, used in zip(header, table.notna().any(), strict=True)]]
     return table.astype({name: object for name in ("subject_id", "site") if name in table}).rename(columns=COLUMNS)
+
+
+def _text(source: Path) -> str:
+    """What a file holds, with or without a mark at its start."""
+    other = source.exists() and not source.is_file()
+    refuse_if(other, source, "is a folder, a device or a pipe and no file", "put the file itself there")
+    return source.read_text("utf-8-sig")
 
 
 def _rows(text: str) -> tuple[list[list[str]], str]:
