@@ -225,7 +225,7 @@ def test_a_notebook_that_cannot_be_read_or_written_is_a_row_too(write, monkeypat
     assert main(["run", str(file)]) == 1
     assert f"fail    {file} cannot be read: Permission denied" in capsys.readouterr().out
     monkeypatch.setattr(nbformat, "read", read)
-    monkeypatch.setattr(run, "write_atomically", forbidden)
+    monkeypatch.setattr(run, "write_files", forbidden)
     assert main(["run", "--save", str(file)]) == 1
     assert f"fail    {file} cannot be written: Permission denied" in capsys.readouterr().out
 
@@ -239,3 +239,10 @@ def test_a_kernel_that_does_not_start_is_a_row_too(write, monkeypatch, capsys):
     monkeypatch.setattr(run.NotebookClient, "execute", slow)
     assert main(["run", str(write("00_good", *GOOD))]) == 1
     assert "fail    RuntimeError: Kernel didn't respond in 60 seconds" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["9" * 5000, "99", "²", "a\nb"])
+def test_a_number_that_no_notebook_has_is_one_sentence(capsys, name):
+    assert main(["run", name]) == 2
+    said = capsys.readouterr().err.strip()
+    assert "is neither a file nor a notebook of the workshop" in said and len(said.splitlines()) == 1

@@ -242,7 +242,7 @@ def test_load_names_a_file_that_is_not_there(home):
 
 
 def test_importing_the_door_is_light():
-    heavy = ("monai", "fastMONAI", "fastai", "torchio", "gdown", "nilearn")
+    heavy = ("monai", "fastMONAI", "fastai", "torchio", "nilearn")
     code = f"import sys, presimal.data; print([name for name in {heavy} if name in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, encoding="utf-8", check=True)
     assert done.stdout == "[]\n"

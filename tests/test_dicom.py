@@ -396,3 +396,77 @@ def test_contrasts_by_their_descriptions(description, kind):
 def test_the_series_with_the_most_slices_is_proposed(tmp_path):
     few, many = (dicom.Series("T1", str(k), (tmp_path,) * k) for k in (20, 160))
     assert dicom.propose([many, few])["t1"] is many and dicom.propose([few, many])["t1"] is many
+
+
+# Files whose tags and pixels do not fit
+
+
+def retold(file, tag, value):
+    """Put another value, of at most the same length, into an element of a file without compression."""
+    content = bytearray(file.read_bytes())
+    where = content.index(struct.pack("<HH", *tag)) + 4
+    length = struct.unpack_from("<I", content, where)[0]
+    content[where + 4 : where + 4 + length] = value.ljust(length, b"\0" if len(value) == 2 else b" ")
+    file.write_bytes(content)
+
+
+SPACING, MODALITY, SAMPLES = (0x28, 0x30), (0x08, 0x60), (0x28, 0x02)
+COLOR, BITS = (0x28, 0x04), (0x28, 0x100)
+RETOLD = {
+    "no distance of pixels": (SPACING, b"", False, "does not say how far apart its pixels are; convert"),
+    "a distance of nothing": (SPACING, b"0\\0", False, "does not say how far apart its pixels are; convert"),
+    "a negative distance": (SPACING, b"-1\\1", False, "does not say how far apart its pixels are; convert"),
+    "one in color": (COLOR, b"RGB", True, "has slices of several sizes or kinds; give one series"),
+    "one of other bits": (BITS, struct.pack("<H", 8), True, "has slices of several sizes or kinds; give one series"),
+    "no modality": (MODALITY, b"", False, ""),
+}
+
+
+@pytest.mark.parametrize("name", RETOLD)
+def test_tags_that_do_not_fit_the_pixels_are_refused(tmp_path, name):
+    tag, value, only_one, words = RETOLD[name]
+    folder = write_series(tmp_path / "series")
+    for file in sorted(folder.iterdir())[5 : 6 if only_one else None] if only_one else folder.iterdir():
+        retold(file, tag, value)
+    if words:
+        assert words in refusal(folder)
+    else:
+        assert np.array_equal(np.asarray(open_image(folder).dataobj), VALUES.T)
+
+
+@pytest.mark.parametrize("kept", [0, 2, 100, 278])
+@pytest.mark.parametrize("told", [True, False])
+def test_pixels_that_are_lacking_are_not_made_up(tmp_path, kept, told):
+    """Cut off, whether the element says so or not: GDCM gives whatever lies in the memory."""
+    folder = write_series(tmp_path / "series")
+    file = sorted(folder.iterdir())[5]
+    content = file.read_bytes()
+    start = content.index(b"\xe0\x7f\x10\x00") + 8
+    assert struct.unpack_from("<I", content, start - 4)[0] == len(content) - start == 280
+    length = struct.pack("<I", kept) if told else content[start - 4 : start]
+    file.write_bytes(content[: start - 4] + length + content[start : start + kept])
+    said = refusal(folder)
+    assert "cut short or damaged" in said or "is damaged, or encoded" in said or "lacks a slice" in said
+
+
+def test_intercepts_of_several_sizes_do_not_overflow(tmp_path):
+    folder = write_series(tmp_path / "series")
+    file = sorted(folder.iterdir())[5]
+    content = file.read_bytes()
+    start = content.index(b"\x28\0\x52\x10")
+    end = start + 8 + struct.unpack_from("<I", content, start + 4)[0]
+    file.write_bytes(content[:start] + b"\x28\0\x52\x10\6\0\0\x00100000" + content[end:])
+    found = np.asarray(open_image(folder).dataobj)
+    assert np.array_equal(found[..., 5], VALUES[5].T + 100_000.0) and np.array_equal(found[..., 4], VALUES[4].T)
+
+
+@pytest.mark.parametrize("beside", [False, True])
+@pytest.mark.parametrize("content", [b"", b"\2\0\0\0UL\4\0\0\0\0\0", b"\xff" * 500])
+def test_dicom_without_an_image_is_said_to_be_so(tmp_path, content, beside):
+    """An index of a disk, outlines, a report, or garbage; alone or beside a series, which it does not spoil."""
+    folder = write_series(tmp_path / "series") if beside else tmp_path
+    (folder / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM" + content)
+    said = refusal(folder / "DICOMDIR")
+    assert said.startswith(f"{folder / 'DICOMDIR'}: is DICOM without an image, or damaged; give the folder of a series")
+    if beside:
+        assert np.array_equal(np.asarray(open_image(folder).dataobj), VALUES.T)

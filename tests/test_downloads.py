@@ -20,7 +20,7 @@ import pytest
 
 from presimal import data
 from presimal.cli import main
-from presimal.data import downloads, real_scans
+from presimal.data import downloads, fetching, real_scans
 from presimal.data.real_scans import SCANS, Scan
 from synthcohort.storage import DataError
 
@@ -243,6 +243,17 @@ def test_a_wrong_checksum_is_thrown_away(internet, home):
     assert len(data.heads("ixi-tiny", yes=True)) == 5
 
 
+@pytest.mark.parametrize("sent", [b"IXI", b"a,b\n1,2\n", b"\xd0\xcf\x11\xe0" * 99])
+def test_a_table_that_is_none_is_thrown_away(internet, home, sent):
+    good = internet.files["IXI.xls"]
+    internet.files["IXI.xls"] = sent
+    with pytest.raises(DataError, match=r"What http.*IXI.xls sent is not the table of IXI's people: start again"):
+        data.brain_age("ixi-tiny", yes=True)
+    assert not (home / "ixi-tiny").exists() and not list(home.rglob("*.xls"))
+    internet.files["IXI.xls"] = good
+    assert len(data.brain_age("ixi-tiny", yes=True)) == 5
+
+
 def test_a_server_that_answers_with_an_error(internet, home):
     del internet.files["IXI-T1.tar"]
     with pytest.raises(DataError, match=r"IXI-T1.tar answered 503: start again later"):
@@ -265,9 +276,12 @@ def test_without_a_network_one_sentence_and_nothing_left(internet, home, opened,
 def test_unpacking_that_was_interrupted_is_done_again(internet, home, monkeypatch):
     import fastMONAI.external_data as external
 
+    def interrupted(**arguments):
+        raise KeyboardInterrupt
+
     process = external._process_ixi_xls
-    monkeypatch.setattr(external, "_process_ixi_xls", lambda **arguments: 1 / 0)
-    with pytest.raises(ZeroDivisionError):
+    monkeypatch.setattr(external, "_process_ixi_xls", interrupted)
+    with pytest.raises(KeyboardInterrupt):
         data.brain_age("ixi", yes=True)
     monkeypatch.setattr(external, "_process_ixi_xls", process)
     asked = len(internet.asked)
@@ -280,10 +294,10 @@ def test_unpacking_that_was_interrupted_is_done_again(internet, home, monkeypatc
 
 
 def test_a_full_disk_is_said_so(internet, home, monkeypatch):
-    def full(*arguments, **options):
+    def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("gdown.download", full)
+    monkeypatch.setattr(fetching, "_receive", full)
     with pytest.raises(DataError, match=r"disk of .* is full: free some space"):
         data.tumors("msd", yes=True)
     assert not list(home.glob("msd*"))
@@ -377,9 +391,10 @@ def test_public_scans_that_broke_off_go_on_and_nothing_is_half_written(scans, ho
     with pytest.raises(DataError, match=r"a/two.nii.gz .* broke off"):
         downloads.get("real-scans", yes=True)
     assert list(kept(home)) == ["real-scans/a/one.nii.gz"]
-    (home / "real-scans.unfinished" / "real-scans" / "a" / "tmp1234").write_bytes(b"half")  # as if killed
+    part = home / "real-scans.unfinished" / "real-scans" / "a" / "two.nii.gz.part"
+    part.write_bytes(scans.content["a/two.nii.gz"][:70])  # as if killed
     downloads.get("real-scans", yes=True)
-    assert kept(home) == scans.content
+    assert kept(home) == scans.content and scans.server.asked[-2][1] == "bytes=70-"
 
 
 def test_one_word_fetches_one_public_scan(scans, home, capsys):

@@ -250,6 +250,12 @@ BAD = {
     "no label": ("tumors", gone(LABEL), "labelsTr.c1.nii.gz: is listed but not there; restore"),
     "truncated label": ("tumors", cut(LABEL), "labelsTr.c1.nii.gz: is cut short or damaged; copy"),
     "label of another shape": ("tumors", voxels(LABEL, lambda v: v[1:]), r"\(8, 10, 8\), its image \(9, 10, 8\); r"),
+    "labels of one-hot code": (
+        "tumors", voxels(LABEL, lambda v: np.stack([v == k for k in range(4)], -1).astype(np.uint8)),
+        r"\(9, 10, 8, 4\), not one volume of labels; number them in one",
+    ),
+    "labels for an image": ("tumors", voxels(IMAGE, lambda v: np.sign(v)), "modality 0 holds labels and no image"),
+    "a mask for an image": ("heads", copied(MASK, HEAD), "h1_image.nii.gz: the volume holds labels and no image"),
     "label elsewhere": ("tumors", affine(LABEL, moved(0, 0, 4)), "elsewhere than its image; copy"),
     "label mirrored": ("tumors", affine(LABEL, np.diag([-4.0, 4, 4, 1])), "elsewhere than its image; copy"),
     "label of 4": ("tumors", voxels(LABEL, put((1, 1, 1), 4)), "label 4, not 0 to 3; map"),
@@ -381,10 +387,10 @@ def test_a_file_that_changed_in_time_or_size_alone_is_read_again(scans, differs)
 
 
 def test_a_check_that_cannot_be_remembered_is_no_error(scans, monkeypatch):
-    def refused(path, content):
+    def refused(contents):
         raise PermissionError
 
-    monkeypatch.setattr(checks, "write_atomically", refused)
+    monkeypatch.setattr(checks, "write_files", refused)
     assert len(data.heads(scans("heads"), progress=False)) == 6
 
 
@@ -398,7 +404,8 @@ def test_a_scan_stored_from_left_to_right_or_right_to_left_is_taken(scans):
 
 def test_what_passed_for_one_purpose_is_read_again_for_another(scans):
     folder = scans("tumors")
-    table = pd.DataFrame({"image": [str(folder / LABEL)], "label": [str(folder / LABEL)]})
+    save(folder / "one.nii.gz", noise(seed=9))
+    table = pd.DataFrame({"image": [str(folder / "one.nii.gz")], "label": [str(folder / LABEL)]})
     checks.check_volumes(table, labels=(0, 1, 2, 3), progress=False)
     with pytest.raises(DataError, match="not 0 to 1"):
         checks.check_volumes(table, labels=(0, 1), progress=False)
@@ -443,6 +450,109 @@ def test_a_table_as_a_spreadsheet_writes_it_is_taken(scans, separator, decimal, 
         f"s{k}" for k in range(6)
     ]
     assert set(table.note) == {"æøå"}
+
+
+HEADER = "t1_path;subject_id;gender;age_at_scan;site"
+ROWS = [f"t1/s{k}.nii.gz;s{k};{'MF'[k % 2]};{20 + 10 * k},5;north" for k in range(6)]
+
+
+def table_of(header=HEADER, rows=ROWS, start="", end="", line="\r\n"):
+    return start + line.join([header, *rows, ""]) + end
+
+
+TAKEN = {
+    "which separator": table_of(start="sep=;\r\n"),
+    "which separator, quoted": table_of(start='"sep=;"\r\n'),
+    "HEADERS": table_of(HEADER.upper()),
+    "Headers": table_of("T1_Path;Subject_ID;Gender;Age_At_Scan;Site"),
+    "quoted headers": table_of(";".join(f'"{name}"' for name in HEADER.split(";"))),
+    "blanks": table_of(HEADER.replace(";", " ; "), [row.replace(";", " ;\u00a0") for row in ROWS]),
+    "empty rows": table_of(start="\r\n;;;;\r\n", end=";;;;\r\n\r\n  \r\n"),
+    "empty columns": table_of(HEADER + ";;", [row + ";;" for row in ROWS]),
+    "empty cells at the end": table_of(rows=[row + ";;;" for row in ROWS]),
+    "an empty column before": table_of(";" + HEADER, [";" + row for row in ROWS]),
+    "the ends of lines of an old Macintosh": table_of(line="\r"),
+    "commas and points": table_of(rows=[row.replace(",", ".") if k % 2 else row for k, row in enumerate(ROWS)]),
+    "exponents": table_of(rows=[re.sub(r"(\d),?(\d),5", r"\1,\g<2>5E+01", row) for row in ROWS]),
+    "all in quotes": table_of(rows=['"' + row.replace(";", '";"') + '"' for row in ROWS]),
+}
+
+
+@pytest.mark.parametrize("name", TAKEN)
+def test_what_a_spreadsheet_adds_changes_nothing(scans, name):
+    folder = scans("brain_age")
+    (folder / "dataset.csv").write_text(TAKEN[name], newline="")
+    table = data.brain_age(folder, progress=False)
+    assert list(table.columns) == ["subject_id", "image", "age", "sex", "site", "split"]
+    assert list(table.age) == [20.5 + 10 * k for k in range(6)] and list(table.sex) == ["M", "F"] * 3
+    assert list(table.subject_id) == [f"s{k}" for k in range(6)] and set(table.site) == {"north"}
+
+
+def test_other_numbers_with_a_comma_are_numbers_and_notes_stay_notes(scans):
+    folder = scans("brain_age")
+    rows = [f'{row};{k},25;1.{k};"a; {k},5 cm\nb"' for k, row in enumerate(ROWS)]
+    (folder / "dataset.csv").write_text(table_of(HEADER + ";dose;other;note", rows), newline="")
+    table = data.brain_age(folder, progress=False)
+    assert list(table.dose) == [k + 0.25 for k in range(6)] and list(table.other) == [1 + k / 10 for k in range(6)]
+    assert list(table.note) == [f"a; {k},5 cm\nb" for k in range(6)]
+
+
+UNTAKEN = {
+    "a cell too many": (
+        table_of(rows=[*ROWS[:3], ROWS[3] + ";x", *ROWS[4:]]),
+        "row 4 has more cells than .*';' in quotes",
+    ),
+    "commas twice": (table_of().replace(";", ","), "row 1 has more cells than there are names .*','"),
+    "a column twice": (table_of(HEADER.replace("site", "Gender")), "has the column gender twice; rename"),
+    "a title": (table_of(start="Brain ages;;;;\r\n"), "has no column t1_path; it needs"),
+    "a sum": (table_of(end="Sum;;;243,5;\r\n"), "row 7 has no subject_id"),
+    "thousands": (
+        table_of(rows=[row.replace("20,5", "1.020,5") for row in ROWS]),
+        "age 1.020,5 of s0 is not in 0 to 120",
+    ),
+    "a date": (table_of(rows=[row.replace("20,5", "12.05.1980") for row in ROWS]), "age 12.05.1980 of s0 is not"),
+    "an error": (table_of(rows=[row.replace("20,5", "#REF!") for row in ROWS]), "age #REF! of s0 is not in"),
+    "one person as two sexes, with a blank": (
+        table_of(rows=[row.replace(";s1;", ";s0 ;") for row in ROWS]),
+        "s0 is both M",
+    ),
+    "no end of a quote": (table_of().replace("s2;", '"s2;'), "is not a table in csv format; export it again"),
+    "zeros": (table_of(end="\0\0"), "is not a table in csv format"),
+    "blanks only": (" \r\n\r\n", "is not a table in csv format"),
+    "a workbook": ("PK\3\4" + "\0" * 99, "is not a table in csv format"),
+    "a page": ("<html><table><tr><td>t1_path</td>", "has no column t1_path"),
+}
+
+
+@pytest.mark.parametrize("name", UNTAKEN)
+def test_what_a_spreadsheet_spoils_is_said_for_its_true_cause(scans, name):
+    folder = scans("brain_age")
+    content, words = UNTAKEN[name]
+    (folder / "dataset.csv").write_text(content, newline="")
+    with pytest.raises(DataError, match=words) as refused:
+        data.brain_age(folder, progress=False)
+    assert str(refused.value).endswith(".") and "; " in str(refused.value) and "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "latin-1"])
+def test_a_table_in_another_encoding_is_one_sentence(scans, encoding):
+    folder = scans("brain_age")
+    (folder / "dataset.csv").write_bytes(table_of().replace("north", "Tromsø").encode(encoding))
+    with pytest.raises(DataError, match="is not a table in csv format; export it again as UTF-8"):
+        data.brain_age(folder, progress=False)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="Windows has no such pipes")
+@pytest.mark.parametrize(
+    "put_there", [os.mkdir, getattr(os, "mkfifo", None), lambda file: os.symlink("/dev/zero", file)]
+)
+@pytest.mark.parametrize(("name", "file"), [("brain_age", "dataset.csv"), ("tumors", "dataset.json")])
+def test_a_folder_a_pipe_or_a_device_for_a_table_is_said_to_be_none(scans, name, file, put_there):
+    folder = scans(name)
+    (folder / file).unlink()
+    put_there(folder / file)
+    with pytest.raises(DataError, match=f"{file}: is a folder, a device or a pipe and no file; put the file itself"):
+        OPEN[name](folder, progress=False)
 
 
 def test_a_table_in_another_encoding_says_which_is_wanted(scans):

@@ -118,10 +118,31 @@ def series_of_a_surface(folder):
     return folder / "a.dtseries.nii"
 
 
+def link(name, target):
+    if os.name == "nt":
+        pytest.skip("Windows has no such links and devices")
+    name.symlink_to(target)
+    return name
+
+
+def pipe(folder, name="a.nii"):
+    if not hasattr(os, "mkfifo"):
+        pytest.skip("Windows has no such pipes")
+    os.mkfifo(folder / name)
+    return folder / name
+
+
 DAMAGED, CUT = "damaged", "is cut short or damaged"
 REFUSED = {
     "missing": (lambda folder: folder / "none.nii.gz", "is not there"),
     "missing in a missing folder": (lambda folder: folder / "no" / "such" / "none.nii.gz", "is not there"),
+    "a link to itself": (lambda folder: link(folder / "a.nii", folder / "a.nii"), "is a link that leads nowhere"),
+    "a link to nothing": (lambda folder: link(folder / "a.nii", folder / "b.nii"), "is a link that leads nowhere"),
+    "a pipe": (pipe, "is a device or a pipe and no file"),
+    "a compressed pipe": (lambda folder: pipe(folder, "a.nii.gz"), "is a device or a pipe and no file"),
+    "a device": (lambda folder: link(folder / "a.nii.gz", Path("/dev/zero")), "is a device or a pipe and no file"),
+    "compressed by a library that is not there": (with_bytes("a.nii.zst", b"x" * 400), "is no image of a kind"),
+    "a thousand kilometers away": (header((292, "<f", 1e9)), "lies more than a kilometer from its origin; correct"),
     "pattern that fits nothing": (lambda folder: folder / "*.nii.gz", "is not there"),
     "name too long": (lambda folder: folder / ("a" * 300 + ".nii"), "cannot be read (File name too long)|is not there"),
     "empty": (with_bytes("a.nii.gz", b""), "is empty"),
@@ -207,6 +228,31 @@ def test_axes_of_length_one_do_not_count(tmp_path, channels, axes):
         assert np.array_equal(found, values.reshape((*SHAPE, *several)))
     else:
         refusal(file, lambda file: read_image(file, channels))
+
+
+LABELS = np.stack([VALUES % 4 == k for k in range(5)], -1).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("volumes", "alone", "stacked"),
+    [
+        (
+            LABELS[..., :3],
+            "(9, 12, 11, 3), not one volume",
+            "(9, 12, 11, 3), not (X, Y, Z, 4): a modality is missing; stack",
+        ),
+        (LABELS[..., :4], "(9, 12, 11, 4), not one volume", "modality 0 holds labels and no image; give the scan"),
+        (LABELS, "(9, 12, 11, 5), not one volume", "(9, 12, 11, 5), not (X, Y, Z, 4); stack"),
+        (LABELS[..., None, :4], "(9, 12, 11, 4), not one volume", "modality 0 holds labels and no image"),
+        (np.stack([VALUES, VALUES + 1, VALUES % 4, VALUES], -1), "not one volume", "modality 2 holds labels"),
+        (VALUES % 4, "the volume holds labels and no image", "(9, 12, 11), not (X, Y, Z, 4): a modality is missing"),
+    ],
+)
+def test_several_volumes_and_labels_are_told_what_they_are(tmp_path, volumes, alone, stacked):
+    """Labels of one-hot code, a mask among the modalities, a series over time."""
+    file = store(tmp_path / "a.nii.gz", image(volumes))
+    assert alone in refusal(file)
+    assert stacked in refusal(file, lambda file: read_image(file, 4))
 
 
 # Right, whatever the format

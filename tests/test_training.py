@@ -2,6 +2,8 @@
 
 import copy
 import math
+import pickle
+import random
 from types import SimpleNamespace
 
 import pytest
@@ -207,19 +209,92 @@ def test_the_metric_is_that_of_the_validation_and_nothing_without_one(problem):
     assert all(math.isnan(value) for value in run(problem, epochs=2)[1].metric)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "another model", "no history"])
-def test_a_checkpoint_that_does_not_fit_is_refused_with_the_remedy(problem, tmp_path, damage):
+class Evil:
+    def __reduce__(self):
+        return exec, ("raise SystemExit('this was run')",)
+
+
+def saved(content):
+    return lambda file: torch.save(content, file)
+
+
+def cut(share):
+    return lambda file: file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
+
+
+OF_NO_USE = {
+    "truncated": cut(0.3),
+    "a byte short": lambda file: file.write_bytes(file.read_bytes()[:-1]),
+    "a byte more": lambda file: file.write_bytes(file.read_bytes() + b"\0"),
+    "empty": lambda file: file.write_bytes(b""),
+    "31 bytes": lambda file: file.write_bytes(b"x" * 31),
+    "text": lambda file: file.write_text("weights, version 3\n" * 50),
+    "a list": saved([1, 2, 3]),
+    "a tensor": saved(torch.zeros(3)),
+    "parameters only": saved(nn.Linear(3, 1).state_dict()),
+    "without a checksum": saved({"model": nn.Linear(3, 1).state_dict(), "optimizer": {}, "best": {}, "history": {}}),
+    "code": lambda file: file.write_bytes(pickle.dumps(Evil())),
+    "code by torch": saved(Evil()),
+}
+
+
+@pytest.mark.parametrize("name", OF_NO_USE)
+def test_a_checkpoint_that_is_damaged_or_none_is_refused_with_the_remedy(problem, tmp_path, name):
+    file = tmp_path / "training.pt"
+    model, _ = run(problem, epochs=1, checkpoint=file)
+    before = copy.deepcopy(model.state_dict())
+    OF_NO_USE[name](file)
+    with pytest.raises(ValueError, match="training.pt is damaged or belongs to another .*: delete it to start again."):
+        run(problem, checkpoint=file)
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    file.unlink()
+    run(problem, epochs=1, checkpoint=file)
+
+
+def test_a_checkpoint_that_cannot_be_read_is_not_called_damaged(problem, tmp_path):
+    (tmp_path / "training.pt").mkdir()
+    with pytest.raises(ValueError, match="training.pt cannot be read .*: name another file."):
+        run(problem, checkpoint=tmp_path / "training.pt")
+
+
+OTHERS = {
+    "shape": (nn.Linear(7, 1), torch.optim.Adam),
+    "depth": (nn.Sequential(nn.Linear(3, 1)), torch.optim.Adam),
+    "no bias": (nn.Linear(3, 1, bias=False), torch.optim.Adam),
+    "SGD": (nn.Linear(3, 1), torch.optim.SGD),
+    "AdamW": (nn.Linear(3, 1), torch.optim.AdamW),
+    "two groups": (nn.Linear(3, 1), lambda parameters, lr: torch.optim.Adam([{"params": [p]} for p in parameters], lr)),
+    "double": (nn.Linear(3, 1).double(), torch.optim.Adam),
+}
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_a_checkpoint_of_another_model_or_optimizer_is_refused_and_changes_nothing(problem, tmp_path, name):
     file = tmp_path / "training.pt"
     run(problem, epochs=1, checkpoint=file)
-    model = problem[0]
-    if damage == "truncated":
-        file.write_bytes(file.read_bytes()[:100])
-    elif damage == "no history":
-        torch.save({k: v for k, v in torch.load(file).items() if k != "history"}, file)
-    else:
-        model = nn.Linear(7, 1)
-    with pytest.raises(ValueError, match="delete it to start again"):
-        run((model, *problem[1:]), checkpoint=file)
+    model, kind = OTHERS[name]
+    before, (_, train, valid) = copy.deepcopy(model.state_dict()), problem
+    optimizer = kind(model.parameters(), lr=0.05)
+    with pytest.raises(ValueError, match="belongs to another model or optimizer: delete it to start again"):
+        training.fit(
+            model, train, valid, loss=nn.functional.mse_loss, optimizer=optimizer, epochs=2, progress=False,
+            checkpoint=file,
+        )  # fmt: skip
+    torch.testing.assert_close(model.state_dict(), before, rtol=0, atol=0)
+    assert not optimizer.state
+
+
+def test_no_flipped_bit_of_a_checkpoint_gives_other_numbers(problem, tmp_path):
+    file, draw = tmp_path / "training.pt", random.Random(0)
+    run(problem, epochs=1, checkpoint=file)
+    whole = file.read_bytes()
+    for _ in range(400):
+        spoiled = bytearray(whole)
+        for _ in range(draw.choice((1, 1, 2, 9))):
+            spoiled[draw.randrange(len(whole))] ^= 1 << draw.randrange(8)
+        file.write_bytes(spoiled)
+        with pytest.raises(ValueError, match="delete it to start again"):
+            run(problem, checkpoint=file)
 
 
 def test_the_line_of_progress_ends_with_why_it_stopped(problem, monkeypatch):

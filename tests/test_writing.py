@@ -15,9 +15,11 @@ import nibabel as nib
 import numpy as np
 import pytest
 
+from brainscans import age as brain_age
 from brainscans import skull_stripping, tumor_segmentation, writing
+from brainscans.interval import Interval
 from brainscans.skull_stripping import strip
-from brainscans.writing import check_place, image_like, write
+from brainscans.writing import check_place, image_like, write, write_files
 from presimal.cli import main
 from synthcohort.storage import DataError
 
@@ -203,8 +205,7 @@ def test_no_planted_link_is_followed(tmp_path, monkeypatch):
     victim.write_text("precious")
     monkeypatch.setattr("secrets.token_hex", lambda count: "0" * 2 * count)
     out = tmp_path / "a.nii"
-    (tmp_path / f"..a.nii.{'0' * 8}.{'0' * 8}.part").symlink_to(victim)
-    (tmp_path / f".a.nii.{'0' * 8}").symlink_to(victim)
+    (tmp_path / f".a.nii.{'0' * 8}.part").symlink_to(victim)
     refusal(lambda: write({out: nib.Nifti1Image(VALUES, AFFINE)}))
     assert victim.read_text() == "precious" and not out.exists()
 
@@ -272,6 +273,98 @@ def test_each_scan_is_one_object_of_json(tmp_path, quick, capsys):
     ]
     assert found[0]["volume_ml"] == 1234.5 and found[2]["error"].startswith(str(tmp_path / "c.nii.gz"))
     assert "1 of 3 scans failed" in said.err
+
+
+@pytest.mark.parametrize("as_json", [[], ["--json"]])
+@pytest.mark.parametrize("command", ["strip", "age"])
+def test_a_folder_without_scans_never_stops_the_others(tmp_path, quick, monkeypatch, capsys, command, as_json):
+    """Empty, with notes only, or one that may not be opened; alone it is a mistake of the command."""
+    real = Path.iterdir
+
+    def refuses(folder):
+        if folder.name == "closed":
+            raise PermissionError(13, "Permission denied", str(folder))
+        return real(folder)
+
+    monkeypatch.setattr(Path, "iterdir", refuses)
+    monkeypatch.setattr(
+        brain_age, "estimate_age", lambda file: brain_age.AgeEstimate(Interval(50, 40, 60), [], 1, {}, {})
+    )
+    for name in ("empty", "notes", "closed", "good", "other"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "notes" / "read.me").write_text("x")
+    for name in ("good", "other"):
+        stored(tmp_path / name / f"{name}.nii.gz")
+    names = ("empty", "good", "closed", "notes", "other", "good/good.nii.gz")
+    assert main([command, *as_json, *(str(tmp_path / name) for name in names)]) == 1
+    said = capsys.readouterr()
+    *lines, last = said.err.strip().splitlines()
+    assert last.startswith("presimal: 3 of ") and last.endswith(" scans failed, see above.")
+    assert [sum(f"{tmp_path / name}" in line for line in lines) for name in ("empty", "closed", "notes")] == [1, 1, 1]
+    assert any("cannot be opened (Permission denied); ask its owner" in line for line in lines)
+    assert said.out.count("other.nii.gz") >= 1 and said.out.count("good.nii.gz") >= 1
+    if as_json:
+        assert (
+            sum(bool(json.loads(line).get("error", json.loads(line).get("reason"))) for line in said.out.splitlines())
+            == 3
+        )
+    for name in ("empty", "closed", "notes"):
+        assert main([command, str(tmp_path / name)]) == 2
+        assert len(capsys.readouterr().err.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["strip SCAN EMPTY", "strip SCAN -o EMPTY", "age EMPTY", "segment EMPTY -o x.nii",
+     "segment --flair SCAN --t1 EMPTY -o x.nii", "segment SCAN -o EMPTY", "data EMPTY", "run EMPTY"],
+)  # fmt: skip
+def test_an_empty_name_never_means_the_current_folder(tmp_path, monkeypatch, capsys, command):
+    """As of a variable of the shell that is not set: everything here would be stripped, or a contrast left out."""
+    monkeypatch.chdir(tmp_path)
+    stored(tmp_path / "a.nii.gz")
+    words = [{"EMPTY": "", "SCAN": "a.nii.gz"}.get(word, word) for word in command.split()]
+    with pytest.raises(SystemExit) as ended:
+        main(words)
+    assert ended.value.code == 2 and "its name is empty" in capsys.readouterr().err
+    assert [file.name for file in tmp_path.iterdir()] == ["a.nii.gz"]
+
+
+@unix
+@pytest.mark.parametrize("command", [["strip"], ["age"], ["strip", "--json"]])
+def test_a_name_of_two_lines_does_not_make_two_sentences(tmp_path, capsys, command):
+    (tmp_path / "a\nb.nii").write_bytes(b"x" * 999)
+    assert main([*command, str(tmp_path / "a\nb.nii")]) == 1
+    said = capsys.readouterr().err.strip()
+    assert len(said.splitlines()) == 1 and said.count("a\\nb.nii: is no image") == 1 and said.count("b.nii") == 1
+
+
+@root
+def test_a_folder_into_which_one_may_not_look_never_stops_the_others(open_folder):
+    """Its names can be listed, and nothing about them."""
+    for name in ("listed", "good", "home"):
+        (open_folder / name).mkdir()
+    (open_folder / "home").chmod(0o777)
+    (open_folder / "listed" / "x").mkdir()
+    (open_folder / "listed" / "x" / "IM0001").write_bytes(b"x")
+    (open_folder / "listed").chmod(0o444)
+    rights = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    if subprocess.run([*rights, "true"], capture_output=True).returncode:
+        pytest.skip("this system does not let a test give up the rights of root")
+    environment = os.environ | {"PYTHONPATH": SOURCE, "HOME": str(open_folder / "home")}
+    command = [
+        *rights,
+        sys.executable,
+        "-m",
+        "presimal",
+        "age",
+        str(open_folder / "listed"),
+        str(open_folder / "none.nii"),
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, encoding="utf-8", env=environment, cwd=open_folder)
+    lines = done.stderr.strip().splitlines()
+    assert done.returncode == 1 and len(lines) == 3 and lines[-1].endswith("2 of 2 scans failed, see above."), (
+        done.stderr
+    )
 
 
 def test_segment_says_what_is_wrong_as_json_too(tmp_path, capsys):
@@ -366,6 +459,12 @@ while True:
     if job == "write":
         values = np.full(nib.load(scan).shape, number, np.int16)
         write({{folder / "x.nii.gz": image_like(values, scan), folder / "y.nii": image_like(values, scan)}})
+    elif job == "segment":
+        (folder / "labels.nii.gz").unlink(missing_ok=True)
+        tumor_segmentation.read_contrasts = lambda scans: (None, None, scan)
+        labels = np.arange(216000, dtype=np.uint8).reshape(60, 60, 60) % 4
+        tumor_segmentation.find_tumor = lambda *_, **__: tumor_segmentation.Segmentation(labels, labels, {{}})
+        tumor_segmentation.segment([scan] * 4, folder / "labels.nii.gz")
     else:
         for file in folder.glob("a_*"):
             file.unlink()
@@ -416,6 +515,70 @@ def test_killed_while_stripping_no_file_is_torn_and_the_pair_heals(tmp_path, lar
         assert main(["strip", str(tmp_path)]) == 0
         assert {file.name: file.read_bytes() for file in tmp_path.glob("a_*")} == expected
     print(f"{halves} halves healed")
+
+
+@unix
+def test_killed_while_segmenting_the_labels_are_whole_or_not_there(tmp_path, larger):
+    draw = random.Random(2)
+    for _ in range(40 if LONG else 3):
+        process = start(tmp_path, "segment")
+        time.sleep(draw.uniform(0, 0.4))
+        kill(process)
+        for file in tmp_path.glob("labels.nii.gz"):
+            assert np.array_equal(whole(file).ravel(), np.arange(216000) % 4)
+
+
+def hidden(folder):
+    return sorted(file for file in folder.iterdir() if file.name.endswith(".part"))
+
+
+@unix
+def test_what_a_killed_writer_left_is_removed_by_the_next_and_nothing_of_others(tmp_path, larger):
+    others = [".x.nii.part", "x.nii.gz.0a.part", ".z.nii.0a.part", ".x.nii.gz.b.nii", ".y.nii", ".w.nii.0a.part"]
+    for name in others:
+        (tmp_path / name).write_bytes(b"theirs")
+    (tmp_path / ".x.nii.gz.link.part").symlink_to(tmp_path / ".y.nii")
+    theirs = sorted(tmp_path.glob(".*"))
+    draw, left = random.Random(3), 0
+    while left < 3:
+        process = start(tmp_path, "write")
+        time.sleep(draw.uniform(0, 0.1))
+        kill(process)
+        left += len(set(hidden(tmp_path)) - set(theirs))
+        image = image_like(np.zeros((60, 60, 60), np.uint8), larger)
+        write({tmp_path / "x.nii.gz": image, tmp_path / "y.nii": image})
+        assert [file for file in sorted(tmp_path.glob(".*"))] == theirs
+
+
+@unix
+def test_what_a_living_writer_has_begun_stays(tmp_path):
+    """Stopped between two files, and when it has only just begun and holds no lock yet."""
+    fresh = tmp_path / ".a.0.part"
+    stages = []
+
+    def slowly():
+        yield tmp_path / "a", b"one"
+        stages.append(hidden(tmp_path))
+        fresh.touch()
+        write_files([(tmp_path / "a", b"of another")])
+        stages.append(hidden(tmp_path))
+        yield tmp_path / "b", b"two"
+
+    write_files(slowly())
+    assert stages[1] == sorted([fresh, *stages[0]]) and len(stages[0]) == 1
+    assert (tmp_path / "a").read_bytes() == b"one" and hidden(tmp_path) == [fresh]
+    os.utime(fresh, (time.time() - 100,) * 2)
+    write_files([(tmp_path / "a", b"three")])
+    assert not hidden(tmp_path)
+
+
+def test_where_there_are_no_locks_only_what_is_old_is_abandoned(tmp_path, monkeypatch):
+    monkeypatch.setattr(writing.sys, "platform", "win32")
+    for name, age in (("old", 4000), ("young", 3000)):
+        (tmp_path / f".a.{name}.part").write_bytes(b"half")
+        os.utime(tmp_path / f".a.{name}.part", (time.time() - age,) * 2)
+    write_files([(tmp_path / "a", b"whole")])
+    assert [file.name for file in hidden(tmp_path)] == [".a.young.part"]
 
 
 @unix

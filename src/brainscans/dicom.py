@@ -17,8 +17,12 @@ from .refusal import refuse, refuse_if
 
 DESCRIPTION, NUMBER, MODALITY, IMAGE_TYPE = "0008|103e", "0020|0011", "0008|0060", "0008|0008"
 POSITION, ORIENTATION, FRAMES, SERIES = "0020|0032", "0020|0037", "0028|0008", "0020|000e"
-SLOPE, IMAGE_CLASS = "0028|1053", b"1.2.840.10008.5.1.4.1.1.4\0"  # of MR images, in the first bytes of a file
-SIZE = ("0028|0010", "0028|0011", "0028|0030")  # rows, columns, distance between pixels
+SCALE = ("0028|1053", "0028|1052")  # slope and intercept
+IMAGE_CLASS = b"1.2.840.10008.5.1.4.1.1.4\0"  # of MR images, in the first bytes of a file
+SIZE = ROWS, COLUMNS, SPACING = "0028|0010", "0028|0011", "0028|0030"
+KIND = BITS, *_ = "0028|0100", "0028|0002", "0028|0004", "0028|0103"  # of pixels: bits, samples, color, sign
+PLAIN = re.compile(rb"\x02\x00\x10\x00UI..1\.2\.840\.10008\.1\.2(\.1)?\x00")  # not compressed, least byte first
+PIXELS = re.compile(rb"\xe0\x7f\x10\x00(?:O[BW]\x00\x00)?(....)", re.DOTALL)  # how many bytes of them follow
 UNEVEN = 0.02  # of the distance between slices
 CONVERT = "convert it with dcm2niix and give the NIfTI file"
 
@@ -42,7 +46,7 @@ class Series:
 
 def is_dicom(file: Path) -> bool:
     """Has a file the mark of DICOM, after 128 bytes of anything? No if it may not be read."""
-    if not file.is_file() or not os.access(file, os.R_OK):
+    if not os.path.isfile(file) or not os.access(file, os.R_OK):  # where one may not look, there is none
         return False
     with file.open("rb") as stream:
         return stream.read(132)[128:] == b"DICM"
@@ -97,6 +101,9 @@ def open_series(path: Path) -> nib.Nifti1Image:
     is its number or its description. DataError if it is not one volume of upright, evenly spaced slices."""
     folder, name = (path, None) if path.is_dir() else (path.parent, path.name)
     series = list_series(folder)
+    if path.is_file():
+        alone = not any(path in one.files for one in series)
+        refuse_if(alone, path, "is DICOM without an image, or damaged", "give the folder of a series of images")
     refuse_if(not series, folder, "holds no DICOM image", "name a scan, or the folder of a series")
     if path.is_file():
         fitting = [one for one in series if path in one.files]
@@ -118,7 +125,7 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     tags = [_tags(file) for file in files]
     refuse_if(not all(tags) or not tags, name, "holds DICOM that cannot be read", CONVERT)
     first = tags[0]
-    kind, image_type = first.get(MODALITY, "MR"), first.get(IMAGE_TYPE, "")
+    kind, image_type = first.get(MODALITY) or "MR", first.get(IMAGE_TYPE, "")
     refuse_if(kind != "MR", name, f"is {kind} and no MRI", "give an MRI")
     refuse_if("MOSAIC" in image_type, name, "is a mosaic of slices", CONVERT)
     refuse_if("LOCALIZER" in image_type, name, "is a localizer", "give the scan itself")
@@ -128,8 +135,12 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     axes, places = (np.array([tag[key].split("\\") for tag in tags], float) for key in (ORIENTATION, POSITION))
     several = not np.abs(axes - axes[0]).max() < 1e-3
     refuse_if(several, name, "has slices of several orientations", "give the scan itself and no localizer")
-    sizes = {tuple(tag.get(key) for key in SIZE) for tag in tags}
-    refuse_if(len(sizes) > 1, name, "has slices of several sizes", "give one series of one size")
+    kinds = {tuple(tag.get(key) for key in (*SIZE, *KIND)) for tag in tags}
+    refuse_if(len(kinds) > 1, name, "has slices of several sizes or kinds", "give one series of one size")
+    apart = [float(length) for length in re.findall(r"[^\\\s]+", first.get(SPACING, ""))]
+    refuse_if(len(apart) != 2 or not min(apart) > 0, name, "does not say how far apart its pixels are", CONVERT)
+    cut = [file for file, tag in zip(files, tags, strict=True) if _lacks_pixels(file, tag)]
+    refuse_if(cut, name, "is cut short or damaged: {} lacks pixels", "copy or export it again")
     refuse_if(len(files) < 8, name, f"has {len(files)} slice(s)", "give a whole volume")
     normal = np.cross(axes[0, :3], axes[0, 3:])
     order = np.argsort(places @ normal, kind="stable")
@@ -143,7 +154,9 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     refuse_if(shifted, name, "has slices that are shifted against each other, as by a tilted gantry", CONVERT)
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(files[k]) for k in order])
-    if len({tag.get(SLOPE) for tag in tags}) > 1:  # else the first slice decides the type, and may cut decimals off
+    if (
+        len({tuple(tag.get(key) for key in SCALE) for tag in tags}) > 1
+    ):  # else the first slice decides the type, and may cut decimals off
         reader.SetOutputPixelType(sitk.sitkFloat32)
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # it warns of rounded places, which have been looked at
@@ -165,6 +178,14 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     return volume
 
 
+def _lacks_pixels(file: Path, tags: dict[str, str]) -> bool:
+    """Has a file, if it is not compressed, fewer pixels than it says? What is lacking would be read as anything."""
+    needed = int(tags.get(ROWS) or 0) * int(tags.get(COLUMNS) or 0) * (int(tags.get(BITS) or 8) // 8)
+    content = file.read_bytes()
+    found = (int.from_bytes(length[1], "little") for length in PIXELS.finditer(content))
+    return bool(PLAIN.search(content[:1000])) and not any(length >= needed for length in found)
+
+
 def _tags(file: Path) -> dict[str, str]:
     """The tags of a file that are asked for here, or nothing if it holds no image that can be read."""
     reader = sitk.ImageFileReader()
@@ -174,5 +195,6 @@ def _tags(file: Path) -> dict[str, str]:
         reader.ReadImageInformation()
     except RuntimeError:
         return {}
-    wanted = (DESCRIPTION, NUMBER, MODALITY, IMAGE_TYPE, POSITION, ORIENTATION, FRAMES, SERIES, SLOPE, *SIZE)
+    described = (DESCRIPTION, NUMBER, MODALITY, IMAGE_TYPE, POSITION, ORIENTATION, FRAMES, SERIES)
+    wanted = (*described, *SCALE, *SIZE, *KIND)
     return {tag: reader.GetMetaData(tag).strip() for tag in wanted if reader.HasMetaDataKey(tag)}

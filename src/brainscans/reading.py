@@ -12,6 +12,7 @@ import nibabel as nib
 import numpy as np
 import psutil
 from nibabel.affines import voxel_sizes
+from nibabel.tripwire import TripWireError
 
 from synthcohort.storage import DataError
 
@@ -23,6 +24,8 @@ NO_ORIENTATION = "says nothing of its orientation (no sform or qform code): take
 ENDINGS = (".nii", ".nii.gz", ".mgz", ".img", ".hdr")  # of files that are looked for under this very name
 ZIPPED: dict[str, Any] = {".gz": gzip.open, ".mgz": gzip.open, ".bz2": bz2.open}
 SHEARED = 0.05  # cosine between two axes, beyond which they are not at right angles
+FEWEST_VALUES = 12  # of an image; less are labels
+FARTHEST = 1e6  # mm, of a scan from the origin of its coordinates
 LARGEST, SMALLEST = 1e30, 1e-30  # of the brightest voxel: float32 holds it with room for squares
 
 
@@ -34,7 +37,10 @@ def open_image(file: Path | str) -> Any:
         names_series = not file.exists() and not file.name.lower().endswith(ENDINGS)
         if file.is_dir() or dicom.is_dicom(file) or (names_series and dicom.holds_series(file.parent)):
             return dicom.open_series(file)
+        nowhere = file.is_symlink() and not file.exists()
+        refuse_if(nowhere, file, "is a link that leads nowhere", "restore what it should lead to")
         refuse_if(not file.exists(), file, "is not there", "check the path")
+        refuse_if(not file.is_file(), file, "is a device or a pipe and no file", "give a file")
         refuse_if(file.stat().st_size == 0, file, "is empty", COPY_AGAIN)
         _read_to_the_end(file)
         image: Any = nib.load(file)
@@ -49,7 +55,7 @@ def open_image(file: Path | str) -> Any:
         refuse(file, "is damaged, or not compressed as its name says", COPY_AGAIN)
     except (EOFError, zlib.error):
         refuse(file, "is cut short or damaged", COPY_AGAIN)
-    except (nib.filebasedimages.ImageFileError, ImportError):  # which some kinds need more libraries for
+    except (nib.filebasedimages.ImageFileError, ImportError, TripWireError):  # some kinds need more libraries
         refuse(file, "is no image of a kind that can be read here", "give NIfTI (.nii, .nii.gz), MGZ or DICOM")
     except OSError as problem:
         refuse(file, f"cannot be read ({problem.strerror or problem})", "check the path and the disk")
@@ -96,21 +102,25 @@ def _voxels(image: Any, file: Path | str) -> np.ndarray:
 
 def read_image(file: Path | str, channels: int = 1, image: Any = None) -> tuple[np.ndarray, np.ndarray]:
     """Voxels (X, Y, Z), or (X, Y, Z, channels) for several, as stored, and the affine, voxel to RAS mm; of `image` if
-    the file is open already. DataError for what is no such image: unreadable, another shape, NaN, constant, no
-    geometry. Warns of one without orientation."""
+    the file is open already. DataError for what is no such image: unreadable, another shape, NaN, constant, labels,
+    no geometry. Warns of one without orientation."""
     image = image or open_image(file)
     values, affine = _voxels(image, file), image.affine
     shape, several = f"has shape {values.shape}", channels > 1
     refuse_if(not several and values.ndim != 3, file, f"{shape}, not one volume", "store one volume per file")
-    lacking = f"{shape}, not (X, Y, Z, {channels}): a modality is missing"
+    missing = ": a modality is missing" * (math.prod(values.shape[3:]) < channels)
     remedy = "stack all modalities in one file, in their order"
-    refuse_if(several and values.shape[3:] != (channels,), file, lacking, remedy)
+    other = several and values.shape[3:] != (channels,)
+    refuse_if(other, file, f"{shape}, not (X, Y, Z, {channels}){missing}", remedy)
     refuse_if(min(values.shape[:3]) < 8, file, f"{shape}, a slice and no volume", "store the whole volume")
     refuse_if(values.dtype.kind not in "iuf", file, f"holds values of type {values.dtype}", "store real numbers")
     finite, which = np.isfinite(values).all(), "modality {}" if several else "the volume"
     refuse_if(not finite, file, "holds NaN or infinite voxels", "repair the export, or leave the case out")
     constant = list(np.flatnonzero(np.ptp(values, axis=(0, 1, 2)) == 0))
     refuse_if(constant, file, f"{which} has one value everywhere", "export it again or leave it out")
+    volumes = values.reshape(-1, channels, order="F").T
+    few = [k for k, one in enumerate(volumes) if len(np.unique(one[:: max(1, one.size // 200_000)])) < FEWEST_VALUES]
+    refuse_if(few, file, f"{which} holds labels and no image", "give the scan itself")
     top = max(abs(float(values.max())), abs(float(values.min())))
     odd_unit = not SMALLEST < top < LARGEST
     refuse_if(odd_unit, file, f"has values up to {top:.3g}", "correct slope and intercept in its header")
@@ -125,6 +135,8 @@ def check_affine(affine: np.ndarray, file: Path | str) -> None:
     """Raises DataError for an affine, voxel to RAS mm, that is not that of a scan of a head."""
     flat = not np.abs(affine).max() < LARGEST or abs(np.linalg.det(affine[:3, :3])) < 1e-9  # NaN is not below it
     refuse_if(flat, file, "has an affine that cannot be inverted", "set the orientation in its header")
+    far = np.abs(affine[:3, 3]).max() > FARTHEST
+    refuse_if(far, file, "lies more than a kilometer from its origin", "correct the orientation in its header")
     spacing = voxel_sizes(affine)
     odd, shown = spacing.clip(0.1, 20.0) != spacing, " x ".join(f"{length:.3g}" for length in spacing)
     refuse_if(odd.any(), file, f"has voxels of {shown} mm", "correct the unit in its header to millimeters")

@@ -26,7 +26,8 @@ def resample(
 
 def to_grid(volume: Tensor, affine: np.ndarray, grid: Grid) -> Tensor:
     """A scan (X, Y, Z) on a grid, float32; voxels finer than those of the grid are averaged in whole groups."""
-    group = [max(1, int(grid.spacing / length + 1e-3)) for length in voxel_sizes(affine)]
+    sizes = zip(volume.shape, voxel_sizes(affine), strict=True)
+    group = [min(n, max(1, int(grid.spacing / length + 1e-3))) for n, length in sizes]
     coarse = F.avg_pool3d(volume.float()[None, None], group, ceil_mode=True)[0, 0]
     centers = from_matvec(np.diag(group) * 1.0, (np.array(group) - 1) / 2)  # of the groups, in voxels of the scan
     return torch.from_numpy(resample(coarse.numpy(), affine @ centers, grid.affine, grid.shape))

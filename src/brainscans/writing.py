@@ -4,23 +4,28 @@ import gzip
 import os
 import secrets
 import shutil
+import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import suppress
+import time
+from collections.abc import Iterable, Mapping
+from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import nibabel as nib
 import numpy as np
 
-from synthcohort.storage import write_atomically
-
 from .reading import open_image
 from .refusal import refuse, refuse_if
+
+if sys.platform != "win32":
+    import fcntl
 
 ENDINGS = (".nii", ".nii.gz")
 LONGEST_NAME = 220  # bytes: file systems take 255, and an unfinished file has a longer name
 SIGNATURE = b"presimal"  # in the field of a header for a description: tells our files from those of others
+UNFINISHED = ".part"
+MINUTE, HOUR = 60.0, 3600.0  # seconds
 ELSEWHERE = "choose another place with -o"
 
 
@@ -69,17 +74,60 @@ def image_like(values: np.ndarray, like: Any, scaling: bool = False) -> Any:
 
 
 def write(images: Mapping[Path, Any]) -> None:
-    """Write images that belong together, all or none: only when the last is on the disk do they get their names."""
-    unfinished: dict[Path, Path] = {}
+    """Write images that belong together as `write_files` does; DataError if the disk does not take them."""
+
+    def content(file: Path, image: Any) -> bytes:
+        plain: bytes = image.to_bytes()
+        return gzip.compress(plain, compresslevel=4, mtime=0) if file.name.endswith(".gz") else plain
+
     try:
-        for file, image in images.items():
-            content, zipped = image.to_bytes(), file.name.endswith(".gz")
-            unfinished[file] = file.with_name(f".{file.name}.{secrets.token_hex(4)}")
-            write_atomically(unfinished[file], gzip.compress(content, compresslevel=4, mtime=0) if zipped else content)
-        for file, part in unfinished.items():
-            os.replace(part, file)
+        write_files((file, content(file, image)) for file, image in images.items())
     except OSError as problem:
         refuse(next(iter(images)), f"cannot be written ({problem.strerror})", f"free some space, or {ELSEWHERE}")
-    finally:
-        for part in unfinished.values():
-            part.unlink(missing_ok=True)
+
+
+def write_files(contents: Iterable[tuple[Path, bytes]]) -> None:
+    """Write files that belong together, all or none: only when the last is on the disk do they get their names. What a
+    writer of the same file left unfinished when it was killed is removed. Raises OSError."""
+    unfinished: dict[Path, Path] = {}
+    with ExitStack() as held:
+        for file, content in contents:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with suppress(PermissionError):  # of a folder that takes files and shows none
+                _remove_abandoned(file)
+            part = file.with_name(f".{file.name}.{secrets.token_hex(4)}{UNFINISHED}")
+            stream = held.enter_context(part.open("xb"))  # a new file, never through a link that lies there
+            held.callback(_drop, stream, part)
+            if sys.platform != "win32":
+                with suppress(OSError):  # a disk without locks: then nobody takes it for abandoned
+                    fcntl.flock(stream, fcntl.LOCK_EX)  # until it has its name
+            stream.write(content)
+            stream.flush()
+            os.fsync(stream.fileno())
+            if sys.platform == "win32":
+                stream.close()
+            unfinished[file] = part
+        for file, part in unfinished.items():
+            os.replace(part, file)
+
+
+def _drop(stream: IO[bytes], part: Path) -> None:
+    stream.close()
+    part.unlink(missing_ok=True)
+
+
+def _remove_abandoned(file: Path) -> None:
+    """Remove unfinished files of this name whose writer holds no lock, or where there are no locks is long gone."""
+    for entry in os.scandir(file.parent):
+        part, middle = Path(entry.path), entry.name.removeprefix(f".{file.name}.").removesuffix(UNFINISHED)
+        if f".{file.name}.{middle}{UNFINISHED}" != entry.name or not entry.is_file(follow_symlinks=False):
+            continue
+        with suppress(OSError):  # it was finished meanwhile, is held, or is somebody else's
+            age = time.time() - part.stat().st_mtime
+            if sys.platform == "win32":
+                if age > HOUR:
+                    part.unlink()
+            elif part.stat().st_size > 0 or age > MINUTE:  # before a lock is held nothing is written
+                with part.open("r+b") as stream:
+                    fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                    part.unlink()

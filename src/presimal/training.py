@@ -1,19 +1,21 @@
 """The seven steps of training, once: what notebook 02 builds by hand, with progress, early stopping and resume."""
 
 import copy
+import hashlib
 import io
 import math
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import torch
 from IPython.display import DisplayHandle, Pretty, display
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from synthcohort.storage import write_atomically
+from brainscans.writing import write_files
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 Device = torch.device | str
@@ -75,10 +77,12 @@ def fit(
         if history.best_epoch == len(history.valid_loss) - 1:
             best = copy.deepcopy(model.state_dict())
         if checkpoint:
-            states = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "best": best}
+            states: dict[str, Any] = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "best": best}
             content = io.BytesIO()
-            torch.save(states | {"history": vars(history), "random": torch.get_rng_state()}, content)
-            write_atomically(Path(checkpoint), content.getvalue())  # the old state stays whole until the new one is
+            states |= {"history": vars(history), "random": torch.get_rng_state(), "of": _kind(model, optimizer)}
+            torch.save(states, content)
+            whole = content.getvalue() + hashlib.sha256(content.getvalue()).digest()
+            write_files([(Path(checkpoint), whole)])  # the old state stays whole until the new one is
         _report(line, history, epochs)
     if history.best_epoch < 0:
         raise ValueError("The validation loss was never finite: look for NaN in the data, or lower the learning rate.")
@@ -90,16 +94,28 @@ def fit(
 
 def _resume(path: str | Path, model: nn.Module, optimizer: Optimizer) -> tuple[dict[str, Tensor], History]:
     """The best parameters and the history of an interrupted training, and all else as it was then."""
+    wrong = f"The checkpoint {path} is damaged or belongs to another model or optimizer: delete it to start again."
     try:
-        state = torch.load(path, weights_only=True, map_location="cpu")
-        model.load_state_dict(state["model"])
-        optimizer.load_state_dict(state["optimizer"])
-        torch.set_rng_state(state["random"])
-        best, history = dict(state["best"]), History(**state["history"])
-    except Exception as problem:
-        wrong = f"The checkpoint {path} is damaged or belongs to another model: delete it to start again."
-        raise ValueError(wrong) from problem
-    return best, history
+        whole = Path(path).read_bytes()
+    except OSError as problem:
+        raise ValueError(f"The checkpoint {path} cannot be read ({problem.strerror}): name another file.") from None
+    content, checksum = whole[:-32], whole[-32:]
+    if hashlib.sha256(content).digest() != checksum:
+        raise ValueError(wrong)
+    state = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
+    if state["of"] != _kind(model, optimizer):  # before anything is changed
+        raise ValueError(wrong)
+    model.load_state_dict(state["model"])
+    optimizer.load_state_dict(state["optimizer"])
+    torch.set_rng_state(state["random"])
+    return dict(state["best"]), History(**state["history"])
+
+
+def _kind(model: nn.Module, optimizer: Optimizer) -> str:
+    """What a checkpoint must fit: both classes, names, types and shapes of parameters, and how they are grouped."""
+    shapes = {name: (values.dtype, *values.shape) for name, values in model.state_dict().items()}
+    groups = [[*map(str, group), len(group["params"])] for group in optimizer.param_groups]
+    return f"{type(model).__name__} {shapes} {type(optimizer).__name__} {groups}"
 
 
 def _reason_to_stop(history: History, epochs: int, patience: int | None) -> str:

@@ -37,11 +37,20 @@ def sentence(problem: Exception) -> str:
     """What a user can mend, in one sentence: bad data, a file or a disk, too little memory; nothing for a bug."""
     from synthcohort.storage import DataError  # only now: `presimal check` names a large library that is missing
 
+    said = str(problem) if isinstance(problem, DataError) else ""
     if isinstance(problem, OSError):
-        return f"{problem.filename or 'A file'}: {problem.strerror or problem}."
+        said = f"{problem.filename or 'A file'}: {problem.strerror or problem}."
     if isinstance(problem, MemoryError) or re.search(r"can't allocate memory|out of memory", str(problem)):
-        return "The memory ran out: close other programs, or use a machine with more."
-    return str(problem) if isinstance(problem, DataError) else ""
+        said = "The memory ran out: close other programs, or use a machine with more."
+    return "\\n".join(said.splitlines())  # of a file whose name has two lines
+
+
+def _named(text: str) -> str:
+    """An argument of the command line that names a file or folder: not an empty one, as of an unset variable, which
+    would mean the current folder."""
+    if not text.strip():
+        raise argparse.ArgumentTypeError("its name is empty")
+    return text
 
 
 def _note(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
@@ -74,10 +83,22 @@ def _parser() -> argparse.ArgumentParser:
     add("--teach", action="store_true", help="open copies to present from in my_teaching/: large, with notes folded")
     add("options", nargs="*", metavar="-- OPTION", help="more options for JupyterLab, after --")
     add = command("run", "run.run", "execute notebooks from top to bottom and print a table")
-    add("notebooks", nargs="*", metavar="NOTEBOOK", help="a number such as 01, a name or a file; default: all")
+    add(
+        "notebooks",
+        nargs="*",
+        type=_named,
+        metavar="NOTEBOOK",
+        help="a number such as 01, a name or a file; default: all",
+    )
     add("--save", action="store_true", help="for authors: store the new outputs in the notebooks")
     add = command("data", "data.data", "list data sets, generate or download one, or check a folder of scans")
-    add("source", nargs="?", metavar="SOURCE", help="cohort, ixi, ixi-tiny, msd, real-scans or a folder; default: list")
+    add(
+        "source",
+        nargs="?",
+        type=_named,
+        metavar="SOURCE",
+        help="cohort, ixi, ixi-tiny, msd, real-scans or a folder; default: list",
+    )
     which = ("brain_age", "tumors", "heads")
     add("--set", action="append", dest="sets", choices=which, help="which part; default: all")
     add("--subjects", type=int, metavar="N", help="people per set; default: 900 brains, 300 tumors, 200 heads")
@@ -89,20 +110,33 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "scans",
         nargs="+",
+        type=_named,
         metavar="SCAN",
         help="NIfTI files or folders of them; a DICOM folder, FOLDER/NUMBER for one of its series",
     )
-    add("-o", "--out", metavar="OUT", help="folder, or for one scan the file of the brain; default: beside the scan")
+    add(
+        "-o",
+        "--out",
+        type=_named,
+        metavar="OUT",
+        help="folder, or for one scan the file of the brain; default: beside the scan",
+    )
     as_json(add)
     add = command("age", "scans.age", "how old the brain in a T1 looks, with or without skull, and its volumes")
-    add("scans", nargs="+", metavar="SCAN", help="as for strip")
+    add("scans", nargs="+", type=_named, metavar="SCAN", help="as for strip")
     as_json(add)
     add = command("segment", "scans.segment", "the regions of a glioma, from four contrasts of a head, or fewer")
-    add("scans", nargs="*", metavar="SCAN", help="FLAIR, T1, T1Gd, T2 in this order, or one 4-D file")
+    add("scans", nargs="*", type=_named, metavar="SCAN", help="FLAIR, T1, T1Gd, T2 in this order, or one 4-D file")
     for key in ("flair", "t1", "t1gd", "t2"):
-        add(f"--{key}", metavar="SCAN", help="by its name, where one or more are left out")
-    add("-o", "--out", metavar="OUT", required=True, help="file for the labels, .nii.gz")
+        add(f"--{key}", type=_named, metavar="SCAN", help="by its name, where one or more are left out")
+    add("-o", "--out", type=_named, metavar="OUT", required=True, help="file for the labels, .nii.gz")
     add("--brats", action="store_true", help="number the labels as BraTS 2023: 1 non-enhancing, 2 edema, 3 enhancing")
     as_json(add)
-    add("--weights", default=argparse.SUPPRESS, metavar="FILE", help="your own, .safetensors; default: those shipped")
+    add(
+        "--weights",
+        default=argparse.SUPPRESS,
+        type=_named,
+        metavar="FILE",
+        help="your own, .safetensors; default: those shipped",
+    )
     return parser

@@ -12,9 +12,10 @@ from pathlib import Path
 import nbformat
 import psutil
 
+from brainscans.writing import write_files
 from presimal.cli import paths
 from presimal.cli.views import for_presenters, for_students
-from synthcohort.storage import DataError, write_atomically
+from synthcohort.storage import DataError
 
 FIRST = "00_start_here.ipynb"
 SETTINGS = Path(__file__).with_name("jupyterlab_settings")  # overrides.json: no news, no update pop-up
@@ -38,7 +39,7 @@ def open_lab(original: bool = False, teach: bool = False, options: Sequence[str]
             view = for_presenters if teach else for_students
             added, updated, kept = refresh(paths.originals(), folder, view).values()
             if teach and not (folder / TEACHING / LARGE).exists():
-                write_atomically(folder / TEACHING / LARGE, json.dumps(LARGE_TYPE, indent=1).encode())
+                write_files([(folder / TEACHING / LARGE, json.dumps(LARGE_TYPE, indent=1).encode())])
         except OSError as error:
             remedy = "free space or fix its rights"
             raise DataError(f"cannot write your copies to {folder} ({error.strerror}): {remedy}.") from None
@@ -89,12 +90,12 @@ def refresh(originals: Path, copies: Path, view: Callable[[bytes], bytes] = for_
         present = _digest(copy.read_bytes()) if copy.is_file() else None
         if present in (None, newest, copied):  # not changed by the student
             if present != newest:
-                write_atomically(copy, content)
+                write_files([(copy, content)])
                 done["updated" if present else "added"].append(name)
             ledger[name] = newest
         elif copied != newest:
             done["kept"].append(name)
-    write_atomically(copies / LEDGER, json.dumps(ledger, indent=1).encode())
+    write_files([(copies / LEDGER, json.dumps(ledger, indent=1).encode())])
     return done
 
 

@@ -18,8 +18,9 @@ from nbclient import NotebookClient
 from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernelError
 from tqdm import tqdm
 
+from brainscans.writing import write_files
 from presimal.cli import paths
-from synthcohort.storage import DataError, write_atomically
+from synthcohort.storage import DataError
 
 CELL_SECONDS = 600  # as in the tests
 
@@ -59,8 +60,8 @@ def find_notebooks(wanted: Sequence[str | Path]) -> list[Path]:
     known = sorted(paths.originals().glob("*.ipynb"))
     found = [] if wanted else known
     for name in map(str, wanted):
-        start = f"{int(name):02d}" if name.isdecimal() else name.removesuffix(".ipynb")
-        exact = [Path(name).resolve()] if Path(name).is_file() else [file for file in known if file.stem == start]
+        start = name.lstrip("0").zfill(2) if name.isdecimal() else name.removesuffix(".ipynb")
+        exact = [Path(name).resolve()] if os.path.isfile(name) else [file for file in known if file.stem == start]
         fitting = exact or [file for file in known if file.stem.startswith(start)]
         if len(fitting) != 1:
             problem = "fits more than one notebook" if fitting else "is neither a file nor a notebook of the workshop"
@@ -132,4 +133,4 @@ def store(notebook: nbformat.NotebookNode, file: Path) -> None:
         cell.metadata.pop("execution", None)
         if "widget" in cell.metadata.get("tags", []):
             cell.outputs = []  # without a kernel a widget shows nothing; its static twin follows
-    write_atomically(file, (nbformat.writes(notebook) + "\n").encode())
+    write_files([(file, (nbformat.writes(notebook) + "\n").encode())])

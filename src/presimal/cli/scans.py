@@ -21,7 +21,7 @@ AGE_FIELDS = ("file", "age", "low", "high", "level", "reason", "warnings", "icv_
 
 def strip(scans: list[str], out: str | None, as_json: bool) -> int:
     """Strip every scan, whatever happens to others; returns 0 if all went well, else 1. DataError if there is none."""
-    given = {Path(scan): _files(Path(scan)) for scan in scans}
+    given, none_in = _look(scans, "_brain.nii.gz", "_mask.nii.gz")
     places = {file: skull_stripping.output_files(file, out) for inside in given.values() for file in inside}
     shared = {place for place, count in Counter(places.values()).items() if count > 1}
     done = {file for file, made in places.items() if all(map(os.path.exists, made))} - set(given)
@@ -31,10 +31,12 @@ def strip(scans: list[str], out: str | None, as_json: bool) -> int:
     if out and out.endswith(ENDINGS) and len(files) > 1:
         raise DataError(f"-o {out} names one file for {len(files)} scans: give a folder.")
     model, _ = networks.load(skull_stripping.WEIGHTS)
-    failed = 0
+    files, failed = [*none_in, *files], 0
     with tqdm(files, unit="scan", leave=False, disable=len(files) < 2) as bar:
         for file in bar:
             try:
+                if file in none_in:
+                    raise none_in[file]
                 if places[file] in shared:
                     raise DataError(f"{file}: another scan would be written to the same place; rename one of the two.")
                 brain, brain_file, mask_file = skull_stripping.strip(file, out, model)
@@ -48,8 +50,13 @@ def strip(scans: list[str], out: str | None, as_json: bool) -> int:
                 if as_json:
                     bar.write(json.dumps({"file": str(file), "error": said}), file=sys.stdout)
                 bar.write(f"presimal: {said}", file=sys.stderr)
-    if failed and len(files) > 1:
-        print(f"presimal: {failed} of {len(files)} scans failed, see above.", file=sys.stderr)
+    return _counted(failed, len(files))
+
+
+def _counted(failed: int, all_of_them: int) -> int:
+    """The exit status, said in a last line where several were given."""
+    if failed and all_of_them > 1:
+        print(f"presimal: {failed} of {all_of_them} scans failed, see above.", file=sys.stderr)
     return int(failed > 0)
 
 
@@ -57,11 +64,26 @@ def _said(file: Path, problem: Exception) -> str:
     """What went wrong with a scan, in one sentence that names it."""
     bug = f"stopped by a fault of this program ({type(problem).__name__}: {problem}): please report it."
     said = sentence(problem) or " ".join(bug.split())
-    return said if str(file) in said else f"{file}: {said}"
+    name = "\\n".join(str(file).splitlines())
+    return said if name in said else f"{name}: {said}"
 
 
-def _files(scan: Path, results: tuple[str, ...] = ("_brain.nii.gz", "_mask.nii.gz")) -> list[Path]:
-    """A file or a DICOM series; or the scans of a folder, without results of stripping and hidden files."""
+def _look(scans: list[str], *results: str) -> tuple[dict[Path, list[Path]], dict[Path, Exception]]:
+    """The scans in each of what is given, and why there is none; DataError at once where nothing else is given."""
+    given: dict[Path, list[Path]] = {}
+    none_in: dict[Path, Exception] = {}
+    for scan in map(Path, scans):
+        try:
+            given[scan] = _files(scan, results)
+        except (DataError, OSError) as problem:
+            if len(scans) == 1:
+                raise
+            none_in[scan] = problem
+    return given, none_in
+
+
+def _files(scan: Path, results: tuple[str, ...]) -> list[Path]:
+    """A file or a DICOM series; or the scans of a folder, without what ends as `results` and hidden files."""
     if not os.path.isdir(scan):
         return [scan]
     try:
@@ -112,11 +134,13 @@ def segment(
 def age(scans: list[str], as_json: bool = False) -> int:
     """Print how old the brain in each T1 looks, a line or with `as_json` an object a scan, whose fields README lists;
     returns 0 if all could be read, else 1."""
-    files = [file for scan in scans for file in _files(Path(scan), ("_mask.nii.gz",))]
-    failed = False
+    given, none_in = _look(scans, "_mask.nii.gz")
+    files, failed = [*none_in, *(file for inside in given.values() for file in inside)], 0
     for file in files:
         answer: dict[str, object] = dict.fromkeys(AGE_FIELDS) | {"file": str(file), "warnings": []}
         try:
+            if file in none_in:
+                raise none_in[file]
             found = brain_age.estimate_age(file)
             years = zip(("age", "low", "high"), found.age, strict=True)
             answer |= {name: round(value, 1) for name, value in years}
@@ -126,11 +150,11 @@ def age(scans: list[str], as_json: bool = False) -> int:
             line = f"{file}: {found.age.value:.0f} years ({found.age.low:.0f} to {found.age.high:.0f})"
             line = "; ".join([line, *found.warnings])
         except Exception as problem:  # whatever it is, the other scans are read
-            failed, answer["reason"], line = True, _said(file, problem), ""
+            failed, answer["reason"], line = failed + 1, _said(file, problem), ""
             print(f"presimal: {answer['reason']}", file=sys.stderr)
         if line or as_json:
             print(json.dumps(answer) if as_json else line, flush=True)
-    return int(failed)
+    return _counted(failed, len(files))
 
 
 def _proposal(folder: Path, out: str) -> str:

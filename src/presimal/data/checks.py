@@ -15,10 +15,11 @@ from tqdm import tqdm
 
 from brainscans.reading import read, read_image
 from brainscans.refusal import refuse_if
-from synthcohort.storage import data_folder, write_atomically
+from brainscans.writing import write_files
+from synthcohort.storage import data_folder
 
 SPLITS = ("train", "valid", "test")
-VERSION = 1  # raise with every new check: files that passed the old ones are read again
+VERSION = 2  # raise with every new check: files that passed the old ones are read again
 
 
 def check_table(table: pd.DataFrame, source: Path, longitudinal: bool = False) -> pd.DataFrame:
@@ -68,7 +69,7 @@ def check_volumes(table: pd.DataFrame, channels: int = 1, labels: tuple[int, ...
         for file in label_file:
             _check_label(file, image_file, image.shape[:3], affine, labels)
     with suppress(OSError):  # not remembered: it will be checked again
-        write_atomically(passed, b"")
+        write_files([(passed, b"")])
 
 
 def check_there(paths: Iterable[str]) -> list[Path]:
@@ -89,6 +90,8 @@ def rounded(values: np.ndarray) -> np.ndarray:
 
 def _check_label(file: str, image: str, shape: tuple, affine: np.ndarray, labels: tuple) -> None:
     values, placed = read(file)
+    several = values.ndim > 3 and values.shape[:3] == shape
+    refuse_if(several, file, f"has shape {values.shape}, not one volume of labels", "number them in one volume")
     refuse_if(values.shape != shape, file, f"has shape {values.shape}, its image {shape}", f"resample it onto {image}")
     corners = list(product(*[(0, length - 1) for length in shape]))
     moved = np.abs(apply_affine(placed, corners) - apply_affine(affine, corners)).max()

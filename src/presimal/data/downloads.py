@@ -13,6 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 from tqdm import tqdm
 
+from presimal.data.fetching import fetch
 from presimal.data.layouts import TASK
 from presimal.data.real_scans import EXAMPLE, SCANS, Scan, terms
 from synthcohort.storage import DataError, data_folder, in_one_sentence, lock
@@ -102,53 +103,14 @@ def _size(gb: float) -> str:
     return f"{gb:g} GB" if gb >= 0.1 else f"{1000 * gb:.1f} MB"
 
 
-def fetch(url: str, file: Path, md5: str = "") -> Path:
-    """Download a file, or the rest of one; DataError of the network or the checksum, OSError of the disk."""
-    import gdown
-    import pooch
-
-    file.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        if not file.exists():  # it has its name only when all of it has come
-            gdown.download(url, str(file), resume=True, use_cookies=False)
-    except (OSError, gdown.exceptions.DownloadError) as problem:  # those of requests are OSErrors
-        raise _of_the_network(url, problem) from None
-    if md5 and pooch.file_hash(str(file), alg="md5") != md5:
-        file.unlink()
-        raise DataError(f"What {url} sent does not have its published checksum: start again later.")
-    return file
-
-
-def _of_the_network(what: str, problem: Exception) -> DataError:
-    """The error of a download in one sentence; raises `problem` itself where it is that of the disk."""
-    if getattr(problem, "errno", None) and not isinstance(problem, ConnectionError):
-        raise problem
-    said = "cannot be reached or broke off: check the network and start again; what has arrived is kept"
-    if (response := getattr(problem, "response", None)) is not None:
-        said = f"answered {response.status_code}: start again later"
-    return DataError(f"{what} {said}.")
-
-
 def _fetch_scan(scan: Scan, folder: Path) -> Path:
     """One public scan in a folder, whole and with its checksum, or not there; errors as `fetch`."""
-    import pooch
-
-    pooch.get_logger().setLevel("WARNING")  # it names every file and folder otherwise
-    place = folder / scan.file
-    try:
-        pooch.retrieve(scan.url, f"sha256:{scan.sha256}", place.name, place.parent)
-    except ValueError:
-        raise DataError(f"What {scan.url} sent does not have its published checksum: start again later.") from None
-    except OSError as problem:
-        what = f"{scan.file} ({scan.bytes / 1e6:.1f} MB from {scan.repository}, {scan.license})"
-        raise _of_the_network(what, problem) from None
-    return place
+    what = f"{scan.file} ({scan.bytes / 1e6:.1f} MB from {scan.repository}, {scan.license})"
+    return fetch(scan.url, folder / scan.file, f"sha256:{scan.sha256}", what)
 
 
 def _real_scans(folder: Path) -> Path:
     place = folder / REAL_SCANS
-    for half in place.rglob("tmp*"):  # of a download that was killed
-        half.unlink()
     for scan in tqdm(SCANS.values(), unit="file", leave=False):
         _fetch_scan(scan, place)
     return place
@@ -157,14 +119,14 @@ def _real_scans(folder: Path) -> Path:
 def _ixi(folder: Path) -> Path:
     from torchio.datasets import IXI
 
-    archive = fetch(IXI.base_url.format(modality="T1"), folder / "IXI-T1.tar", IXI.md5_dict["T1"])
+    archive = fetch(IXI.base_url.format(modality="T1"), folder / "IXI-T1.tar", f"md5:{IXI.md5_dict['T1']}")
     return _with_table(_unpack(archive, folder / "IXI", "T1_images"))
 
 
 def _ixi_tiny(folder: Path) -> Path:
     from torchio.datasets.ixi import IXITiny
 
-    _unpack(fetch(IXITiny.url, folder / "ixi_tiny.zip", IXITiny.md5), folder / "unpacked")
+    _unpack(fetch(IXITiny.url, folder / "ixi_tiny.zip", f"md5:{IXITiny.md5}"), folder / "unpacked")
     shutil.rmtree(folder / "IXITiny", ignore_errors=True)
     (folder / "unpacked" / "ixi_tiny").replace(folder / "IXITiny")
     return _with_table(folder / "IXITiny")
@@ -173,7 +135,7 @@ def _ixi_tiny(folder: Path) -> Path:
 def _msd(folder: Path) -> Path:
     from monai.apps import DecathlonDataset
 
-    archive = fetch(DecathlonDataset.resource[TASK], folder / f"{TASK}.tar", DecathlonDataset.md5[TASK])
+    archive = fetch(DecathlonDataset.resource[TASK], folder / f"{TASK}.tar", f"md5:{DecathlonDataset.md5[TASK]}")
     return _unpack(archive, folder / "msd")  # DecathlonDataset takes this folder as its root_dir
 
 
@@ -190,8 +152,15 @@ def _with_table(folder: Path) -> Path:
     """With dataset.csv, which fastMONAI makes of the images that it finds there and the table of IXI's people."""
     from fastMONAI import external_data as known
 
-    fetch(known.MURLs.IXI_DEMOGRAPHIC_INFORMATION, folder / "IXI.xls")
-    (known.download_ixi_tiny if folder.name == "IXITiny" else known.download_ixi_data)(folder.parent)
+    url = known.MURLs.IXI_DEMOGRAPHIC_INFORMATION
+    people = fetch(url, folder / "IXI.xls")
+    try:
+        (known.download_ixi_tiny if folder.name == "IXITiny" else known.download_ixi_data)(folder.parent)
+    except OSError:
+        raise
+    except Exception:  # of pandas and what it reads with: no checksum is published
+        people.unlink()
+        raise DataError(f"What {url} sent is not the table of IXI's people: start again later.") from None
     table = pd.read_csv(folder / "dataset.csv")
     for column, inside in (("t1_path", None), ("labels", "label")):
         if column in table:  # paths from before the move: keep what follows the folder

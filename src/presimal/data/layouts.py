@@ -1,6 +1,7 @@
 """Three layouts of real data sets, read into one table: the columns that `presimal.data` names, as far as the set has
 them, then whatever else its table has. What is not sound raises DataError."""
 
+import csv
 import json
 import os
 import re
@@ -15,6 +16,8 @@ from brainscans.resampling import stem
 from presimal.data.checks import check_table
 
 COLUMNS = {"t1_path": "image", "labels": "label", "gender": "sex", "age_at_scan": "age"}
+KNOWN = {name.lower(): name for name in (*COLUMNS, *COLUMNS.values(), "subject_id", "site", "split")}
+DECIMAL = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 IXI_NAME = re.compile(r"(IXI\d+)-(\w+)-\d+")  # subject and hospital
 WORDINGS = {1: r"o?edema", 2: r"non", 3: r"^(?!non).*enhanc"}  # of the labels in dataset.json
 FIRST = ("subject_id", "image", "label", "age", "sex", "site", "split")  # columns, in their order
@@ -37,7 +40,7 @@ def read_tumors(folder: Path) -> pd.DataFrame:
         folder = folder / TASK
     source = folder / "dataset.json"
     try:
-        listed = json.loads(source.read_text(encoding="utf-8-sig"))
+        listed = json.loads(_text(source))
         paths = {kind: [case[kind] for case in listed["training"]] for kind in ("image", "label")}
         modalities = [listed["modality"][str(k)].lower() for k in range(len(listed["modality"]))]
         labels = {int(key): name.lower() for key, name in listed["labels"].items()}
@@ -87,23 +90,52 @@ def _joined(table: pd.DataFrame, source: Path, complete: bool = False) -> pd.Dat
 def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     """A table with at least the columns `needed`, which then have the names of COLUMNS."""
     try:
-        text = source.read_text("utf-8-sig")
-        separator = max(",;\t", key=text.partition("\n")[0].count)  # Excel writes semicolons where commas are decimal
-        decimal = "," if separator != "," and re.search(r"\d,\d", text) else "."
-        kinds = {"subject_id": "string", "site": "string"}
-        table = pd.read_csv(StringIO(text), sep=separator, decimal=decimal, dtype=kinds, skipinitialspace=True)
-        table = table.rename(columns=str.strip).dropna(how="all")
+        rows, separator = _rows(_text(source))
+        header = [KNOWN.get(name.lower(), name) for name in rows[0]]
     except FileNotFoundError:
         refuse(source, "is not there", f"write a table with {', '.join(needed)}")
     except PermissionError:
         refuse(source, *FORBIDDEN)
-    except (OSError, ValueError):  # pandas derives its errors of parsing from ValueError
+    except (OSError, ValueError, IndexError, csv.Error):
         refuse(source, "is not a table in csv format", "export it again as UTF-8 with commas")
-    doubled = [name for name, own in COLUMNS.items() if name in table and own in table]
-    refuse_if(doubled, source, "has {} and its other name as columns", "keep one of the two")
-    missing = [name for name in needed if name not in table]
+    for name in header:
+        refuse_if(name and header.count(name) > 1, source, f"has the column {name} twice", "rename one of the two")
+    missing = [name for name in needed if name not in header]
     refuse_if(missing, source, "has no column {}", f"it needs {', '.join(needed)}")
+    doubled = [name for name, own in COLUMNS.items() if name in header and own in header]
+    refuse_if(doubled, source, "has {} and its other name as columns", "keep one of the two")
+    long = [number for number, row in enumerate(rows) if any(row[len(header) :])]
+    remedy = f"put what holds a {separator!r} in quotes, or name the column"
+    refuse_if(long, source, "row {} has more cells than there are names of columns", remedy)
+    plain = StringIO()
+    csv.writer(plain, lineterminator="\n").writerows([header, *(row[: len(header)] for row in rows[1:])])
+    plain.seek(0)
+    table = pd.read_csv(plain, dtype=dict.fromkeys(("subject_id", "site"), "string"))
+    table = table.loc[:, [bool(name) or bool(used) for name, used in zip(header, table.notna().any(), strict=True)]]
     return table.astype({name: object for name in ("subject_id", "site") if name in table}).rename(columns=COLUMNS)
+
+
+def _text(source: Path) -> str:
+    """What a file holds, with or without a mark at its start."""
+    other = source.exists() and not source.is_file()
+    refuse_if(other, source, "is a folder, a device or a pipe and no file", "put the file itself there")
+    return source.read_text("utf-8-sig")
+
+
+def _rows(text: str) -> tuple[list[list[str]], str]:
+    """The cells of a table, without blanks around them and empty rows, and what separates them: semicolons where Excel
+    writes decimal commas, which become points. Raises csv.Error."""
+    named = re.match(r'\s*"?sep=(.)"?\s*[\r\n]', text, re.IGNORECASE)  # a word of Excel's
+    text = text[named.end() if named else 0 :]
+    if "\0" in text:
+        raise csv.Error
+    header = re.search(r"^.*\w.*$", text, re.MULTILINE)
+    separator = named[1] if named else max(",;\t", key=(header[0] if header else "").count)
+    lines = csv.reader(StringIO(text, newline=None), delimiter=separator, skipinitialspace=True, strict=True)
+    rows = [[cell.strip() for cell in row] for row in lines]
+    if separator != ",":
+        rows = [[cell.replace(",", ".") if DECIMAL.fullmatch(cell) else cell for cell in row] for row in rows]
+    return [row for row in rows if any(row)], separator
 
 
 def _absolute(source: Path, paths: Iterable) -> list[str]:
