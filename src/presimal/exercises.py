@@ -144,10 +144,10 @@ _LOAD = {"LOAD_CONST", "LOAD_COMMON_CONSTANT"}
 
 
 class given:
-    """The arguments with which a function that a student wrote is called; finish with `returns`."""
+    """The arguments with which a function that a student wrote is called; finish with `returns` or `kept`."""
 
-    def __init__(self, *arguments: Any):
-        self.arguments = arguments
+    def __init__(self, *arguments: Any, **named: Any):
+        self.arguments, self.named = arguments, named
 
     def returns(self, expected: Any, mistakes: dict[str, object] | None = None, tolerance: float = 1e-6) -> Claim:
         """The claim that the function returns `expected` for these arguments; the rest as in `equals`."""
@@ -156,11 +156,24 @@ class given:
         def claim(function: Callable) -> str | None:
             if not callable(function):
                 return "This should be a function: keep the line that starts with `def`."
-            value = function(*copy.deepcopy(self.arguments))
+            value = function(*copy.deepcopy(self.arguments), **copy.deepcopy(self.named))
             if value is None:
                 return "Your function returns nothing: does it end with `return`?"
             hint = about_value(value)
-            return hint and f"{hint} (tried with {', '.join(map(_short, self.arguments))})"
+            named = [f"{name}={_short(value)}" for name, value in self.named.items()]
+            return hint and f"{hint} (tried with {', '.join([*map(_short, self.arguments), *named])})"
+
+        return claim
+
+    def kept(self) -> Claim:
+        """The claim that the function leaves these arguments, arrays, tensors or numbers, as they are."""
+
+        def claim(function: Callable) -> str | None:
+            arguments = copy.deepcopy(self.arguments)
+            function(*arguments, **copy.deepcopy(self.named))
+            if all(_same(a, b, 0.0) for a, b in zip(arguments, self.arguments, strict=True)):
+                return None
+            return "Your function changes what it was given: work on a copy, so that the cells below find it as it was."
 
         return claim
 
