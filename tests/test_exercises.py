@@ -159,8 +159,13 @@ def exercises():
                 before += [attempt, cell.source]
 
 
+def answers(folder, notebook, name):
+    file = ROOT / "tests" / folder / f"{notebook}.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8")).get(name, []) if file.exists() else []
+
+
 def wrong_answers(notebook, name):
-    return tomllib.loads((ROOT / "tests/wrong_answers" / f"{notebook}.toml").read_text(encoding="utf-8")).get(name, [])
+    return answers("wrong_answers", notebook, name)
 
 
 def state(capsys, before, *cells):
@@ -208,10 +213,17 @@ class TestExercise:
             assert said.startswith(f"✗ {name}: not yet. ") and mistake["hint"] in said, said
             assert "stops with" not in said or "stops with" in mistake["hint"], said
 
+    def test_right_answers_of_other_styles_are_correct(
+        self, capsys, notebook, name, before, attempt, checking, solution
+    ):
+        for right in answers("right_answers", notebook, name):
+            said, _ = state(capsys, before, attempt, right["answer"], checking)
+            assert said.startswith(f"✓ {name}: correct ("), right["answer"] + said
 
-def test_no_wrong_answer_is_left_over():
+
+def test_no_answer_is_left_over():
     known = {(param.values[0], param.values[1]) for param in exercises()}
-    for file in (ROOT / "tests/wrong_answers").glob("*.toml"):
+    for file in (ROOT / "tests").glob("*_answers/*.toml"):
         for name in tomllib.loads(file.read_text(encoding="utf-8")):
             assert (file.stem, name) in known, f"{file.name} knows {name}, which is no exercise"
 
