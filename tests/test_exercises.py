@@ -56,7 +56,15 @@ def test_an_answer_is_not_taken_for_a_blank():
     def returns_a_constant(x):
         return 3
 
-    assert not any(map(blank, [0, None, "", indexes_with_dots, forgets_to_return, returns_a_constant, len]))
+    def writes_over_the_blank(x):
+        total, count = ..., 1
+        mean = ...
+        total = sum(x)
+        mean = total / count
+        return mean
+
+    answers = [0, None, "", indexes_with_dots, forgets_to_return, returns_a_constant, writes_over_the_blank, len]
+    assert not any(map(blank, answers))
 
 
 value = 2.0
@@ -67,6 +75,7 @@ wrong_shape = np.zeros(3)
 not_finite = float("nan")
 words = "axial"
 nothing = ...
+ragged = [[1.0, 2.0], 3.0]
 
 
 def no_return(x):
@@ -80,6 +89,15 @@ def breaks(x):
 def changes_its_input(x):
     x += 1
     return x
+
+
+def changes_within(x):
+    x[1][1][0] = 3
+    return len(x)
+
+
+def takes_any(*x):
+    return len(x)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +130,7 @@ def test_the_state_is_told_in_one_line(capsys, name, claim, expected):
         ("value", given(1).returns(2), "should be a function"),
         ("value", equals(7.0), "is not right yet"),
         ("words", equals(7.0), "is not right yet"),
+        ("ragged", equals([1.0, 2.0]), "The shape should be (2,), yours is ()"),
         ("words", holds(lambda v: v > 3, "larger"), "stops with TypeError"),
     ],
 )
@@ -127,8 +146,30 @@ def test_a_long_answer_is_cut_short(capsys):
 
 def test_an_answer_cannot_change_the_arguments_of_a_check(capsys):
     claim = given(torch.zeros(2)).returns(torch.ones(2))
-    assert says(capsys, "changes_its_input", claim) == "✓ changes_its_input: correct"
-    assert says(capsys, "changes_its_input", claim) == "✓ changes_its_input: correct"
+    changed = "✗ changes_its_input: not yet. The value is right, but your function changes its arguments: "
+    assert says(capsys, "changes_its_input", claim).startswith(changed)
+    assert says(capsys, "changes_its_input", claim).startswith(changed)
+    said = says(capsys, "changes_within", given([[1], (2, np.array([0, np.nan]))]).returns(2))
+    assert "your function changes its arguments" in said
+    assert says(capsys, "takes_any", given([[1], (2, np.array([0, np.nan]))], {}, None, "a").returns(4)).endswith(
+        "correct"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "part"),
+    [
+        (lambda x: x**2, "A list does not calculate: take its numbers"),
+        (lambda x: np.array(x) ^ 2, "In Python ^ is not a power"),
+        (lambda x: x[0] ^ 2, "In Python ^ is not a power"),
+        (lambda x: (torch.tensor(x) > 0).mean(), "True and False have no mean in torch"),
+        (lambda x: tuple(x) * 1.5, "stops with TypeError"),
+    ],
+)
+def test_an_error_that_many_meet_is_explained(capsys, answer, part):
+    globals()["answer"] = answer
+    said = says(capsys, "answer", given([1.0, 2.0]).returns(2.0), times=1)
+    assert said.startswith("✗ answer: not yet.") and part in said and "stops with" in said
 
 
 def test_the_first_claim_that_fails_gives_the_hint(capsys):
