@@ -111,10 +111,11 @@ def _hint(answer: object, claims: Iterable[Claim]) -> str | None:
 
 
 _ADVICE = {  # by a part of an error's message
-    "bitwise_xor": "In Python ^ is not a power; ** is.",
+    "ufunc 'bitwise_xor'": "In Python ^ is not a power; ** is.",
     "for ^: ": "In Python ^ is not a power; ** is.",
     ": 'list' and ": "A list does not calculate: take its numbers one by one, or make it an array.",
     ": 'tuple' and ": "A tuple does not calculate: take its numbers one by one, or make it an array.",
+    "'list' object has no": "A list does not calculate: take its numbers one by one, or make it an array.",
     "infer output dtype": "True and False have no mean in torch: turn them into numbers first.",
 }
 
