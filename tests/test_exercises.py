@@ -1,5 +1,6 @@
 """The checks answer rightly: by themselves, and for every exercise of every notebook."""
 
+import functools
 import re
 import tomllib
 from pathlib import Path
@@ -209,11 +210,18 @@ def wrong_answers(notebook, name):
     return answers("wrong_answers", notebook, name)
 
 
-def state(capsys, before, *cells):
-    """Run the cells as a student would, the last one twice; what that printed, without the colors, and the names."""
+@functools.lru_cache(maxsize=1)
+def names_after(before):
+    """What the cells before an exercise define."""
     namespace = {"__name__": "__main__"}
     for source in before:
         exec(compile(source, "<before>", "exec"), namespace)
+    return namespace
+
+
+def state(capsys, before, *cells):
+    """Run the cells as a student would, the last one twice; what that printed, without the colors, and the names."""
+    namespace = dict(names_after(before))
     for source in (*cells, cells[-1]):
         capsys.readouterr()
         exec(compile(source, "<exercise>", "exec"), namespace)
