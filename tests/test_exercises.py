@@ -258,7 +258,7 @@ class TestExercise:
         wrong = wrong_answers(notebook, name)
         assert len(wrong) >= 2, "each exercise needs two wrong answers"
         for mistake in wrong:
-            said, _ = state(capsys, before, attempt, mistake["answer"], checking)
+            said = state(capsys, before, attempt, mistake["answer"], checking)[0].splitlines()[-1]  # behind its own
             assert said.startswith(f"✗ {name}: not yet. ") and mistake["hint"] in said, said
             assert "stops with" not in said or "stops with" in mistake["hint"], said
 
