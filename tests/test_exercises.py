@@ -1,5 +1,6 @@
 """The checks answer rightly: by themselves, and for every exercise of every notebook."""
 
+import functools
 import re
 import tomllib
 from pathlib import Path
@@ -56,7 +57,15 @@ def test_an_answer_is_not_taken_for_a_blank():
     def returns_a_constant(x):
         return 3
 
-    assert not any(map(blank, [0, None, "", indexes_with_dots, forgets_to_return, returns_a_constant, len]))
+    def writes_over_the_blank(x):
+        total, count = ..., 1
+        mean = ...
+        total = sum(x)
+        mean = total / count
+        return mean
+
+    answers = [0, None, "", indexes_with_dots, forgets_to_return, returns_a_constant, writes_over_the_blank, len]
+    assert not any(map(blank, answers))
 
 
 value = 2.0
@@ -67,6 +76,7 @@ wrong_shape = np.zeros(3)
 not_finite = float("nan")
 words = "axial"
 nothing = ...
+ragged = [[1.0, 2.0], 3.0]
 
 
 def no_return(x):
@@ -80,6 +90,15 @@ def breaks(x):
 def changes_its_input(x):
     x += 1
     return x
+
+
+def changes_within(x):
+    x[1][1][0] = 3
+    return len(x)
+
+
+def takes_any(*x):
+    return len(x)
 
 
 @pytest.mark.parametrize(
@@ -112,6 +131,7 @@ def test_the_state_is_told_in_one_line(capsys, name, claim, expected):
         ("value", given(1).returns(2), "should be a function"),
         ("value", equals(7.0), "is not right yet"),
         ("words", equals(7.0), "is not right yet"),
+        ("ragged", equals([1.0, 2.0]), "The shape should be (2,), yours is ()"),
         ("words", holds(lambda v: v > 3, "larger"), "stops with TypeError"),
     ],
 )
@@ -127,8 +147,30 @@ def test_a_long_answer_is_cut_short(capsys):
 
 def test_an_answer_cannot_change_the_arguments_of_a_check(capsys):
     claim = given(torch.zeros(2)).returns(torch.ones(2))
-    assert says(capsys, "changes_its_input", claim) == "✓ changes_its_input: correct"
-    assert says(capsys, "changes_its_input", claim) == "✓ changes_its_input: correct"
+    changed = "✗ changes_its_input: not yet. Your function changes what it was given: "
+    assert says(capsys, "changes_its_input", claim).startswith(changed)
+    assert says(capsys, "changes_its_input", claim).startswith(changed)
+    said = says(capsys, "changes_within", given([[1], (2, np.array([0, np.nan]))]).returns(2))
+    assert "changes what it was given" in said
+    assert says(capsys, "takes_any", given([[1], (2, np.array([0, np.nan]))], {}, None, "a").returns(4)).endswith(
+        "correct"
+    )
+
+
+@pytest.mark.parametrize(
+    ("answer", "part"),
+    [
+        (lambda x: x**2, "A list does not calculate: take its numbers"),
+        (lambda x: np.array(x) ^ 2, "In Python ^ is not a power"),
+        (lambda x: x[0] ^ 2, "In Python ^ is not a power"),
+        (lambda x: (torch.tensor(x) > 0).mean(), "True and False have no mean in torch"),
+        (lambda x: tuple(x) * 1.5, "stops with TypeError"),
+    ],
+)
+def test_an_error_that_many_meet_is_explained(capsys, answer, part):
+    globals()["answer"] = answer
+    said = says(capsys, "answer", given([1.0, 2.0]).returns(2.0), times=1)
+    assert said.startswith("✗ answer: not yet.") and part in said and "stops with" in said
 
 
 def test_the_first_claim_that_fails_gives_the_hint(capsys):
@@ -159,15 +201,27 @@ def exercises():
                 before += [attempt, cell.source]
 
 
+def answers(folder, notebook, name):
+    file = ROOT / "tests" / folder / f"{notebook}.toml"
+    return tomllib.loads(file.read_text(encoding="utf-8")).get(name, []) if file.exists() else []
+
+
 def wrong_answers(notebook, name):
-    return tomllib.loads((ROOT / "tests/wrong_answers" / f"{notebook}.toml").read_text(encoding="utf-8")).get(name, [])
+    return answers("wrong_answers", notebook, name)
+
+
+@functools.lru_cache(maxsize=1)
+def names_after(before):
+    """What the cells before an exercise define."""
+    namespace = {"__name__": "__main__"}
+    for source in before:
+        exec(compile(source, "<before>", "exec"), namespace)
+    return namespace
 
 
 def state(capsys, before, *cells):
     """Run the cells as a student would, the last one twice; what that printed, without the colors, and the names."""
-    namespace = {"__name__": "__main__"}
-    for source in before:
-        exec(compile(source, "<before>", "exec"), namespace)
+    namespace = dict(names_after(before))
     for source in (*cells, cells[-1]):
         capsys.readouterr()
         exec(compile(source, "<exercise>", "exec"), namespace)
@@ -204,14 +258,21 @@ class TestExercise:
         wrong = wrong_answers(notebook, name)
         assert len(wrong) >= 2, "each exercise needs two wrong answers"
         for mistake in wrong:
-            said, _ = state(capsys, before, attempt, mistake["answer"], checking)
+            said = state(capsys, before, attempt, mistake["answer"], checking)[0].splitlines()[-1]  # behind its own
             assert said.startswith(f"✗ {name}: not yet. ") and mistake["hint"] in said, said
             assert "stops with" not in said or "stops with" in mistake["hint"], said
 
+    def test_right_answers_of_other_styles_are_correct(
+        self, capsys, notebook, name, before, attempt, checking, solution
+    ):
+        for right in answers("right_answers", notebook, name):
+            said, _ = state(capsys, before, attempt, right["answer"], checking)
+            assert said.startswith(f"✓ {name}: correct ("), right["answer"] + said
 
-def test_no_wrong_answer_is_left_over():
+
+def test_no_answer_is_left_over():
     known = {(param.values[0], param.values[1]) for param in exercises()}
-    for file in (ROOT / "tests/wrong_answers").glob("*.toml"):
+    for file in (ROOT / "tests").glob("*_answers/*.toml"):
         for name in tomllib.loads(file.read_text(encoding="utf-8")):
             assert (file.stem, name) in known, f"{file.name} knows {name}, which is no exercise"
 

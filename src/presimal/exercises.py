@@ -102,10 +102,22 @@ def _hint(answer: object, claims: Iterable[Claim]) -> str | None:
         except KeyboardInterrupt:
             raise
         except BaseException as problem:  # SystemExit too: a notebook goes on
-            hint = f"Your answer stops with {type(problem).__name__}{_message(problem)}."
+            error = f"stops with {type(problem).__name__}{_message(problem)}."
+            known = [advice for part, advice in _ADVICE.items() if part in error]
+            hint = f"{known[0]} Your answer {error}" if known else f"Your answer {error}"
         if hint:
             return hint
     return None
+
+
+_ADVICE = {  # by a part of an error's message
+    "ufunc 'bitwise_xor'": "In Python ^ is not a power; ** is.",
+    "for ^: ": "In Python ^ is not a power; ** is.",
+    ": 'list' and ": "A list does not calculate: take its numbers one by one, or make it an array.",
+    ": 'tuple' and ": "A tuple does not calculate: take its numbers one by one, or make it an array.",
+    "'list' object has no": "A list does not calculate: take its numbers one by one, or make it an array.",
+    "infer output dtype": "True and False have no mean in torch: turn them into numbers first.",
+}
 
 
 def _replaced(notebook: str | None) -> str | None:
@@ -133,10 +145,15 @@ def blank(answer: object) -> bool:
     steps = [(step.opname, step.argval) for step in dis.get_instructions(answer) if step.opname not in _NO_WORK]
     if all(name.startswith("RETURN") or (name == "LOAD_CONST" and value in (None, ...)) for name, value in steps):
         return True
-    return any(
-        value is ... and (name == "RETURN_CONST" or (name in _LOAD and after.startswith(("STORE_FAST", "RETURN"))))
-        for (name, value), (after, _) in zip(steps, [*steps[1:], steps[-1]], strict=True)
-    )
+    blanks: set[str] = set()  # names that were given ...
+    written: set[str] = set()  # names that were given something else
+    for (name, value), (after, target) in zip(steps, [*steps[1:], steps[-1]], strict=True):
+        if value is ... and (name == "RETURN_CONST" or (name in _LOAD and after.startswith("RETURN"))):
+            return True
+        if after.startswith("STORE_FAST"):
+            names = target if isinstance(target, tuple) else (target,)  # two steps in one have two names
+            (blanks if value is ... and name in _LOAD else written).update(names[: 1 if "LOAD" in after else 2])
+    return bool(blanks - written)
 
 
 _NO_WORK = {"RESUME", "NOP", "COPY_FREE_VARS", "MAKE_CELL", "CACHE", "NOT_TAKEN"}
@@ -144,7 +161,7 @@ _LOAD = {"LOAD_CONST", "LOAD_COMMON_CONSTANT"}
 
 
 class given:
-    """The arguments with which a function that a student wrote is called; finish with `returns` or `kept`."""
+    """The arguments with which a function that a student wrote is called; finish with `returns`."""
 
     def __init__(self, *arguments: Any, **named: Any):
         self.arguments, self.named = arguments, named
@@ -156,24 +173,15 @@ class given:
         def claim(function: Callable) -> str | None:
             if not callable(function):
                 return "This should be a function: keep the line that starts with `def`."
-            value = function(*copy.deepcopy(self.arguments), **copy.deepcopy(self.named))
+            arguments = copy.deepcopy(self.arguments)
+            value = function(*arguments, **copy.deepcopy(self.named))
             if value is None:
                 return "Your function returns nothing: does it end with `return`?"
             hint = about_value(value)
+            if not hint and not _unchanged(arguments, self.arguments):
+                hint = "Your function changes what it was given: work on copies, for the cells below need it as it was."
             named = [f"{name}={_short(value)}" for name, value in self.named.items()]
             return hint and f"{hint} (tried with {', '.join([*map(_short, self.arguments), *named])})"
-
-        return claim
-
-    def kept(self) -> Claim:
-        """The claim that the function leaves these arguments, arrays, tensors or numbers, as they are."""
-
-        def claim(function: Callable) -> str | None:
-            arguments = copy.deepcopy(self.arguments)
-            function(*arguments, **copy.deepcopy(self.named))
-            if all(_same(a, b, 0.0) for a, b in zip(arguments, self.arguments, strict=True)):
-                return None
-            return "Your function changes what it was given: work on a copy, so that the cells below find it as it was."
 
         return claim
 
@@ -203,8 +211,21 @@ def holds(condition: Callable[[object], bool], hint: str) -> Claim:
     return lambda value: None if bool(condition(value)) else hint
 
 
+def _unchanged(value: Any, before: Any) -> bool:
+    """Whether lists, arrays and tensors are as they were; of anything else nothing is asked."""
+    if isinstance(before, (list, tuple)):
+        return len(value) == len(before) and all(map(_unchanged, value, before))
+    if isinstance(before, (np.ndarray, torch.Tensor)):
+        a, b = _numbers(value), _numbers(before)
+        return a.shape == b.shape and bool(((a == b) | ((a != a) & (b != b))).all())
+    return not isinstance(before, (bool, int, float, str)) or (type(value) is type(before) and value == before)
+
+
 def _numbers(value: Any) -> np.ndarray:
-    return asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
+    try:
+        return asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
+    except ValueError:  # parts of different lengths
+        return asarray(repr(value), dtype=object)
 
 
 def _same(value: Any, expected: Any, tolerance: float) -> bool:
