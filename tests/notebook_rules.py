@@ -261,14 +261,6 @@ def ends_with_a_take_away(notebook, file):
         yield f"not one line 'take-away: name = value unit (baseline …)' but {lines}"
 
 
-def can_be_presented(notebook, file):
-    kinds = [cell.metadata.get("slideshow", {}).get("slide_type") for cell in notebook.cells]
-    if None in kinds:
-        yield f"cell {kinds.index(None)} (counted from 0) has no slide type"
-    if kinds.count("slide") < 4:
-        yield "fewer than four cells start a slide"
-
-
 RULES = [
     is_executed_in_order,
     stores_no_error,
@@ -290,7 +282,6 @@ RULES = [
     folds_what_is_not_taught,
     asks_whether_it_learned,
     ends_with_a_take_away,
-    can_be_presented,
 ]
 
 

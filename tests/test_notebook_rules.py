@@ -65,7 +65,6 @@ def good_notebook():
     for count, cell in enumerate((cell for cell in cells if cell.cell_type == "code"), 1):
         cell.execution_count = count
     for cell in cells:
-        cell.metadata["slideshow"] = {"slide_type": "slide"}
         if {"install", "setup", "check", "solution"} & set(notebook_rules.tags(cell)):
             cell.metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
             cell.metadata["tags"].append("hide-input")
@@ -170,11 +169,6 @@ FAULTS = {
     "take-away without baseline": (
         lambda n: n.cells[-1].update(outputs=[text("take-away: error = 0.1 years\n")]),
         "not one line 'take-away",
-    ),
-    "no slides": (lambda n: n.cells[3].metadata.pop("slideshow"), "no slide type"),
-    "one slide": (
-        lambda n: [c.metadata.slideshow.update(slide_type="skip") for c in n.cells],
-        "fewer than four",
     ),
 }
 
