@@ -21,6 +21,8 @@ from synthcohort.storage import DataError
 from .resampling import Grid, to_grid
 from .scans import Device, both_sides, ready
 from .skull_stripping import BrainMask, find_brain
+from .straightening import LEAST_FIT, upright
+from .straightening import SPACING as AVERAGE_SPACING
 
 WEIGHTS = "tissues"
 SPACING = 2.0  # mm, of the network's grid
@@ -47,7 +49,7 @@ class Tissues:
     """What a brain is made of."""
 
     fractions: Tensor  # (len(TISSUES), X, Y, Z), of each voxel of the grid; they add up to 1
-    grid: Grid
+    grid: Grid  # of the head turned upright
     brain: BrainMask  # on the grid of the scan
     contrast: Contrast
     agreement: float  # of what is found in the scan and in its mirror image, 0 to 1
@@ -99,19 +101,29 @@ def find_tissues(volume: Tensor, affine: np.ndarray, model: nn.Module | None = N
     brain that can be trusted, or if its contrast is not that of a T1."""
     model, device = ready(model, WEIGHTS, device)
     brain = find_brain(volume, affine, device=device)
-    corners = apply_affine(affine, np.argwhere(brain.mask)[::20])
-    low, high = corners.min(0) - MARGIN, corners.max(0) + MARGIN
-    x, y, z = np.ceil((high - low) / SPACING).astype(int).tolist()
-    grid = Grid((x, y, z), SPACING, tuple((low + high) / 2))
     stripped = torch.where(torch.from_numpy(brain.mask), volume - volume.min().clamp(max=0), 0.0)
-    image = normalize(to_grid(stripped, affine, grid)[None, None])
-    rise = rise_inward(image[0, 0].numpy(), to_grid(torch.from_numpy(brain.mask).float(), affine, grid).numpy() > 0.5)
+    rough = grid_around(brain.mask, affine, AVERAGE_SPACING)
+    movement, fit = upright(to_grid(stripped, affine, rough), rough)
+    place = movement @ affine
+    grid = grid_around(brain.mask, place, SPACING)
+    image = normalize(to_grid(stripped, place, grid)[None, None])
+    rise = rise_inward(image[0, 0].numpy(), to_grid(torch.from_numpy(brain.mask).float(), place, grid).numpy() > 0.5)
     if rise < LEAST_RISE:
         raise DataError(
             "This does not look like a T1, where white matter is brighter than cortex: give a T1-weighted scan."
         )
     fractions, agreement = ask(model, image, device)
     warnings = []
+    if fit < LEAST_FIT:
+        warnings.append("it is not like the average brain: is it a whole head, and of an adult?")
     if agreement < LEAST_AGREEMENT:
         warnings.append("the two halves of the brain differ, or the scan is poor: the tissues are not to be trusted")
     return Tissues(fractions, grid, brain, contrast_of(fractions, image[0, 0]), agreement, warnings)
+
+
+def grid_around(mask: np.ndarray, affine: np.ndarray, spacing: float) -> Grid:
+    """The grid of `spacing` mm around a mask (X, Y, Z), with MARGIN."""
+    corners = apply_affine(affine, np.argwhere(mask)[::20])
+    low, high = corners.min(0) - MARGIN, corners.max(0) + MARGIN
+    x, y, z = np.ceil((high - low) / spacing).astype(int).tolist()
+    return Grid((x, y, z), spacing, tuple((low + high) / 2))
