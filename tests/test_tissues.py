@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from brainscans.tissues import TISSUES, ask, contrast_of, find_tissues, normalize, rise_inward
+from brainscans.tissues import BLOCK, TISSUES, ask, asymmetry, contrast_of, find_tissues, normalize, rise_inward
 from synthcohort import Cohort
 from synthcohort.storage import DataError
 
@@ -50,6 +50,19 @@ def test_how_much_brighter_it_is_deep_inside():
     assert rise_inward(image, depth > 0) == pytest.approx(0.4)
     assert rise_inward(1 - image, depth > 0) == pytest.approx(-0.4)
     assert rise_inward(image, depth > 30) == 0
+
+
+def test_asymmetry_is_the_part_that_the_other_side_lacks():
+    fractions = torch.zeros(len(TISSUES), 4 * BLOCK, BLOCK, BLOCK)
+    fractions[TISSUES.index("white")] = 1
+    assert asymmetry(fractions) == 0
+    fractions[TISSUES.index("white"), :BLOCK] = 0  # one of four blocks, and fluid in its place
+    fractions[TISSUES.index("fluid"), :BLOCK] = 1
+    assert asymmetry(fractions) == pytest.approx(0.5)  # it and its mirror image are both alone
+    fractions[TISSUES.index("white"), -BLOCK:] = 0
+    fractions[TISSUES.index("fluid"), -BLOCK:] = 1
+    assert asymmetry(fractions) == 0
+    assert asymmetry(torch.zeros_like(fractions)) <= 1
 
 
 class Left(torch.nn.Module):
@@ -99,3 +112,20 @@ def test_a_t2_is_refused(head):
     images, affine, _ = head
     with pytest.raises(DataError, match="does not look like a T1"):
         find_tissues(images[1], affine)
+
+
+def test_a_large_lesion_on_one_side_is_warned_of(head, found):
+    images, affine, _ = head
+    place = np.stack(np.meshgrid(*map(np.arange, images[0].shape), indexing="ij"), -1) @ affine[:3, :3].T
+    apart = np.linalg.norm(place + affine[:3, 3] - (-35, -20, 25), axis=-1)
+    filled = torch.where(torch.from_numpy(apart < 30), 0.35 * images[0].quantile(0.98), images[0])
+    with_lesion = find_tissues(filled, affine)
+    assert asymmetry(with_lesion.fractions) > asymmetry(found.fractions) + 0.03
+    assert any("one side" in warning for warning in with_lesion.warnings)
+
+
+def test_little_contrast_is_warned_of(head):
+    """Between T1 and FLAIR: white matter and cortex drawn together, as in the mask alone."""
+    images, affine, _ = head
+    flat = torch.where(images[0] > 0, images[0] ** 0.35, 0.0)
+    assert any("hardly brighter" in warning for warning in find_tissues(flat, affine).warnings)
