@@ -7,7 +7,7 @@ from nibabel.affines import from_matvec
 from scipy.spatial.transform import Rotation
 
 from brainscans.resampling import Grid, to_grid
-from brainscans.straightening import LEAST_FIT, NOD, SPACING, average_brain, upright
+from brainscans.straightening import LEAST_FIT, NOD, SPACING, average_brain, degrees, upright
 from synthcohort import Cohort
 
 
@@ -29,10 +29,17 @@ def brain():
     return batch.images[0, 0] * batch.mask[0], batch.affine.numpy()
 
 
-def test_the_average_brain_is_upright_but_for_the_nod():
+def test_the_average_brain_is_upright():
     movement, fit = upright(*on_grid(*average_brain()))
-    nod = from_matvec(Rotation.from_euler("x", NOD, degrees=True).as_matrix())
-    assert degrees_between(movement, nod) < 0.5 and fit > 0.99
+    assert degrees_between(movement, np.eye(4)) < 0.5 and fit > 0.99
+    assert degrees(movement) == pytest.approx(NOD, abs=0.5)  # heads in scanners are not
+
+
+@pytest.mark.parametrize(("nod", "tilt"), [(-NOD, 0), (-NOD - 20, 20), (-NOD + 25, 25)])
+def test_the_tilt_is_that_against_how_heads_lie(nod, tilt):
+    assert degrees(from_matvec(Rotation.from_euler("x", nod, degrees=True).as_matrix())) == pytest.approx(
+        tilt, abs=1e-6
+    )
 
 
 @pytest.mark.parametrize("turn", [(20, 0, 0), (-20, 0, 0), (0, 20, 0), (0, 0, -20), (15, 10, 15)])
