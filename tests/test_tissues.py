@@ -4,8 +4,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 import torch
+from nibabel.affines import from_matvec
 
-from brainscans.tissues import TISSUES, ask, contrast_of, find_tissues, normalize, rise_inward
+from brainscans.resampling import Grid
+from brainscans.tissues import BLOCK, TISSUES, ask, asymmetry, contrast_of, find_tissues, normalize, rise_inward
 from synthcohort import Cohort
 from synthcohort.storage import DataError
 
@@ -50,6 +52,24 @@ def test_how_much_brighter_it_is_deep_inside():
     assert rise_inward(image, depth > 0) == pytest.approx(0.4)
     assert rise_inward(1 - image, depth > 0) == pytest.approx(-0.4)
     assert rise_inward(image, depth > 30) == 0
+
+
+def test_asymmetry_is_the_part_that_the_other_side_lacks():
+    across = int(BLOCK / 2)  # voxels of a block
+    grid = Grid((4 * across, across, across), 2.0, (0.0, BLOCK / 2, BLOCK / 2))
+    white, fluid = TISSUES.index("white"), TISSUES.index("fluid")
+    fractions = torch.zeros(len(TISSUES), *grid.shape)
+    fractions[white] = 1
+    assert asymmetry(fractions, grid, np.eye(4)) == pytest.approx(0, abs=1e-6)
+    fractions[white, :across], fractions[fluid, :across] = 0, 1  # one of four blocks
+    one_side = asymmetry(fractions, grid, np.eye(4))
+    assert one_side == pytest.approx(0.5)  # it and its mirror image are both alone
+    fractions[white, -across:], fractions[fluid, -across:] = 0, 1
+    assert asymmetry(fractions, grid, np.eye(4)) == pytest.approx(0, abs=1e-6)
+    shifted = Grid(grid.shape, 2.0, (BLOCK, BLOCK / 2, BLOCK / 2))  # a block to the side, and moved back
+    back = from_matvec(np.eye(3), (-BLOCK, 0, 0))
+    assert asymmetry(fractions, shifted, back) == pytest.approx(0, abs=1e-6)
+    assert asymmetry(fractions, shifted, np.eye(4)) > 0.5
 
 
 class Left(torch.nn.Module):
@@ -99,3 +119,19 @@ def test_a_t2_is_refused(head):
     images, affine, _ = head
     with pytest.raises(DataError, match="does not look like a T1"):
         find_tissues(images[1], affine)
+
+
+def test_a_large_lesion_on_one_side_is_warned_of(head):
+    images, affine, _ = head
+    place = np.stack(np.meshgrid(*map(np.arange, images[0].shape), indexing="ij"), -1) @ affine[:3, :3].T
+    apart = np.linalg.norm(place + affine[:3, 3] - (-35, -20, 25), axis=-1)
+    filled = torch.where(torch.from_numpy(apart < 30), 0.35 * images[0].quantile(0.98), images[0])
+    with_lesion = find_tissues(filled, affine)
+    assert any("one side" in warning for warning in with_lesion.warnings)
+
+
+def test_little_contrast_is_warned_of(head):
+    """Between T1 and FLAIR: white matter and cortex drawn together, as in the mask alone."""
+    images, affine, _ = head
+    flat = torch.where(images[0] > 0, images[0] ** 0.35, 0.0)
+    assert any("hardly brighter" in warning for warning in find_tissues(flat, affine).warnings)

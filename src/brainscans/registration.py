@@ -16,7 +16,7 @@ def register(volume: Tensor, affine: np.ndarray, fixed: Tensor, fixed_affine: np
     minimum subtracted; voxels beyond its edge get the value of its first corner. It maximizes mutual information
     (Mattes et al., IEEE Trans Med Imaging 22:120, 2003), beginning where the headers place it, or with its center of
     mass on the other's if that fits better. RuntimeError if the two have too little in common for one head."""
-    moving, target = _image(volume, affine), _image(fixed, fixed_affine)
+    moving, target = itk_image(volume, affine), itk_image(fixed, fixed_affine)
     coarse = [sitk.BinShrink(im, [max(1, int(FINEST / s + 1e-3)) for s in im.GetSpacing()]) for im in (target, moving)]
     method = sitk.ImageRegistrationMethod()
     method.SetMetricAsMattesMutualInformation(32)
@@ -49,7 +49,8 @@ def register(volume: Tensor, affine: np.ndarray, fixed: Tensor, fixed_affine: np
     return torch.from_numpy(sitk.GetArrayFromImage(moved).T.copy())
 
 
-def _image(volume: Tensor, affine: np.ndarray) -> sitk.Image:
+def itk_image(volume: Tensor, affine: np.ndarray) -> sitk.Image:
+    """A volume (X, Y, Z), its minimum subtracted, as ITK places it."""
     image, spacing = sitk.GetImageFromArray((volume - volume.min()).numpy().T), voxel_sizes(affine)
     image.SetSpacing(spacing.tolist())
     image.SetOrigin((TO_LPS @ affine[:3, 3]).tolist())

@@ -21,6 +21,8 @@ from synthcohort.storage import DataError
 from .resampling import Grid, to_grid
 from .scans import Device, both_sides, ready
 from .skull_stripping import BrainMask, find_brain
+from .straightening import LEAST_FIT, MOST_TILT, degrees, upright
+from .straightening import SPACING as AVERAGE_SPACING
 
 WEIGHTS = "tissues"
 SPACING = 2.0  # mm, of the network's grid
@@ -31,7 +33,10 @@ TISSUES = (
     "outside", "ventricle", "fluid", "cortex", "striatum", "thalamus", "hippocampus", "white", "cerebellum", "stem",
 )  # fmt: skip
 SHALLOW, DEEP = (4.0, 8.0), (14.0, 22.0)  # mm below the surface of the brain: cortex and fluid, white matter
-LEAST_RISE = 0.05  # of the signal from SHALLOW to DEEP: T1 of 30 people 0.07 to 0.29, T2 and most FLAIR below 0.01
+LEAST_RISE = 0.05  # of the signal from SHALLOW to DEEP: T2 and many FLAIR are below 0.01
+USUAL_RISE = 0.11  # 0.114 to 0.25 in T1 of 26 people, 0.06 to 0.23 where there is a glioma, 0.07 to 0.11 in other FLAIR
+BLOCK = 16.0  # mm
+MOST_ASYMMETRY = 0.11  # 0.04 to 0.108 in these people, 0.07 to 0.25 in twelve T1 of seven people with gliomas
 LEAST_AGREEMENT = 0.80  # of what is found in a scan and in its mirror image
 
 
@@ -99,11 +104,8 @@ def find_tissues(volume: Tensor, affine: np.ndarray, model: nn.Module | None = N
     brain that can be trusted, or if its contrast is not that of a T1."""
     model, device = ready(model, WEIGHTS, device)
     brain = find_brain(volume, affine, device=device)
-    corners = apply_affine(affine, np.argwhere(brain.mask)[::20])
-    low, high = corners.min(0) - MARGIN, corners.max(0) + MARGIN
-    x, y, z = np.ceil((high - low) / SPACING).astype(int).tolist()
-    grid = Grid((x, y, z), SPACING, tuple((low + high) / 2))
     stripped = torch.where(torch.from_numpy(brain.mask), volume - volume.min().clamp(max=0), 0.0)
+    grid = grid_around(brain.mask, affine, SPACING)
     image = normalize(to_grid(stripped, affine, grid)[None, None])
     rise = rise_inward(image[0, 0].numpy(), to_grid(torch.from_numpy(brain.mask).float(), affine, grid).numpy() > 0.5)
     if rise < LEAST_RISE:
@@ -111,7 +113,35 @@ def find_tissues(volume: Tensor, affine: np.ndarray, model: nn.Module | None = N
             "This does not look like a T1, where white matter is brighter than cortex: give a T1-weighted scan."
         )
     fractions, agreement = ask(model, image, device)
+    rough = grid_around(brain.mask, affine, AVERAGE_SPACING)
+    movement, fit = upright(to_grid(stripped, affine, rough), rough)
     warnings = []
+    if fit < LEAST_FIT:
+        warnings.append("it is not like the average brain: is it a whole head, and of an adult?")
+    elif (tilt := degrees(movement)) > MOST_TILT:
+        warnings.append(f"the head is tilted by {tilt:.0f} degrees: volumes, and the age, are less certain")
+    if rise < USUAL_RISE:
+        warnings.append("white matter is hardly brighter than cortex: is it a T1, and without contrast agent?")
+    if asymmetry(fractions, grid, movement) > MOST_ASYMMETRY:
+        warnings.append("one side of the brain differs from the other: is there a tumor or a large lesion?")
     if agreement < LEAST_AGREEMENT:
-        warnings.append("the two halves of the brain differ, or the scan is poor: the tissues are not to be trusted")
+        warnings.append("a scan and its mirror image are read differently: the tissues are not to be trusted")
     return Tissues(fractions, grid, brain, contrast_of(fractions, image[0, 0]), agreement, warnings)
+
+
+def grid_around(mask: np.ndarray, affine: np.ndarray, spacing: float) -> Grid:
+    """The grid of `spacing` mm around a mask (X, Y, Z), with MARGIN."""
+    corners = apply_affine(affine, np.argwhere(mask)[::20])
+    low, high = corners.min(0) - MARGIN, corners.max(0) + MARGIN
+    x, y, z = np.ceil((high - low) / spacing).astype(int).tolist()
+    return Grid((x, y, z), spacing, tuple((low + high) / 2))
+
+
+def asymmetry(fractions: Tensor, grid: Grid, movement: np.ndarray) -> float:
+    """The part of a brain's tissues (len(TISSUES), X, Y, Z), in blocks of BLOCK mm, that its other side lacks, 0 to 1;
+    `movement` (4, 4) of RAS mm turns it upright."""
+    corner = np.abs(apply_affine(movement @ np.asarray(grid.affine), np.array(list(np.ndindex(2, 2, 2))) * grid.shape))
+    x, y, z = (2 * np.ceil(corner.max(0) / BLOCK).astype(int)).tolist()
+    blocks = Grid((x, y, z), BLOCK, (0.0, 0.0, 0.0))  # its middle plane is that of the head
+    own = torch.stack([to_grid(part, movement @ np.asarray(grid.affine), blocks) for part in fractions[1:]])
+    return float(1 - torch.minimum(own, own.flip(1)).sum() / own.sum().clamp(min=1e-6))

@@ -1,0 +1,77 @@
+"""How a head lies in the scanner: the rigid movement that turns it upright, as the average brain lies."""
+
+from functools import lru_cache
+
+import numpy as np
+import SimpleITK as sitk
+import torch
+import torch.nn.functional as F
+from nibabel.affines import from_matvec
+from scipy.linalg import polar
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+
+from synthcohort.template.brain import LOW, load_icbm
+
+from .registration import TO_LPS, itk_image
+from .resampling import Grid
+
+SPACING = 3  # mm of the average
+GRAY = 0.7  # of the signal of white matter
+TILTS = (-30, -15, 0, 15, 30)  # degrees of nodding, of which the best is the start
+NOD = 13.0  # degrees, as heads lie in scanners: the mean of twenty that the tissue network has seen
+MOST_TILT = 20.0  # degrees against that
+LEAST_FIT = 0.8  # correlation with the average brain; 0.90 to 0.98 in 26 T1 of people of 19 to 96 years
+
+
+@lru_cache
+def average_brain() -> tuple[Tensor, np.ndarray]:
+    """Gray and white matter of the ICBM152 average as a stripped T1 (X, Y, Z) of SPACING mm, and its affine."""
+    _, gray, white = load_icbm()
+    fine = torch.from_numpy(white + GRAY * gray)
+    affine = from_matvec(np.eye(3) * SPACING, np.array(LOW) + (SPACING - 1) / 2)
+    return F.avg_pool3d(fine[None, None], SPACING)[0, 0], affine
+
+
+def upright(image: Tensor, grid: Grid) -> tuple[np.ndarray, float]:
+    """The movement (4, 4) of RAS mm that turns a stripped T1 (X, Y, Z) on a grid upright, and how well it fits then.
+
+    It is the rotation within the affine movement that correlates best with the average brain, by descent from the best
+    of TILTS; two scans of one head, tilted by up to 20 degrees, then lie within 3 degrees of each other."""
+    fixed, place = average_brain()
+    moving, target = itk_image(image, np.asarray(grid.affine)), itk_image(fixed, place)
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsCorrelation()
+    method.SetShrinkFactorsPerLevel([4, 3])
+    method.SetSmoothingSigmasPerLevel([6, 4])
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerAsGradientDescentLineSearch(1.0, 60, 1e-5, 8)
+    method.SetOptimizerScalesFromPhysicalShift()
+    of_mass = sitk.CenteredTransformInitializerFilter.MOMENTS
+    centered = sitk.CenteredTransformInitializer(target, moving, sitk.AffineTransform(3), of_mass)
+
+    def nodded(degrees: float) -> sitk.AffineTransform:
+        start = sitk.AffineTransform(centered)
+        start.Rotate(1, 2, np.radians(degrees))
+        return start
+
+    def misfit(start: sitk.Transform) -> float:
+        method.SetInitialTransform(start)
+        return method.MetricEvaluate(target, moving)
+
+    threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)  # sums in one order give the same answer every time
+    try:
+        method.SetInitialTransform(min(map(nodded, TILTS), key=misfit))
+        found = method.Execute(target, moving)
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+    places = np.array([found.TransformPoint(point) for point in np.eye(4, 3, k=-1)])  # of the origin and one step each
+    turned, _ = polar(TO_LPS @ (places[1:] - places[0]).T @ TO_LPS)
+    return np.linalg.inv(from_matvec(turned, TO_LPS @ places[0])), -method.GetMetricValue()
+
+
+def degrees(movement: np.ndarray) -> float:
+    """By how much a head that `movement` (4, 4) turns upright is tilted against one that lies as heads do."""
+    usual = Rotation.from_euler("x", -NOD, degrees=True)
+    return float(np.degrees((Rotation.from_matrix(movement[:3, :3]) * usual.inv()).magnitude()))
