@@ -36,7 +36,7 @@ SHALLOW, DEEP = (4.0, 8.0), (14.0, 22.0)  # mm below the surface of the brain: c
 LEAST_RISE = 0.05  # of the signal from SHALLOW to DEEP: T2 and many FLAIR are below 0.01
 USUAL_RISE = 0.11  # 0.114 to 0.25 in T1 of 26 people, 0.06 to 0.23 where there is a glioma, 0.07 to 0.11 in other FLAIR
 BLOCK = 16.0  # mm
-MOST_ASYMMETRY = 0.11  # 0.04 to 0.108 in these people, 0.07 to 0.25 in twelve T1 of seven people with gliomas
+MOST_ASYMMETRY = 0.11  # 0.04 to 0.108 in these people, 0.07 to 0.25 in twelve T1 of six people with gliomas
 LEAST_AGREEMENT = 0.80  # of what is found in a scan and in its mirror image
 
 
