@@ -11,6 +11,7 @@ import pytest
 from nbformat.v4 import new_code_cell, new_notebook
 
 from presimal.cli import main, paths, run
+from synthcohort.storage import DataError
 
 GOOD = ["x = 2", "print('take-away: error = 0.1 years (baseline 0.5 years)')"]
 
@@ -116,9 +117,12 @@ def test_a_name_that_fits_none_is_refused_with_those_that_would(name, capsys):
     assert f"'{name}' is neither a file nor a notebook" in said and "00_start_here" in said
 
 
-def test_a_name_that_fits_several_is_refused(capsys):
-    assert main(["run", ""]) == 2
-    assert "fits more than one notebook" in capsys.readouterr().err
+def test_an_empty_name_is_refused(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["run", ""])
+    assert ended.value.code == 2 and "its name is empty" in capsys.readouterr().err
+    with pytest.raises(DataError, match="fits more than one notebook"):
+        run.find_notebooks([""])
 
 
 def test_an_install_without_notebooks_is_said_so(tmp_path, monkeypatch, capsys):
