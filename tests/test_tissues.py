@@ -121,17 +121,28 @@ def test_a_t2_is_refused(head):
         find_tissues(images[1], affine)
 
 
-def test_a_large_lesion_on_one_side_is_warned_of(head):
-    images, affine, _ = head
-    place = np.stack(np.meshgrid(*map(np.arange, images[0].shape), indexing="ij"), -1) @ affine[:3, :3].T
+@pytest.fixture(scope="module")
+def ordinary():
+    """A generated T1 that is its own mirror image, with as much contrast as scans have, and its affine."""
+    batch = Cohort(77, rotation=0.0, shift=0.0, warp=0.0).render([3], "head", 2.0, ("t1",))
+    image = batch.images[0, 0]
+    return ((image + image.flip(0)) / 2).clamp(min=0) ** 1.5, batch.affine.numpy()
+
+
+def test_an_ordinary_t1_brings_no_warning(ordinary):
+    assert find_tissues(*ordinary).warnings == []
+
+
+def test_a_large_lesion_on_one_side_is_warned_of(ordinary):
+    image, affine = ordinary
+    place = np.stack(np.meshgrid(*map(np.arange, image.shape), indexing="ij"), -1) @ affine[:3, :3].T
     apart = np.linalg.norm(place + affine[:3, 3] - (-35, -20, 25), axis=-1)
-    filled = torch.where(torch.from_numpy(apart < 30), 0.35 * images[0].quantile(0.98), images[0])
-    with_lesion = find_tissues(filled, affine)
-    assert any("one side" in warning for warning in with_lesion.warnings)
+    filled = torch.where(torch.from_numpy(apart < 30), 0.35 * image.quantile(0.98), image)
+    assert any("one side" in warning for warning in find_tissues(filled, affine).warnings)
 
 
-def test_little_contrast_is_warned_of(head):
-    """Between T1 and FLAIR: white matter and cortex drawn together, as in the mask alone."""
-    images, affine, _ = head
-    flat = torch.where(images[0] > 0, images[0] ** 0.35, 0.0)
-    assert any("hardly brighter" in warning for warning in find_tissues(flat, affine).warnings)
+def test_little_contrast_is_warned_of(ordinary):
+    """Between T1 and FLAIR: white matter and cortex drawn together."""
+    image, affine = ordinary
+    (warning,) = find_tissues(image**0.25, affine).warnings
+    assert "hardly brighter" in warning
