@@ -197,15 +197,20 @@ def main() -> None:
     }
     patients = patients_of(wanted.real)
     for seed in range(1, wanted.seeds + 1):
-        for name, arm in {AS_SHIPPED: None, **ARMS}.items():
+        trainings: dict[str, Arm | None] = {**ARMS}
+        if seed == 1:  # nothing in it depends on the seed
+            trainings = {AS_SHIPPED: None, **ARMS}
+        for name, arm in trainings.items():
             before = (
                 pd.read_csv(wanted.out) if wanted.out.exists() else pd.DataFrame({"seed": [], "arm": [], "steps": []})
             )
             if len(before[(before.seed == seed) & (before.arm == name) & (before.steps == wanted.steps)]):
                 continue
             print(f"seed {seed}, {name}", flush=True)
-            shipped = networks.load(tumor_segmentation.WEIGHTS)[0].eval()
-            model = train(arm, groups, seed, wanted.steps, wanted.batch, device) if arm else shipped
+            if arm:
+                model = train(arm, groups, seed, wanted.steps, wanted.batch, device)
+            else:
+                model = networks.load(tumor_segmentation.WEIGHTS)[0].eval()
             run = {"seed": seed, "arm": name, "steps": wanted.steps}
             rows = pd.DataFrame([run | scores(model, patient) for patient in patients])
             columns = [*run, "patient", "group", *REGIONS, "ml"]

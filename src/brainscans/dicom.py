@@ -154,9 +154,8 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     refuse_if(shifted, name, "has slices that are shifted against each other, as by a tilted gantry", CONVERT)
     reader = sitk.ImageSeriesReader()
     reader.SetFileNames([str(files[k]) for k in order])
-    if (
-        len({tuple(tag.get(key) for key in SCALE) for tag in tags}) > 1
-    ):  # else the first slice decides the type, and may cut decimals off
+    scales = {tuple(tag.get(key) for key in SCALE) for tag in tags}
+    if len(scales) > 1:  # else the first slice decides the type, and may cut decimals off
         reader.SetOutputPixelType(sitk.sitkFloat32)
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # it warns of rounded places, which have been looked at

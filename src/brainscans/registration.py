@@ -1,5 +1,7 @@
 """Scans of one person that lie on different grids, or between which the person has moved, brought together."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import SimpleITK as sitk
 import torch
@@ -31,22 +33,30 @@ def register(volume: Tensor, affine: np.ndarray, fixed: Tensor, fixed_affine: np
     centered = sitk.CenteredTransformInitializer(*coarse, sitk.Euler3DTransform(), of_mass)
     as_placed = sitk.Euler3DTransform(centered)
     as_placed.SetTranslation((0, 0, 0))
-
-    def misfit(start: sitk.Transform) -> float:
-        method.SetInitialTransform(start)
-        return method.MetricEvaluate(*coarse)
-
-    threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
-    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)  # sums in one order give the same answer every time
     background = float(volume[0, 0, 0] - volume.min())
-    try:
-        method.SetInitialTransform(min((as_placed, centered), key=misfit))
-        moved = sitk.Resample(moving, target, method.Execute(*coarse), sitk.sitkLinear, background)
-    finally:
-        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+    found = descend(method, *coarse, (as_placed, centered))
+    moved = sitk.Resample(moving, target, found, sitk.sitkLinear, background)
     if method.GetMetricValue() > -LEAST_INFORMATION:  # ITK minimizes, and so turns the sign
         raise RuntimeError("The two scans have too little in common.")
     return torch.from_numpy(sitk.GetArrayFromImage(moved).T.copy())
+
+
+def descend(
+    method: sitk.ImageRegistrationMethod, fixed: sitk.Image, moving: sitk.Image, starts: Iterable[sitk.Transform]
+) -> sitk.Transform:
+    """What a registration ends in, begun with the start that fits best; the same every time."""
+
+    def misfit(start: sitk.Transform) -> float:
+        method.SetInitialTransform(start)
+        return method.MetricEvaluate(fixed, moving)
+
+    threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)  # sums in one order give the same answer every time
+    try:
+        method.SetInitialTransform(min(starts, key=misfit))
+        return method.Execute(fixed, moving)
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
 
 
 def itk_image(volume: Tensor, affine: np.ndarray) -> sitk.Image:
