@@ -34,7 +34,7 @@ def register(volume: Tensor, affine: np.ndarray, fixed: Tensor, fixed_affine: np
     as_placed = sitk.Euler3DTransform(centered)
     as_placed.SetTranslation((0, 0, 0))
     background = float(volume[0, 0, 0] - volume.min())
-    found = descend(method, *coarse, (as_placed, centered))
+    found = descend(method, coarse[0], coarse[1], (as_placed, centered))
     moved = sitk.Resample(moving, target, found, sitk.sitkLinear, background)
     if method.GetMetricValue() > -LEAST_INFORMATION:  # ITK minimizes, and so turns the sign
         raise RuntimeError("The two scans have too little in common.")
