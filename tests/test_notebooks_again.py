@@ -1,5 +1,5 @@
-"""Every notebook at a student's: within the memory of a small laptop, each cell run twice in order, and any section again
-after a full run. For the long job."""
+"""Every notebook in a student's hands: within the memory of a small laptop, each cell run twice in order, and any
+section again after a full run. For the long job."""
 
 import copy
 import os
