@@ -17,6 +17,8 @@ import sys
 if importlib.util.find_spec("presimal") is None:
     subprocess.check_call([sys.executable, "-m", "pip", "install", "-q", "git+{repository}"])"""
 ABSOLUTE_PATH = re.compile(r"(?<![\w.:/])/(home|Users|root|tmp|work|opt|usr|var|mnt|content|private)/|\b[A-Z]:\\")
+NUMBER = r"[-−]?\d[\d,]*(?:\.\d+)?"
+STORED = re.compile(rf"({NUMBER})( ?%)?(?:(?: to |–| and )({NUMBER}))?([^<\d\n]{{0,30}})<!-- stored: (.+?) -->")
 TAKE_AWAY = re.compile(r"take-away: .+ = .+ \(baseline .+\)")
 
 
@@ -35,6 +37,14 @@ def tags(cell):
 
 def printed(cell):
     return "".join(out.text for out in cell.outputs if out.output_type == "stream" and out.name == "stdout")
+
+
+def plain(cell):
+    return "\n".join(out.data.get("text/plain", "") for out in cell.outputs if "data" in out)
+
+
+def value(text):
+    return float(text.replace("−", "-").replace(",", ""))
 
 
 def pictures(cell):
@@ -178,6 +188,20 @@ def describes_every_picture(notebook, file):
             yield f"cell {cell.execution_count} shows a figure without the sentence that describes it"
 
 
+def says_the_numbers_that_it_printed(notebook, file):
+    """`0.79<!-- stored: test AUC -->`: a printed line with these words holds the number, or one within `0.7 to 0.8`."""
+    lines = [line for cell in code(notebook) for line in (printed(cell) + "\n" + plain(cell)).splitlines()]
+    if len(marks := STORED.findall(prose(notebook))) != prose(notebook).count("<!-- stored:"):
+        yield "a mark 'stored' does not follow a number"
+    for low, percent, high, unit, key in marks:
+        told = [value(text) for text in (low, high or low)]
+        slack = 0 if high else 0.5 * 10.0 ** -len(low.partition(".")[2]) + 1e-9
+        found = [value(text) for line in lines if key in line for text in re.findall(NUMBER, line)]
+        found += [100 * number for number in found] if "%" in percent + unit else []
+        if not any(told[0] - slack <= number <= told[1] + slack for number in found):
+            yield f"the text says {low}{' to ' + high if high else ''}, but no printed line with {key!r} does"
+
+
 def opens_with_title_and_table(notebook, file):
     number = file.stem[:2]
     first = notebook.cells[0]
@@ -233,10 +257,12 @@ def has_exercises(notebook, file):
 def folds_what_is_not_taught(notebook, file):
     """In JupyterLab, in Colab and in static pages, each of which has a way of its own."""
     for cell in code(notebook):
-        if {"install", "setup", "check", "solution"} & set(tags(cell)):
+        if {"install", "setup", "check", "solution", "drawing"} & set(tags(cell)):
             folded = cell.metadata.get("jupyter", {}).get("source_hidden"), cell.metadata.get("cellView") == "form"
             if not all(folded) or "hide-input" not in tags(cell):
                 yield f"cell {cell.execution_count} is not folded everywhere"
+        if "drawing" in tags(cell) and not cell.source.startswith("# "):
+            yield f"cell {cell.execution_count} does not say in its first line what is folded away"
 
 
 def asks_whether_it_learned(notebook, file):
@@ -276,6 +302,7 @@ RULES = [
     is_plain_python,
     keeps_cells_short,
     describes_every_picture,
+    says_the_numbers_that_it_printed,
     opens_with_title_and_table,
     has_imports_and_settings,
     has_exercises,

@@ -1,5 +1,6 @@
 """What students and presenters see of a notebook: the instructor's notes are gone, or folded; all else is the same."""
 
+import copy
 import json
 from pathlib import Path
 
@@ -25,7 +26,9 @@ def test_only_the_instructors_notes_differ(file):
     original = cells(file.read_bytes())
     notes = [cell for cell in original if is_note(cell)]
     assert notes and all(cell.cell_type == "markdown" for cell in notes)
-    assert cells(for_students(file.read_bytes())) == [cell for cell in original if not is_note(cell)]
+    kept = [cell for cell in original if not is_note(cell)]
+    for before, after in zip(kept, cells(for_students(file.read_bytes())), strict=True):
+        assert after == before or after == {**before, "outputs": [], "execution_count": None}
     presented = cells(for_presenters(file.read_bytes()))
     for before, after in zip(original, presented, strict=True):
         if is_note(before):
@@ -53,3 +56,18 @@ def test_letters_of_any_alphabet_survive(tmp_path):
     file = Path(tmp_path / "x.ipynb")
     file.write_text(json.dumps(written, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
     assert for_students(file.read_bytes()) == file.read_bytes()
+
+
+def test_what_is_to_be_predicted_shows_when_it_is_run():
+    code = [nbformat.v4.new_code_cell(f"print({n})", execution_count=n) for n in range(5)]
+    for cell in code:
+        cell.outputs = [nbformat.v4.new_output("stream", text="seen")]
+    asks, tells = (nbformat.v4.new_markdown_cell(text) for text in ("Now.\n\n**Predict.** Which?", "*What to notice.*"))
+    note = nbformat.v4.new_markdown_cell("**Say:** wait.", metadata={"tags": ["instructor"]})
+    order = copy.deepcopy([code[0], asks, note, code[1], code[2], tells, code[3], asks, tells, code[4]])
+    for number, cell in enumerate(order):
+        cell.id = str(number)
+    content = nbformat.writes(nbformat.v4.new_notebook(cells=order)).encode()
+    seen = [bool(cell.outputs) for cell in cells(for_students(content)) if cell.cell_type == "code"]
+    assert seen == [True, False, False, True, True]
+    assert all(cell.outputs for cell in cells(for_presenters(content)) if cell.cell_type == "code")

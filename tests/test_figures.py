@@ -6,6 +6,7 @@ import io
 import re
 from pathlib import Path
 
+import ipywidgets
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import nbformat
@@ -90,3 +91,46 @@ def test_what_lies_beyond_the_edge_of_a_figure_is_shown_too(monkeypatch):
     figures.show(figure, "words.")
     with PIL.Image.open(io.BytesIO(base64.b64decode(shown[0]._repr_png_()[0]))) as picture:
         assert (np.asarray(picture.convert("L"))[:, -30:] < 128).any()
+
+
+@pytest.fixture
+def sliding(monkeypatch):
+    """A figure under one slider, as displayed, and the values that its function was called with."""
+    shown, called = [], []
+    monkeypatch.setattr(figures, "display", shown.append)
+    figure, ax = plt.subplots(figsize=(4, 3))
+    (line,) = ax.plot([0, 1], [0, 1])
+
+    def update(slope):
+        called.append(slope)
+        line.set_ydata([0, slope])
+        return f'a line with the "slope" {slope}.'
+
+    figures.slide(figure, update, slope=ipywidgets.FloatSlider(1.0, description="slope in % per year"))
+    slider, picture, _ = shown[0].children
+    return slider, picture, called
+
+
+def test_a_slider_changes_the_picture_and_its_alternative_text(sliding):
+    slider, picture, called = sliding
+    before = picture.value
+    slider.value = 0.5
+    assert called == [1.0, 0.5]
+    assert 'alt="a line with the &quot;slope&quot; 0.5."' in picture.value
+    decoded = [base64.b64decode(re.search('base64,(.+)"', value)[1]) for value in (before, picture.value)]
+    images = [np.asarray(PIL.Image.open(io.BytesIO(png)).convert("L"), float) for png in decoded]
+    assert images[0].shape == images[1].shape and np.abs(images[0] - images[1]).max() > 100
+
+
+def test_a_slider_shows_no_second_copy_and_is_labeled_in_whole_words(sliding):
+    slider, _, _ = sliding
+    assert not plt.get_fignums()
+    assert slider.style.description_width == "initial"
+
+
+def test_what_stands_still_is_drawn_at_the_same_place_at_every_value(sliding):
+    slider, picture, _ = sliding
+    first = picture.value.split("base64,")[1]
+    slider.value = 0.5
+    slider.value = 1.0
+    assert picture.value.split("base64,")[1] == first

@@ -48,6 +48,7 @@ def good_notebook():
             metadata={"tags": ["setup"]},
         ),
         new_markdown_cell("## One\n![a drawing of a brain](brain.png)"),
+        new_code_cell("# Draw a brain.\ndef draw(): pass", metadata={"tags": ["drawing"]}),
         new_code_cell("@interact(k=3)\ndef browse(k): pass", metadata={"tags": ["widget"]}),
         new_code_cell("draw()", metadata={"tags": ["static-twin"]}, outputs=[picture(), text("Figure: a brain.\n")]),
         new_code_cell("answer = ...", metadata={"tags": ["exercise", "raises-exception"]}),
@@ -59,13 +60,16 @@ def good_notebook():
         ),
         new_markdown_cell("## Did it learn?"),
         new_code_cell("assert answer == 1"),
-        new_markdown_cell("## Take-away"),
-        new_code_cell("say()", outputs=[text("take-away: error = 0.1 years (baseline 0.5 years)\n")]),
+        new_markdown_cell(
+            "## Take-away\nThe error is 0.1<!-- stored: error = --> years, 0.05 to 0.3<!-- stored: error = -->, in 14 "
+            "%<!-- stored: error = --> of 1,000<!-- stored: people --> people."
+        ),
+        new_code_cell("say()", outputs=[text("1000 people\ntake-away: error = 0.14 years (baseline 0.5 years)\n")]),
     ]
     for count, cell in enumerate((cell for cell in cells if cell.cell_type == "code"), 1):
         cell.execution_count = count
     for cell in cells:
-        if {"install", "setup", "check", "solution"} & set(notebook_rules.tags(cell)):
+        if {"install", "setup", "check", "solution", "drawing"} & set(notebook_rules.tags(cell)):
             cell.metadata |= {"jupyter": {"source_hidden": True}, "cellView": "form"}
             cell.metadata["tags"].append("hide-input")
     return new_notebook(cells=cells)
@@ -146,6 +150,13 @@ FAULTS = {
     "picture without alt text": (lambda n: replace_prose(n, "a drawing of a brain", ""), "no alternative text"),
     "img without alt text": (lambda n: replace_prose(n, "## One", '<img src="brain.png">'), "no alternative text"),
     "figure without sentence": (lambda n: set_output(n, "static-twin", picture()), "without the sentence"),
+    "number in prose": (lambda n: replace_prose(n, "is 0.1<", "is 0.2<"), "the text says 0.2"),
+    "range in prose": (lambda n: replace_prose(n, "0.05 to", "0.2 to"), "the text says 0.2 to 0.3"),
+    "percentage in prose": (lambda n: replace_prose(n, "14 %", "15 %"), "the text says 15"),
+    "number of no line": (lambda n: replace_prose(n, "stored: people", "stored: women"), "with 'women'"),
+    "mark without a number": (lambda n: replace_prose(n, "is 0.1<", "is small<"), "does not follow a number"),
+    "nameless drawing": (lambda n: tagged(n, "drawing").update(source="draw()"), "what is folded away"),
+    "open drawing": (lambda n: tagged(n, "drawing").metadata.pop("cellView"), "not folded everywhere"),
     "wrong title": (lambda n: replace_prose(n, "# 00 · Title", "# Title"), "not a title"),
     "no time given": (lambda n: replace_prose(n, "minutes to teach", "minutes"), "lacks '| minutes to teach'"),
     "no question": (lambda n: replace_prose(n, "question?", "statement."), "lacks '?'"),

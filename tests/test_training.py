@@ -1,10 +1,10 @@
 """`training.fit` against hand-written loops in torch, and its promises about stopping and resuming."""
 
+import contextlib
 import copy
 import math
 import pickle
 import random
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -297,26 +297,75 @@ def test_no_flipped_bit_of_a_checkpoint_gives_other_numbers(problem, tmp_path):
             run(problem, checkpoint=file)
 
 
-def test_the_line_of_progress_ends_with_why_it_stopped(problem, monkeypatch):
+def lines_of_progress(problem, monkeypatch, epochs, clock=None):
+    """What the line says each time that it changes; `clock` has a method `perf_counter` that gives seconds."""
     shown = []
     handle = type("Handle", (), {"update": lambda self, text: shown.append(text.data)})()
     monkeypatch.setattr(training, "display", lambda *_, **__: handle)
+    if clock:
+        monkeypatch.setattr(training, "time", clock)
     model, train, valid = problem
     optimizer = torch.optim.SGD(model.parameters(), 0.01)
-    training.fit(model, train, valid, loss=nn.functional.mse_loss, optimizer=optimizer, epochs=2)
-    assert shown[0].startswith("epoch 1/2, loss: training ") and "s left" in shown[0]
+    training.fit(model, train, valid, loss=nn.functional.mse_loss, optimizer=optimizer, epochs=epochs)
+    return shown
+
+
+def test_the_line_of_progress_ends_with_why_it_stopped(problem, monkeypatch):
+    shown = lines_of_progress(problem, monkeypatch, 2)
+    assert shown[0].startswith("█" * 10 + "░" * 10 + " epoch 1/2, loss: training ") and "s left" in shown[0]
     assert "stopped: all 2 epochs done; best epoch" in shown[-1]
 
 
-def test_the_line_of_progress_estimates_the_time_left(problem, monkeypatch):
-    shown, clock = [], iter([0, 10, 100, 150, 200, 206])  # epochs of 10, 50 and 6 s
-    handle = type("Handle", (), {"update": lambda self, text: shown.append(text.data)})()
-    monkeypatch.setattr(training, "display", lambda *_, **__: handle)
-    monkeypatch.setattr(training, "time", SimpleNamespace(perf_counter=lambda: next(clock)))
+class Clock:
+    """One whose seconds pass with the batches that are taken from it: `seconds` for each."""
+
+    def __init__(self, batches, seconds):
+        self.batches, self.seconds, self.now = batches, seconds, 0.0
+
+    def __len__(self):
+        return len(self.batches)
+
+    def __iter__(self):
+        for batch in self.batches:
+            self.now += self.seconds
+            yield batch
+
+    def perf_counter(self):
+        return self.now
+
+
+def test_the_line_of_progress_estimates_the_time_left_within_each_epoch_and_after(problem, monkeypatch):
     model, train, valid = problem
-    optimizer = torch.optim.SGD(model.parameters(), 0.01)
-    training.fit(model, train, valid, loss=nn.functional.mse_loss, optimizer=optimizer, epochs=3)
-    assert [line.rpartition("; ")[2] for line in shown[:3]] == ["about 20 s left", "about 30 s left", "about 0 s left"]
+    four = list(train)[:1] * 4
+    clock = Clock(four, 5.0)  # 20 s an epoch
+    shown = lines_of_progress((model, clock, valid), monkeypatch, 2, clock)
+    told = [(line.count("█"), line.split()[2].rstrip(",;"), line.rpartition("; ")[2]) for line in shown[:-1]]
+    first = [(2, "0/2", "about 35 s left"), (5, "0/2", "about 30 s left"), (8, "0/2", "about 25 s left")]
+    assert told[:5] == [*first, (10, "0/2", "about 20 s left"), (10, "1/2", "about 20 s left")]
+    assert [left for _, _, left in told[5:]] == [f"about {seconds} s left" for seconds in (15, 10, 5, 0, 0)]
+
+
+def test_quick_epochs_change_the_line_once(problem, monkeypatch):
+    model, train, valid = problem
+    clock = Clock(train, 0.1 / len(train))
+    assert len(lines_of_progress((model, clock, valid), monkeypatch, 3, clock)) == 4
+
+
+def test_an_epoch_whose_length_nobody_knows_changes_the_line_at_its_end(problem, monkeypatch):
+    model, train, valid = problem
+    clock = Clock(train, 5.0)
+    once = type("Once", (), {"__iter__": lambda self: iter(clock)})()
+    assert len(lines_of_progress((model, once, valid), monkeypatch, 2, clock)) == 3
+
+
+def test_a_checkpoint_of_another_learning_rate_is_refused(problem, tmp_path):
+    model, train, valid = problem
+    for lr, what in ((0.01, contextlib.nullcontext()), (0.1, pytest.raises(ValueError, match="delete it"))):
+        with what:
+            training.fit(
+                model, train, valid, loss=nn.functional.mse_loss, optimizer=torch.optim.SGD(model.parameters(), lr),
+                epochs=1, checkpoint=tmp_path / "training.pt", progress=False,
+            )  # fmt: skip
 
 
 class Interrupted:

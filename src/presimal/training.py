@@ -5,8 +5,9 @@ import hashlib
 import io
 import math
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sized
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,7 +64,8 @@ def fit(
     while not (reason := _reason_to_stop(history, epochs, patience)):
         started = time.perf_counter()
         try:
-            error = _one_epoch(model, train, loss, optimizer, device)
+            seen = _watched(train, partial(_report, line, history, epochs))
+            error = _one_epoch(model, seen, loss, optimizer, device)
             validation = evaluate(model, valid, scores, device)
         except KeyboardInterrupt:
             if history.best_epoch < 0:
@@ -112,10 +114,11 @@ def _resume(path: str | Path, model: nn.Module, optimizer: Optimizer) -> tuple[d
 
 
 def _kind(model: nn.Module, optimizer: Optimizer) -> str:
-    """What a checkpoint must fit: both classes, names, types and shapes of parameters, and how they are grouped."""
+    """What a checkpoint must fit: both classes, names, types and shapes of parameters, how they are grouped, and the
+    settings that the optimizer was made with, so that another learning rate does not go on with the old one."""
     shapes = {name: (values.dtype, *values.shape) for name, values in model.state_dict().items()}
     groups = [[*map(str, group), len(group["params"])] for group in optimizer.param_groups]
-    return f"{type(model).__name__} {shapes} {type(optimizer).__name__} {groups}"
+    return f"{type(model).__name__} {shapes} {type(optimizer).__name__} {groups} {optimizer.defaults}"
 
 
 def _reason_to_stop(history: History, epochs: int, patience: int | None) -> str:
@@ -164,13 +167,30 @@ def evaluate(model: nn.Module, batches: Batches, scores: dict[str, Score], devic
     return {name: float(total) / examples for name, total in totals.items()}
 
 
-def _report(line: DisplayHandle | None, history: History, epochs: int) -> None:
-    """One line that changes after every epoch; what stays in the notebook is its last state."""
+def _watched(batches: Batches, report: Callable[[float, float], None]) -> Batches:
+    """The batches; up to twice a second, `report` gets the share of them that is done and the seconds it took."""
+    started = last = time.perf_counter()
+    total = len(batches) if isinstance(batches, Sized) else 0
+    for done, batch in enumerate(batches, 1):
+        yield batch
+        if total and time.perf_counter() - last > 0.5:
+            last = time.perf_counter()
+            report(done / total, last - started)
+
+
+def _report(
+    line: DisplayHandle | None, history: History, epochs: int, share: float = 0.0, seconds: float = 0.0
+) -> None:
+    """One line that changes during and after every epoch, `share` of the present one and its seconds so far included;
+    what stays in the notebook is its last state."""
     if line is None:
         return
-    done = len(history.seconds)
-    state = f"about {sum(history.seconds) / done * (epochs - done):.0f} s left"
+    done, spent = len(history.seconds) + share, sum(history.seconds) + seconds
+    bar = "█" * round(20 * done / epochs)
+    state = f"about {spent / done * (epochs - done):.0f} s left"
     if history.stopped:
         state = f"stopped: {history.stopped}; best epoch {history.best_epoch + 1}"
-    losses = f"training {history.train_loss[-1]:.4g}, validation {history.valid_loss[-1]:.4g}"
-    line.update(Pretty(f"epoch {done}/{epochs}, loss: {losses}; {state}"))
+    losses = ""
+    if history.train_loss:
+        losses = f", loss: training {history.train_loss[-1]:.4g}, validation {history.valid_loss[-1]:.4g}"
+    line.update(Pretty(f"{bar:░<20} epoch {len(history.seconds)}/{epochs}{losses}; {state}"))

@@ -1,4 +1,5 @@
-"""Two views of one notebook: the student's, without what the instructor says; the presenter's, with it folded."""
+"""Two views of one notebook: the student's, without the instructor's words and with outputs to predict still to come;
+the presenter's, with these words folded."""
 
 import json
 from collections.abc import Callable
@@ -9,8 +10,8 @@ HEADING = "For the instructor"
 
 
 def for_students(content: bytes) -> bytes:
-    """A notebook's file without the cells of the instructor."""
-    return _changed(content, lambda cells: [cell for cell in cells if not _of_instructor(cell)])
+    """A notebook's file without the cells of the instructor, and without what its readers are asked to predict."""
+    return _changed(content, lambda cells: _to_predict([cell for cell in cells if not _of_instructor(cell)]))
 
 
 def for_presenters(content: bytes) -> bytes:
@@ -26,6 +27,18 @@ def _changed(content: bytes, change: Callable[[list[Cell]], list[Cell]]) -> byte
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return content
     return (json.dumps(notebook, indent=1, ensure_ascii=False) + "\n").encode()
+
+
+def _to_predict(cells: list[Cell]) -> list[Cell]:
+    """The cells, of which those that follow a *Predict* show nothing until they are run."""
+    asked, seen = False, []
+    for cell in cells:
+        if cell["cell_type"] == "markdown":
+            asked = "**Predict" in "".join(cell["source"])
+        elif asked and cell["cell_type"] == "code":
+            cell = cell | {"outputs": [], "execution_count": None}
+        seen.append(cell)
+    return seen
 
 
 def _of_instructor(cell: Cell) -> bool:
