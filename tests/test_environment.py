@@ -23,7 +23,9 @@ WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text(encod
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
 CONDA_NAME = {"torch": "pytorch"}
 IMPORT_NAME = {"scikit-image": "skimage", "scikit-learn": "sklearn", "pillow": "PIL", "ipython": "IPython"}
-IMPORT_NAME |= {"pytorch": "torch", "pyyaml": "yaml", "simpleitk": "SimpleITK"}
+IMPORT_NAME |= {"pytorch": "torch", "pyyaml": "yaml", "simpleitk": "SimpleITK", "myst-parser": "myst_parser"}
+ASKED_FOR = {"playwright", "axe_playwright_python"}  # which the browser tests ask for themselves
+ASKED_FOR |= {"docutils"}  # which Sphinx brings
 OURS = {folder.name for folder in (ROOT / "src").iterdir()}
 OURS |= {file.stem for folder in ("tests", "scripts") for file in (ROOT / folder).rglob("*.py")}
 OURS |= {file.parent.name for file in (ROOT / "scripts").rglob("__init__.py")}
@@ -174,7 +176,7 @@ def test_every_line_has_its_reason():
 def test_everything_imported_is_declared():
     declared = {IMPORT_NAME.get(name, name) for name in lines_of_conda()}
     assert imported("src", "notebooks") - {"jupyter_client"} <= declared  # which nbclient brings
-    assert imported("tests", "scripts") - {"playwright"} <= declared  # which the browser test asks for itself
+    assert imported("tests", "scripts") - ASKED_FOR <= declared
 
 
 def test_everything_declared_is_used_or_waits_for_its_notebook():

@@ -80,7 +80,7 @@ def _is_prose(text: nodes.Text) -> bool:
 def _reference(text: str, anchor: str, app: Sphinx) -> addnodes.pending_xref:
     options: dict[str, Any] = {"refdomain": "std", "reftype": "ref", "reftarget": anchor, "refexplicit": True}
     docname = app.env.current_document.docname
-    return addnodes.pending_xref("", nodes.inline("", text, classes=["term"]), refdoc=docname, refwarn=True, **options)
+    return addnodes.pending_xref("", nodes.inline("", text), refdoc=docname, refwarn=True, **options)
 
 
 def setup(app: Sphinx) -> None:

@@ -33,7 +33,12 @@ def page(notebook: dict[str, Any], stem: str, links: str = "") -> tuple[str, Pic
             asked = "**Predict" in source
             parts.append(source)
         else:
-            parts += _code(cell, stem, pictures, asked)
+            for part in _code(cell, stem, pictures, asked):
+                opening, closing = part.partition("\n\n")[0], "\n\n</details>"
+                if 'class="source"' in opening and parts[-1].startswith(opening + "\n"):  # one fold for two cells
+                    parts[-1] = parts[-1].removesuffix(closing) + part.removeprefix(opening)
+                else:
+                    parts.append(part)
     title, _, rest = parts[0].partition("\n")
     return "\n\n".join([title, links, rest, *parts[1:]]) + "\n", pictures
 
