@@ -9,9 +9,8 @@ import shutil
 import sys
 from pathlib import Path
 
-from sphinx.cmd.build import build_main
-
 from book import site
+from sphinx.cmd.build import build_main
 
 CONF = Path(__file__).parent / "book"
 # What an audit of accessibility finds in pages of the theme: {as it writes it: what it should be}.

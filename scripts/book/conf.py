@@ -59,7 +59,7 @@ def link_terms(app: Sphinx, document: nodes.document) -> None:
 
 
 def term_pattern(forms: list[str]) -> re.Pattern[str]:
-    """Any of the terms, the longest first, as a word of its own, also in the plural. A word in small letters may begin a
+    """Any of the terms, longest first, as a word of its own, also in the plural. A word in small letters may begin a
     sentence; what has a capital, such as Dice, must have it. "Kernel →" is a menu and "Shift +" a key."""
     written = [
         f"[{form[0].upper()}{form[0]}]{re.escape(form[1:])}" if form.islower() else re.escape(form)
