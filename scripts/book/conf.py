@@ -25,6 +25,7 @@ html_theme = "furo"
 html_title = "Medical AI for precision imaging"
 html_baseurl = "https://mmiv-ml.github.io/presimal/"
 html_static_path = [str(HERE / "static")]
+html_favicon = str(HERE / "static" / "favicon.svg")
 html_css_files = ["book.css"]
 html_js_files = ["book.js"]
 html_copy_source = html_show_sourcelink = html_use_index = False
