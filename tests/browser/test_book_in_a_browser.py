@@ -82,6 +82,7 @@ def page(request, browser):
 def violations(page):
     """What axe finds on the page, with all that is folded unfolded."""
     page.evaluate(OPEN)
+    page.evaluate("scrollBy(0, -400)")  # the theme then offers the way to the top
     page.wait_for_timeout(300)
     page.evaluate(axe.AXE_FILE_PATH.read_text(encoding="utf-8"))
     return page.evaluate(AUDIT)
