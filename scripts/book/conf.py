@@ -30,7 +30,7 @@ html_css_files = ["book.css"]
 html_js_files = ["book.js"]
 html_copy_source = html_show_sourcelink = html_use_index = False
 exclude_patterns = ["extra"]
-html_theme_options = {"top_of_page_buttons": []}
+html_theme_options: dict[str, list[str]] = {"top_of_page_buttons": []}
 mathjax3_config = {"options": {"enableMenu": False}}  # its menu would put a stop of the keyboard on every formula
 
 NOT_PROSE = (nodes.literal, nodes.literal_block, nodes.math, nodes.title, nodes.reference, nodes.raw)

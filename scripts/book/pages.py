@@ -50,8 +50,9 @@ def prose(cell: Cell, stem: str, pictures: Pictures) -> str:
     for name, files in cell.get("attachments", {}).items():
         path = f"figures/{stem}-{name}"
         pictures[path] = base64.b64decode(files["image/png"])
-        pattern = rf"!\[([^\]]*)\]\(attachment:{re.escape(name)}\)"
-        text = re.sub(pattern, lambda found, path=path: image(path, found[1], pictures[path]), text)
+        alternative = re.search(rf"!\[([^\]]*)\]\(attachment:{re.escape(name)}\)", text)
+        if alternative:
+            text = text.replace(alternative[0], image(path, alternative[1], pictures[path]))
     return re.sub(r"`(\d\d_\w+)`", r"[\1](\1.md)", text)
 
 

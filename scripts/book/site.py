@@ -91,7 +91,9 @@ def terms(glossary: str) -> dict[str, list[str]]:
 
 
 def anchored(glossary: str) -> str:
-    """The glossary with an anchor above each entry."""
-    for anchor, forms in terms(glossary).items():
-        glossary = glossary.replace(f"## {' · '.join(forms)}\n", f"({anchor})=\n## {' · '.join(forms)}\n", 1)
+    """The glossary with an anchor above each entry, and short headings, which the search finds by their words."""
+    for anchor, (first, *others) in terms(glossary).items():
+        heading = f"## {' · '.join([first, *others])}\n"
+        also = f"\nAlso: {', '.join(others)}.\n" if others else ""
+        glossary = glossary.replace(heading, f"({anchor})=\n## {first}\n{also}", 1)
     return glossary
