@@ -36,6 +36,8 @@ def write(folder: Path) -> None:
     for name, text in others.items():
         (folder / f"{name}.md").write_text(linked(text, folder), encoding="utf-8")
     glossary = (ROOT / "notebooks" / "glossary.md").read_text(encoding="utf-8")
+    for stem in stems:  # the numbers behind an entry, such as (02, 04)
+        glossary = re.sub(rf"(?<=[( ]){stem[:2]}(?=[,)])", f"[{stem[:2]}]({stem}.md)", glossary)
     (folder / "glossary.md").write_text(anchored(glossary), encoding="utf-8")
 
 
