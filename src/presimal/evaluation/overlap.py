@@ -10,8 +10,10 @@ def dice(found: Tensor, truth: Tensor) -> Tensor:
     """Dice per case and region (N, R), 2 |A ∩ B| / (|A| + |B|), of masks (N, R, X, Y, Z) (Dice, Ecology 26:297, 1945).
     As for BraTS, 1 where both are empty, 0 where one is. Raises ValueError if the shapes differ or a mask is none."""
     a, b = (mask.flatten(2) for mask in _masks(found, truth))
-    voxels = a.sum(2) + b.sum(2)
-    return (2.0 * (a & b).sum(2) / voxels).where(voxels > 0, 1.0)
+    # int32: torch makes integers of all voxels before it adds them, and int64 would take twice the memory.
+    shared, *sizes = (mask.sum(2, dtype=torch.int32) for mask in (a & b, a, b))
+    voxels = sum(sizes)
+    return (2.0 * shared / voxels).where(voxels > 0, 1.0)
 
 
 def hausdorff95(found: Tensor, truth: Tensor, spacing: float | tuple[float, ...]) -> Tensor:
