@@ -39,7 +39,7 @@ def trained(volumes: Tensor, ages: Tensor, rows: np.ndarray, seed: int) -> AgeNe
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, RATE, total_steps=STEPS)
     order = np.empty(0, int)
     for _ in range(STEPS):
-        if len(order) < BATCH:
+        while len(order) < BATCH:
             order = np.concatenate([order, rows[torch.randperm(len(rows)).numpy()]])
         chosen, order = order[:BATCH], order[BATCH:]
         x = varied(volumes[chosen].float()).to(memory_format=torch.channels_last_3d)
