@@ -1,9 +1,12 @@
 """Where a computation runs."""
 
+import ctypes
 import random
+import sys
 from contextlib import nullcontext
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -147,3 +150,18 @@ def test_a_card_without_kernels_is_left_alone_and_named(machine, monkeypatch, ca
     if not works:
         with pytest.raises(DataError, match="A card is too old"):
             compute.device("cuda")
+
+
+@pytest.mark.skipif(
+    sys.platform != "linux" or not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="this C library keeps nothing back"
+)
+def test_memory_that_is_no_longer_used_goes_back_to_the_system():
+    """Blocks are freed below one that stays, as in a notebook: the C library keeps them until it is asked."""
+    process = psutil.Process()
+    del [torch.ones(5_000_000)][:]  # from now on blocks of this size and less are kept
+    blocks = [torch.ones(250_000) for _ in range(300)]
+    stays = torch.ones(250_000)
+    del blocks
+    before = process.memory_info().rss
+    compute.release_memory()
+    assert before - process.memory_info().rss > 200_000_000 and stays.sum() == 250_000

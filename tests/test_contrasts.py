@@ -95,7 +95,7 @@ def test_a_scan_of_the_same_shape_that_lies_elsewhere_is_registered(tmp_path, mo
     files = {name: tmp_path / f"{name}.nii.gz" for name in ("t1", "t2")}
     for image, file, shift in zip(values, files.values(), (0, mm), strict=True):
         nib.save(nib.Nifti1Image(image, moved(0, (0, shift, 0)) @ np.diag([2, 2, 2, 1.0])), file)
-    monkeypatch.setattr("brainscans.contrasts.register", lambda volume, place, fixed, affine: fixed + 1)
+    monkeypatch.setattr("brainscans.registration.register", lambda volume, place, fixed, affine: fixed + 1)
     images, _, _ = read_contrasts(files)
     expected = values[0] + 1 if is_registered else values[1]
     assert np.allclose(images[NAMES.index("t2")], expected) and np.array_equal(images[NAMES.index("t1")], values[0])

@@ -1,5 +1,8 @@
-"""Where a computation runs: device, precision and seeds."""
+"""Where a computation runs: device, precision, seeds and memory."""
 
+import contextlib
+import ctypes
+import gc
 import os
 import random
 import re
@@ -61,6 +64,14 @@ def autocast(device: torch.device) -> AbstractContextManager:
         capabilities: dict[str, bool] = getattr(torch.cpu, "get_capabilities", dict)()  # missing in older torch
         fast = bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
     return torch.autocast(device.type, torch.bfloat16) if fast else nullcontext()
+
+
+def release_memory() -> None:
+    """Give memory that is no longer used back to the system. The C library of Linux keeps it, and after many large
+    tensors of many sizes it keeps hundreds of megabytes; elsewhere this only collects garbage."""
+    gc.collect()
+    with contextlib.suppress(OSError, AttributeError):  # another system, or another C library
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
 def banner(device: torch.device) -> str:

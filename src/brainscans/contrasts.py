@@ -16,7 +16,6 @@ from synthcohort.storage import DataError
 
 from .reading import read_image
 from .refusal import ScanWarning, refuse, refuse_if
-from .registration import register
 from .scans import Device, File, faces, largest_piece, read_scan
 from .skull_stripping import LARGEST_BRAIN, LIKE_A_BALL, find_brain, own_reflection
 
@@ -51,6 +50,8 @@ def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[T
     for key, (volume, own, other) in zip(scans if isinstance(scans, Mapping) else TITLES, read, strict=True):
         near = np.allclose(apply_affine(own, corners), apply_affine(affine, corners), atol=0.5)  # mm
         if volume.shape != finest.shape or not near:
+            from .registration import register  # with SimpleITK, which takes 90 MB
+
             try:
                 volume = register(volume, own, finest, affine)
                 warnings.warn(f"{other} lies elsewhere than {file}: moved onto its grid", ScanWarning, stacklevel=2)

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk
 from nibabel.affines import from_matvec
 
 from .refusal import refuse, refuse_if
@@ -126,6 +125,8 @@ def open_series(path: Path) -> nib.Nifti1Image:
 
 def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     """The slices of one series as an image; errors begin with `name`."""
+    import SimpleITK as sitk  # 90 MB: only for those who read DICOM
+
     tags = [_tags(file) for file in files]
     refuse_if(not all(tags) or not tags, name, "holds DICOM that cannot be read", CONVERT)
     first = tags[0]
@@ -200,6 +201,8 @@ def _wrong_pixels(file: Path, tags: dict[str, str]) -> str:
 
 def _tags(file: Path) -> dict[str, str]:
     """The tags of a file that are asked for here, or nothing if it holds no image that can be read."""
+    import SimpleITK as sitk  # 90 MB: only for those who read DICOM
+
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(file))
