@@ -131,6 +131,60 @@ def test_a_scan_that_shows_something_else_is_refused_by_name(files):
         read_contrasts(files)
 
 
+def smooth_noise(shape, voxels, seed=1):
+    return ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=shape), voxels)
+
+
+def of_another():
+    other = Cohort(56).render([2], "tumor", 2.0, ("t2",))
+    return (other.images[0, 0] * other.mask[0]).numpy()
+
+
+def on_grid_of(image, other):
+    """What fits of another image, about the same center; 0 beyond."""
+    found = np.zeros_like(image)
+    both = [min(a, b) for a, b in zip(image.shape, other.shape, strict=True)]
+    cut = lambda shape: tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(shape, both, strict=True))  # noqa: E731
+    found[cut(image.shape)] = other[cut(other.shape)]
+    return found
+
+
+NOT_THE_OTHER = {
+    "noise": lambda image: (1 + 0.2 * smooth_noise(image.shape, 0)) * (image > 0),
+    "noise in the outline of the brain, smooth": lambda image: (1 + smooth_noise(image.shape, 3)) * (image > 0),
+    "large blobs": lambda image: (1 + 9 * smooth_noise(image.shape, 6)) * (image > 0),
+    "one centimeter off": lambda image: np.roll(image, 5, 1),
+    "a slope": lambda image: np.linspace(1, 2, image.shape[0])[:, None, None] * (image > 0),
+    "another person": lambda image: on_grid_of(image, of_another()),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_THE_OTHER)
+@pytest.mark.parametrize("names", [("t1", "t2"), ("flair", "t1", "t2")])
+def test_a_contrast_that_shows_something_else_than_the_others_is_refused(patient, files, names, kind):
+    """On the same grid and in the outline of the same brain, so that nothing has to be registered."""
+    images, _, affine = patient
+    last = names[-1]
+    odd = NOT_THE_OTHER[kind](images[NAMES.index(last)]).astype(np.float32)
+    nib.save(nib.Nifti1Image(odd, affine), files[last])
+    with pytest.raises(DataError, match="see that all are scans of the same head") as refused:
+        segment({name: files[name] for name in names})
+    title = {"t2": "T2", "t1gd": "T1Gd"}[last]
+    assert (f"and {title} show different things" if len(names) == 2 else f"{title} shows what no other") in str(
+        refused.value
+    )
+
+
+@pytest.mark.parametrize("other", [("t1", "t1gd"), ("flair", "t2"), ("t1", "t2")])
+@pytest.mark.parametrize("changed", [lambda x: 3 * x + 7 * (x > 0), lambda x: np.round(900 * x).astype(np.int16)])
+def test_a_second_copy_in_another_unit_is_refused(patient, files, other, changed):
+    images, _, affine = patient
+    one, two = other
+    nib.save(nib.Nifti1Image(changed(images[NAMES.index(one)]), affine), files[two])
+    with pytest.raises(DataError, match="once more, in another unit; give each its own scan"):
+        segment({name: files[name] for name in other})
+
+
 @pytest.mark.parametrize("left_out", [("t1",), ("t2",), ("t1gd",), ("t1", "t2")])
 def test_contrasts_may_be_left_out(patient, files, left_out):
     given = {name: file for name, file in files.items() if name not in left_out}

@@ -85,7 +85,7 @@ def test_what_is_written_has_voxels_shape_affine_and_codes_of_the_scan(geometry,
         scan, out = Path(folder, name), Path(folder, f"out_{name}")
         nib.save(image, scan)
         found, placed = read_image(scan)
-        assert np.array_equal(found, values)
+        assert np.array_equal(found, values) and found.dtype == kind
         if qform or sform:
             assert np.allclose(apply_affine(placed, shape), apply_affine(affine, shape), atol=1e-3)
         write({out: image_like(found[::-1], scan)})
@@ -130,6 +130,18 @@ def test_a_scan_thinner_than_a_voxel_of_the_grid_keeps_its_mean(geometry, spacin
 
 
 @few
+@given(geometries(1, 9), st.floats(0.3, 30.0))
+def test_every_voxel_of_a_scan_reaches_the_grid(geometry, spacing):
+    """Those too that are left over when the others are averaged in groups."""
+    shape, affine = geometry
+    grid = Grid((7, 6, 8), spacing, tuple(apply_affine(affine, (np.array(shape) - 1) / 2)))
+    index = apply_affine(np.linalg.inv(affine), apply_affine(grid.affine.numpy(), voxels(grid.shape)))
+    groups = np.minimum(shape, np.maximum(1, spacing / np.linalg.norm(affine[:3, :3], axis=0) + 1e-3).astype(int))
+    inside = ((index >= (groups - 1) / 2 - 1e-6) & (index <= np.array(shape) - 1 + 1e-6)).all(-1)
+    np.testing.assert_allclose(to_grid(torch.ones(shape), affine, grid).numpy()[inside], 1, atol=1e-3)
+
+
+@few
 @given(geometries(12, 20), st.floats(1.0, 5.0))
 def test_a_ramp_stays_a_ramp_on_a_grid_and_back(geometry, spacing):
     shape, affine = geometry
@@ -159,6 +171,8 @@ def test_labels_onto_the_same_grid_in_any_orientation_are_the_same_labels(geomet
     turned = scan.as_reoriented(to)
     found = resample(np.asarray(turned.dataobj), turned.affine, affine, shape, order=0)
     assert found.dtype == np.uint8 and np.array_equal(found, scan.dataobj)
+    between = affine @ from_matvec(np.eye(3), [0.4, -0.3, 0.6])
+    assert set(np.unique(resample(7 * (scan.get_fdata() > 1), affine, between, shape, order=0))) <= {0, 7}
 
 
 # Scores

@@ -17,7 +17,7 @@ import torch
 from nibabel.affines import apply_affine, from_matvec
 from torch import Tensor, nn
 
-from .contrasts import brain_of, check_order, read_contrasts
+from .contrasts import brain_of, check_one_brain, check_order, read_contrasts
 from .interval import Interval
 from .resampling import Grid, from_grid, to_grid
 from .scans import Device, File, both_sides, pieces, ready
@@ -87,6 +87,7 @@ def find_tumor(
     grid = _grid_around(brain.shape, affine)
     inside = to_grid(brain.float(), affine, grid)[None, None] > 0.5
     x = normalize(torch.stack([to_grid(image, affine, grid) for image in images])[None], inside)
+    check_one_brain(x[0], inside[0, 0], given.nonzero().flatten().tolist(), name)
     # What is left out has a stand-in, else most tumors were not found: T2 with its fluid dark for FLAIR, T1 for T1Gd.
     x[:, 0] = x[:, 0] if given[0] else x[:, 3].where(x[:, 3] < BRIGHTEST_TUMOR, -1.0)
     x[:, 2] = x[:, 2] if given[2] else x[:, 1]

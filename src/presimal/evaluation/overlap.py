@@ -18,6 +18,8 @@ def hausdorff95(found: Tensor, truth: Tensor, spacing: float | tuple[float, ...]
     """The 95th percentile of the distances between the surfaces of masks, mm, (N, R): infinite where one is empty, as a
     region that was missed or invented, and NaN where both are. Masks are (N, R, X, Y, Z), `spacing` their voxel size in
     mm. The larger of the two directed percentiles, as MONAI's. Raises ValueError as `dice`."""
+    if not ((lengths := torch.as_tensor(spacing, dtype=torch.float64)) > 0).all() or not lengths.isfinite().all():
+        raise ValueError(f"Voxels have positive sizes in mm, and not {spacing}.")
     from monai.metrics import compute_hausdorff_distance  # seconds to import: only for those who score masks
 
     found, truth = _masks(found, truth)
@@ -28,8 +30,11 @@ def hausdorff95(found: Tensor, truth: Tensor, spacing: float | tuple[float, ...]
 
 
 def _masks(found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    found, truth = torch.as_tensor(found), torch.as_tensor(truth)
     if found.shape != truth.shape:
         raise ValueError(f"Both masks need one shape: these are {tuple(found.shape)} and {tuple(truth.shape)}.")
+    if found.ndim < 3:
+        raise ValueError(f"A mask has cases, regions and voxels on its axes: this one has shape {tuple(found.shape)}.")
     for mask in (found, truth):
         if mask.dtype != torch.bool and not ((mask == 0) | (mask == 1)).all():
             raise ValueError("A mask holds 0 and 1: compare probabilities with a threshold, and labels with a number.")
