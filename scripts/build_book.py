@@ -20,6 +20,7 @@ MENDED = {
     '<p class="caption" role="heading">': '<p class="caption" role="heading" aria-level="2">',
     '<a href="#" class="back-to-top': '<nav aria-label="Back to the top"><a href="#" class="back-to-top',
     "<span>Back to top</span>\n        </a>": "<span>Back to top</span>\n        </a></nav>",
+    '<th class="head"><p></p></th>': "<td></td>",
     '<div id="search-results"></div>': '<h1>Search</h1>\n<div id="search-results"></div>',
 }
 

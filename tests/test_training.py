@@ -399,9 +399,19 @@ def test_an_interrupt_of_the_first_epoch_is_passed_on(problem):
         run((model, Interrupted(list(train), at=1), valid))
 
 
-def test_no_epoch_is_said_so(problem):
+@pytest.mark.parametrize("epochs", [0, -1, 1.5, math.nan, math.inf])
+def test_no_epoch_is_said_so(problem, epochs):
+    """Of NaN epochs there would be no end."""
     with pytest.raises(ValueError, match="at least one epoch"):
-        run(problem, epochs=0)
+        run(problem, epochs=epochs)
+
+
+def test_an_optimizer_of_another_model_is_refused(problem):
+    """As after a cell that makes the model anew has been run alone: nothing would be learned, without a word."""
+    model, train, valid = problem
+    optimizer = torch.optim.Adam(copy.deepcopy(model).parameters())
+    with pytest.raises(ValueError, match="belongs to another model: make it of"):
+        training.fit(model, train, valid, loss=nn.functional.mse_loss, optimizer=optimizer, epochs=1, progress=False)
 
 
 def with_one_cycle(problem, steps=30, **more):

@@ -53,10 +53,13 @@ def fit(
     With `checkpoint`, the state is saved to that file after each epoch, and a later call with the same arguments goes
     on from there to the same result, if shuffling draws from torch's global generator. An interrupt ends training as if
     the epochs before had been all. Raises ValueError if there is no batch or epoch, the training loss is not finite or
-    the validation loss never, or the checkpoint is damaged or of no use."""
-    if epochs < 1:
-        raise ValueError(f"Training takes at least one epoch, not {epochs}.")
+    the validation loss never, the optimizer is that of another model, or the checkpoint is damaged or of no use."""
+    if not 1 <= epochs < math.inf or epochs % 1:
+        raise ValueError(f"Training takes at least one epoch, and whole ones, not {epochs}.")
     model.to(device)  # Step 1, to initialize the parameters, was done when the model was made.
+    own = set(map(id, model.parameters()))
+    if not any(id(values) in own for group in optimizer.param_groups for values in group["params"]):
+        raise ValueError("The optimizer belongs to another model: make it of `model.parameters()`, in the same cell.")
     best, history = copy.deepcopy(model.state_dict()), History()
     if checkpoint and Path(checkpoint).exists():
         best, history = _resume(checkpoint, model, optimizer, schedule)
