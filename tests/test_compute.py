@@ -1,9 +1,11 @@
 """Where a computation runs."""
 
 import random
+import sys
 from contextlib import nullcontext
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -147,3 +149,13 @@ def test_a_card_without_kernels_is_left_alone_and_named(machine, monkeypatch, ca
     if not works:
         with pytest.raises(DataError, match="A card is too old"):
             compute.device("cuda")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only glibc keeps what is freed")
+def test_freed_memory_is_given_back():
+    blocks = [np.ones(10_000) for _ in range(3_000)]  # too small to be mapped, each: 240 MB on the heap
+    last = np.ones(1)  # lies above them, so that the heap does not shrink by itself
+    full = psutil.Process().memory_info().rss
+    del blocks
+    compute.give_back_memory()
+    assert psutil.Process().memory_info().rss < full - 100e6 and last[0]
