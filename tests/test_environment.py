@@ -5,11 +5,14 @@ import re
 import subprocess
 import sys
 import tomllib
+from importlib import metadata
 from pathlib import Path
 
 import nbformat
 import pytest
 import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 import presimal
 from presimal.cli.check import TESTED_PYTHON
@@ -79,6 +82,28 @@ def test_a_plain_install_is_enough_for_the_packages_and_the_notebooks():
     plain = {IMPORT_NAME.get(name, name) for name, (_, extra) in requirements_of_pip().items() if not extra}
     assert imported("src", "notebooks") - {"jupyter_client"} <= plain
     assert "nbclient" in plain  # which brings jupyter_client
+
+
+def test_what_uv_leaves_out_is_asked_for_by_a_library_and_imported_by_nobody():
+    left_out = [re.match(r"[\w-]+", line)[0] for line in PYPROJECT["tool"]["uv"]["override-dependencies"]]
+    asked = " ".join(line for library in ("fastai", "fastMONAI") for line in metadata.requires(library))
+    for name in left_out:
+        assert re.search(rf"\b{name}\b", asked), f"{name} is not asked for any more"
+        assert name not in imported("src", "notebooks", "tests", "scripts") | set(lines_of_conda())
+
+
+def test_the_versions_last_tested_keep_the_bounds_and_name_everything():
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pinned = [Requirement(line) for line in lines if not line.startswith("#")]
+    version = {canonicalize_name(pin.name): next(iter(pin.specifier)).version for pin in pinned}
+    assert all([clause.operator for clause in pin.specifier] == ["=="] and not pin.extras for pin in pinned)
+    wanted = PYPROJECT["project"]["dependencies"] + [
+        line for name, extra in PYPROJECT["project"]["optional-dependencies"].items() for line in extra if name != "all"
+    ]
+    for line in map(Requirement, wanted):
+        assert line.specifier.contains(version[canonicalize_name(line.name)]), line
+    command = lines[1].removeprefix("#").strip()
+    assert command in re.sub(" --upgrade", "", WORKFLOW["jobs"]["versions"]["steps"][1]["run"])
 
 
 def test_the_same_python_versions_are_supported_everywhere():

@@ -122,7 +122,7 @@ def test_a_slider_changes_the_picture_and_its_alternative_text(sliding):
     assert images[0].shape == images[1].shape and np.abs(images[0] - images[1]).max() > 100
 
 
-def test_a_slider_shows_no_second_copy_and_is_labelled_in_whole_words(sliding):
+def test_a_slider_shows_no_second_copy_and_is_labeled_in_whole_words(sliding):
     slider, _, _ = sliding
     assert not plt.get_fignums()
     assert slider.style.description_width == "initial"
