@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from .contrasts import COVERED, TITLES, brain_of, check_one_brain, check_order, read_contrasts
 from .interval import Interval
+from .networks.normalization import normalize
 from .refusal import ScanWarning
 from .resampling import Grid, from_grid, to_grid
 from .scans import Device, File, both_sides, pieces, ready
@@ -44,17 +45,6 @@ class Segmentation:
     labels: np.ndarray  # (X, Y, Z) uint8: 1 edema, 2 non-enhancing or necrotic, 3 enhancing
     probabilities: np.ndarray  # (3, X, Y, Z) float32, the network's, of REGIONS
     volumes_ml: dict[str, Interval]  # of REGIONS: from what is surely tumor to what is perhaps one
-
-
-def normalize(images: Tensor, brain: Tensor) -> Tensor:
-    """Images (N, C, X, Y, Z) with zero mean and unit standard deviation in the brain (N, 1, X, Y, Z), 0 outside."""
-    weight = brain = brain.to(images.dtype)
-    for _ in range(2):  # the second time without what lies beyond three deviations, as a few bright vessels do
-        count = weight.sum((2, 3, 4), keepdim=True).clamp(min=1)
-        mean = (images * weight).sum((2, 3, 4), keepdim=True) / count
-        sd = (((images - mean) ** 2 * weight).sum((2, 3, 4), keepdim=True) / count).sqrt()
-        weight = brain * ((images - mean).abs() < 3 * sd)
-    return ((images - mean) / sd.clamp(min=1e-6) * brain).clamp(-5, 8)
 
 
 def segment(
