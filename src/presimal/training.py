@@ -192,11 +192,8 @@ def _watched(batches: Batches, report: Callable[[float, float], None]) -> Batche
             report(done / total, last - started)
 
 
-def _report(
-    line: DisplayHandle | None, history: History, epochs: int, share: float = 0.0, seconds: float = 0.0
-) -> None:
-    """One line that changes during and after every epoch, `share` of the present one and its seconds so far included;
-    what stays in the notebook is its last state."""
+def _report(line: DisplayHandle | None, history: History, epochs: int, share: float = 0, seconds: float = 0) -> None:
+    """One line that changes, with the share and the seconds of the present epoch; its last state stays."""
     if line is None:
         return
     done, spent = len(history.seconds) + share, sum(history.seconds) + seconds

@@ -1,5 +1,4 @@
-"""Two views of one notebook: the student's, without the instructor's words and with outputs to predict still to come;
-the presenter's, with these words folded."""
+"""Two views of one notebook: for students, who predict, and have no notes; for presenters, with the notes folded."""
 
 import json
 from collections.abc import Callable

@@ -10,10 +10,9 @@ def dice(found: Tensor, truth: Tensor) -> Tensor:
     """Dice per case and region (N, R), 2 |A ∩ B| / (|A| + |B|), of masks (N, R, X, Y, Z) (Dice, Ecology 26:297, 1945).
     As for BraTS, 1 where both are empty, 0 where one is. Raises ValueError if the shapes differ or a mask is none."""
     a, b = (mask.flatten(2) for mask in _masks(found, truth))
-    # Case by case: torch makes integers of all voxels before it adds them, eight times the memory of the masks.
-    counts = [torch.stack([(x & y).sum(1), x.sum(1), y.sum(1)]) for x, y in zip(a, b, strict=True)]
-    shared, found_size, true_size = torch.stack(counts, 1) if counts else torch.zeros(3, *a.shape[:2])
-    voxels = found_size + true_size
+    # int32: torch makes integers of all voxels before it adds them, and int64 would take twice the memory.
+    shared, *sizes = (mask.sum(2, dtype=torch.int32) for mask in (a & b, a, b))
+    voxels = sizes[0] + sizes[1]
     return (2.0 * shared / voxels).where(voxels > 0, 1.0)
 
 
