@@ -154,6 +154,7 @@ NOT_THE_OTHER = {
     "noise in the outline of the brain, smooth": lambda image: (1 + smooth_noise(image.shape, 3)) * (image > 0),
     "large blobs": lambda image: (1 + 9 * smooth_noise(image.shape, 6)) * (image > 0),
     "one centimeter off": lambda image: np.roll(image, 5, 1),
+    "nothing": lambda image: (image > 0) * (1 + 1e-4 * smooth_noise(image.shape, 0)),
     "a slope": lambda image: np.linspace(1, 2, image.shape[0])[:, None, None] * (image > 0),
     "another person": lambda image: on_grid_of(image, of_another()),
 }
@@ -164,15 +165,23 @@ NOT_THE_OTHER = {
 def test_a_contrast_that_shows_something_else_than_the_others_is_refused(patient, files, names, kind):
     """On the same grid and in the outline of the same brain, so that nothing has to be registered."""
     images, _, affine = patient
-    last = names[-1]
-    odd = NOT_THE_OTHER[kind](images[NAMES.index(last)]).astype(np.float32)
-    nib.save(nib.Nifti1Image(odd, affine), files[last])
-    with pytest.raises(DataError, match="see that all are scans of the same head") as refused:
+    odd = NOT_THE_OTHER[kind](images[NAMES.index("t2")]).astype(np.float32)
+    nib.save(nib.Nifti1Image(odd, affine), files["t2"])
+    with pytest.raises(DataError, match="scans of the same head|and no mask") as refused:
         segment({name: files[name] for name in names})
-    title = {"t2": "T2", "t1gd": "T1Gd"}[last]
-    assert (f"and {title} show different things" if len(names) == 2 else f"{title} shows what no other") in str(
-        refused.value
+    said = ("T2 is the same all over the brain", "T1 and T2 show different things", "T2 shows what no other one does")
+    assert said[0 if kind == "nothing" else len(names) - 1] in str(refused.value)
+
+
+def test_a_contrast_that_covers_a_part_of_the_brain_is_said_to(patient, files, capsys):
+    images, _, affine = patient
+    upper = np.arange(images.shape[3]) > np.argwhere(images[3] > 0)[:, 2].min() + 25
+    nib.save(nib.Nifti1Image(images[3] * upper, affine), files["t2"])
+    assert (
+        main(["segment", "--flair", str(files["flair"]), "--t2", str(files["t2"]), "-o", f"{files['t2']}.x.nii"]) == 0
     )
+    said = [line for line in capsys.readouterr().err.splitlines() if "of the brain only" in line]
+    assert len(said) == 1 and ": T2 covers " in said[0] and 50 < int(said[0].split("covers ")[1].split("%")[0]) < 95
 
 
 @pytest.mark.parametrize("other", [("t1", "t1gd"), ("flair", "t2"), ("t1", "t2")])

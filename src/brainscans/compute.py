@@ -1,12 +1,11 @@
 """Where a computation runs: device, precision, seeds and memory."""
 
-import contextlib
 import ctypes
 import gc
 import os
 import random
 import re
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, nullcontext, suppress
 
 import numpy as np
 import torch
@@ -70,7 +69,7 @@ def release_memory() -> None:
     """Give memory that is no longer used back to the system. The C library of Linux keeps it, and after many large
     tensors of many sizes it keeps hundreds of megabytes; elsewhere this only collects garbage."""
     gc.collect()
-    with contextlib.suppress(OSError, AttributeError):  # another system, or another C library
+    with suppress(OSError, AttributeError):  # another system, or another C library
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 

@@ -26,6 +26,8 @@ MARGIN = 0.3  # of the fit to another order: refuses none of seven real gliomas 
 # Shared edges, 1/3 by chance. Two contrasts of one brain have 0.57 to 0.94 (ten patients, 46 pairs; generated ones up
 # to 0.97), noise and other people at most 0.44; a copy in another unit 1.00.
 UNRELATED, COPIED = 0.5, 0.995
+FLAT = 0.1  # of the spread in the brain with its rim; 0.6 to 1 in contrasts
+COVERED = 0.95  # of the brain; at least 0.997 in those ten patients
 
 
 def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[Tensor, np.ndarray, Path]:
@@ -91,10 +93,12 @@ def brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = Non
 
 
 def check_one_brain(images: Tensor, inside: Tensor, given: Sequence[int], name: str) -> None:
-    """Refuse images (4, X, Y, Z), of which those `given` were, if one shows something else in the mask (X, Y, Z) than
-    the others do, as noise or another person, or the same as another one. Whatever the contrast, tissues have their
-    edges at the same places (Haber and Modersitzki, Methods Inf Med 46:292, 2007)."""
+    """Refuse normalized images (4, X, Y, Z), of which those `given` were, if one shows nothing in the mask (X, Y, Z),
+    something else than the others do, as noise or another person, or the same as another one. Whatever the contrast,
+    tissues have their edges at the same places (Haber and Modersitzki, Methods Inf Med 46:292, 2007)."""
     titles, core = list(TITLES.values()), ndimage.binary_erosion(inside, iterations=3)
+    flat = [titles[k] for k in given if images[k].numpy()[core].std() < FLAT]
+    refuse_if(flat, name, "{} is the same all over the brain", "give the scan itself, and no mask")
     edges = {k: np.stack(np.gradient(ndimage.gaussian_filter(images[k].numpy(), 1.0)))[:, core] for k in given}
     shared: dict[int, list[float]] = {k: [] for k in given}
     for one, other in combinations(given, 2):

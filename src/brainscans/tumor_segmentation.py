@@ -7,6 +7,7 @@ Contrasts may be left out, have their skull and lie on grids of their own. The n
 and on label maps of 20 real heads, on no image of a person (notebook 06, scripts/train_tumor_segmentation.py). Not for
 clinical use."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -17,8 +18,10 @@ import torch
 from nibabel.affines import apply_affine, from_matvec
 from torch import Tensor, nn
 
-from .contrasts import brain_of, check_one_brain, check_order, read_contrasts
+from .contrasts import COVERED, TITLES, brain_of, check_one_brain, check_order, read_contrasts
 from .interval import Interval
+from .networks.normalization import normalize
+from .refusal import ScanWarning
 from .resampling import Grid, from_grid, to_grid
 from .scans import Device, File, both_sides, pieces, ready
 from .writing import check_place, image_like, write
@@ -42,17 +45,6 @@ class Segmentation:
     labels: np.ndarray  # (X, Y, Z) uint8: 1 edema, 2 non-enhancing or necrotic, 3 enhancing
     probabilities: np.ndarray  # (3, X, Y, Z) float32, the network's, of REGIONS
     volumes_ml: dict[str, Interval]  # of REGIONS: from what is surely tumor to what is perhaps one
-
-
-def normalize(images: Tensor, brain: Tensor) -> Tensor:
-    """Images (N, C, X, Y, Z) with zero mean and unit standard deviation in the brain (N, 1, X, Y, Z), 0 outside."""
-    weight = brain = brain.to(images.dtype)
-    for _ in range(2):  # the second time without what lies beyond three deviations, as a few bright vessels do
-        count = weight.sum((2, 3, 4), keepdim=True).clamp(min=1)
-        mean = (images * weight).sum((2, 3, 4), keepdim=True) / count
-        sd = (((images - mean) ** 2 * weight).sum((2, 3, 4), keepdim=True) / count).sqrt()
-        weight = brain * ((images - mean).abs() < 3 * sd)
-    return ((images - mean) / sd.clamp(min=1e-6) * brain).clamp(-5, 8)
 
 
 def segment(
@@ -80,6 +72,9 @@ def find_tumor(
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     given = images.flatten(1).any(1)
     images, brain = brain_of(images, affine, name, device)
+    for title, seen in zip(TITLES.values(), images[:, brain] != 0, strict=True):
+        if 0 < (covered := float(seen.float().mean())) < COVERED:
+            warnings.warn(f"{name}: {title} covers {covered:.0%} of the brain only", ScanWarning, stacklevel=2)
     voxels = brain.nonzero().numpy()
     start, stop = voxels.min(0), voxels.max(0) + 1  # of the brain, which is small in its scan
     box, around = tuple(map(slice, start, stop)), np.stack([start, brain.shape - stop], 1)
