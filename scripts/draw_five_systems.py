@@ -8,6 +8,7 @@ measured. The notebook holds its own copy of the picture, so that it needs no ot
 
 import base64
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib
@@ -47,8 +48,8 @@ def draw() -> Figure:
     rows = (
         ("an image", image.shape, "what is in it\n(1 of 4 contrasts)", "04"),
         ("a brain MRI", healthy.images.shape[1:], "age in years\n(1 number)", "05"),
-        ("MRI in 4 contrasts", sick.images.shape[1:], "tumor regions\n" + _masks(3, sick.labels), "06"),
-        ("a whole-head MRI", head.images.shape[1:], "the brain alone\n" + _masks(1, head.labels), "07"),
+        ("MRI in 4 contrasts", sick.images.shape[1:], "tumor regions\n" + _masks(3, sick.labels.shape), "06"),
+        ("a whole-head MRI", head.images.shape[1:], "the brain alone\n" + _masks(1, head.labels.shape), "07"),
         ("a clinical record", f"({RECORD} columns)", "outcome: survival\n(1 risk)", "08"),
     )
     for (_, ax_x, ax_y, _), (x, shape, y, notebook) in zip(axes, rows, strict=True):
@@ -67,9 +68,9 @@ def draw() -> Figure:
     return figure
 
 
-def _masks(number: int, labels: np.ndarray) -> str:
-    """In words, as many masks as regions on the grid of the labels (N, X, Y, Z)."""
-    return f"({number} mask{'s' * (number > 1)}, {' × '.join(map(str, labels.shape[1:]))})"
+def _masks(number: int, shape: Sequence[int]) -> str:
+    """In words, so many masks on the grid of labels of the shape (N, X, Y, Z)."""
+    return f"({number} mask{'s' * (number > 1)}, {' × '.join(map(str, shape[1:]))})"
 
 
 def _draw_inputs(axes: list[Axes], images: tuple[np.ndarray, ...]) -> None:
