@@ -146,10 +146,9 @@ def _mask(mask: np.ndarray) -> np.ndarray:
 
 def _spacing(spacing: ArrayLike) -> np.ndarray:
     spacing = np.asarray(spacing, dtype=float)
-    spacing = np.broadcast_to(spacing, 3) if spacing.shape in ((), (1,), (3,)) else np.full(3, np.nan)
-    if not (np.isfinite(spacing) & (spacing > 0)).all():
+    if spacing.shape not in ((), (3,)) or not (np.isfinite(spacing) & (spacing > 0)).all():
         raise DataError("The spacing must be one positive number of millimeters, or three.")
-    return spacing
+    return np.broadcast_to(spacing, 3)
 
 
 def _cropped(values: np.ndarray) -> np.ndarray:

@@ -71,12 +71,7 @@ def _parser() -> argparse.ArgumentParser:
         return subparser.add_argument
 
     def as_json(add: Callable[..., argparse.Action]) -> None:
-        add(
-            "--json",
-            action="store_true",
-            dest="as_json",
-            help="print one JSON object a scan, with the fields of README",
-        )
+        add("--json", action="store_true", dest="as_json", help="one JSON object a scan, with the fields of README")
 
     add = command("lab", "lab.open_lab", "open JupyterLab on your own copy of the notebooks")
     add("--original", action="store_true", help="open the originals instead of your copies in my_work/")

@@ -21,7 +21,6 @@ DECIMAL = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 IXI_NAME = re.compile(r"(IXI\d+)-(\w+)-\d+")  # subject and hospital
 WORDINGS = {1: r"o?edema", 2: r"non", 3: r"^(?!non).*enhanc"}  # of the labels in dataset.json
 FIRST = ("subject_id", "image", "label", "age", "sex", "site", "split")  # columns, in their order
-NAMES = ("subject_id", "image", "label", "sex", "site", "split")  # columns whose cells are no numbers
 FORBIDDEN = "may not be read", "ask its owner for the permission"
 TASK = "Task01_BrainTumour"  # the folder of that name may be given, or the one that holds it
 LANDMARKS = {"brain_age": ["dataset.csv"], "tumors": ["dataset.json", f"{TASK}/dataset.json"], "heads": ["image"]}
@@ -111,8 +110,8 @@ def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     plain = StringIO()
     rows = [row[: len(header)] for row in rows[1:]]
     if separator != ",":  # an id keeps its comma
-        number = [COLUMNS.get(name, name) not in NAMES for name in header]
-        rows = [[_point(cell) if is_one else cell for cell, is_one in zip(row, number, strict=False)] for row in rows]
+        text = [COLUMNS.get(name, name) in {*FIRST} - {"age"} for name in header]
+        rows = [[one if is_text else _point(one) for one, is_text in zip(row, text, strict=False)] for row in rows]
     csv.writer(plain, lineterminator="\n").writerows([header, *rows])
     plain.seek(0)
     table = pd.read_csv(plain, dtype=dict.fromkeys(("subject_id", "site"), "string"))
