@@ -150,6 +150,13 @@ def test_a_data_folder_that_can_be_written_is_named(monkeypatch, tmp_path):
     assert not finding.remedy and finding.found == str(tmp_path / "not" / "yet") and not list(tmp_path.iterdir())
 
 
+def test_a_data_folder_at_home_is_named_without_its_owner(monkeypatch, tmp_path):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE", str(tmp_path))
+    monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path / "data"))
+    assert only(check.data()).found == "~/data"
+
+
 @pytest.mark.skipif(os.name == "nt", reason="links and names have other limits there")
 def test_a_data_folder_that_is_impossible_is_not_ready(monkeypatch, tmp_path, capsys):
     (tmp_path / "file").touch()

@@ -95,7 +95,7 @@ def test_a_scan_of_the_same_shape_that_lies_elsewhere_is_registered(tmp_path, mo
     files = {name: tmp_path / f"{name}.nii.gz" for name in ("t1", "t2")}
     for image, file, shift in zip(values, files.values(), (0, mm), strict=True):
         nib.save(nib.Nifti1Image(image, moved(0, (0, shift, 0)) @ np.diag([2, 2, 2, 1.0])), file)
-    monkeypatch.setattr("brainscans.contrasts.register", lambda volume, place, fixed, affine: fixed + 1)
+    monkeypatch.setattr("brainscans.registration.register", lambda volume, place, fixed, affine: fixed + 1)
     images, _, _ = read_contrasts(files)
     expected = values[0] + 1 if is_registered else values[1]
     assert np.allclose(images[NAMES.index("t2")], expected) and np.array_equal(images[NAMES.index("t1")], values[0])
@@ -129,6 +129,69 @@ def test_a_scan_that_shows_something_else_is_refused_by_name(files):
     nib.save(nib.Nifti1Image(noise, np.diag([3, 3, 3, 1.0])), files["t2"])
     with pytest.raises(DataError, match=r"t2\.nii\.gz: cannot be registered to .*flair"):
         read_contrasts(files)
+
+
+def smooth_noise(shape, voxels, seed=1):
+    return ndimage.gaussian_filter(np.random.default_rng(seed).normal(size=shape), voxels)
+
+
+def of_another():
+    other = Cohort(56).render([2], "tumor", 2.0, ("t2",))
+    return (other.images[0, 0] * other.mask[0]).numpy()
+
+
+def on_grid_of(image, other):
+    """What fits of another image, about the same center; 0 beyond."""
+    found = np.zeros_like(image)
+    both = [min(a, b) for a, b in zip(image.shape, other.shape, strict=True)]
+    cut = lambda shape: tuple(slice((n - m) // 2, (n - m) // 2 + m) for n, m in zip(shape, both, strict=True))  # noqa: E731
+    found[cut(image.shape)] = other[cut(other.shape)]
+    return found
+
+
+NOT_THE_OTHER = {
+    "noise": lambda image: (1 + 0.2 * smooth_noise(image.shape, 0)) * (image > 0),
+    "noise in the outline of the brain, smooth": lambda image: (1 + smooth_noise(image.shape, 3)) * (image > 0),
+    "large blobs": lambda image: (1 + 9 * smooth_noise(image.shape, 6)) * (image > 0),
+    "one centimeter off": lambda image: np.roll(image, 5, 1),
+    "nothing": lambda image: (image > 0) * (1 + 1e-4 * smooth_noise(image.shape, 0)),
+    "a slope": lambda image: np.linspace(1, 2, image.shape[0])[:, None, None] * (image > 0),
+    "another person": lambda image: on_grid_of(image, of_another()),
+}
+
+
+@pytest.mark.parametrize("kind", NOT_THE_OTHER)
+@pytest.mark.parametrize("names", [("t1", "t2"), ("flair", "t1", "t2")])
+def test_a_contrast_that_shows_something_else_than_the_others_is_refused(patient, files, names, kind):
+    """On the same grid and in the outline of the same brain, so that nothing has to be registered."""
+    images, _, affine = patient
+    odd = NOT_THE_OTHER[kind](images[NAMES.index("t2")]).astype(np.float32)
+    nib.save(nib.Nifti1Image(odd, affine), files["t2"])
+    with pytest.raises(DataError, match="scans of the same head|and no mask") as refused:
+        segment({name: files[name] for name in names})
+    said = ("T2 is the same all over the brain", "T1 and T2 show different things", "T2 shows what no other one does")
+    assert said[0 if kind == "nothing" else len(names) - 1] in str(refused.value)
+
+
+def test_a_contrast_that_covers_a_part_of_the_brain_is_said_to(patient, files, capsys):
+    images, _, affine = patient
+    upper = np.arange(images.shape[3]) > np.argwhere(images[3] > 0)[:, 2].min() + 25
+    nib.save(nib.Nifti1Image(images[3] * upper, affine), files["t2"])
+    assert (
+        main(["segment", "--flair", str(files["flair"]), "--t2", str(files["t2"]), "-o", f"{files['t2']}.x.nii"]) == 0
+    )
+    said = [line for line in capsys.readouterr().err.splitlines() if "of the brain only" in line]
+    assert len(said) == 1 and ": T2 covers " in said[0] and 50 < int(said[0].split("covers ")[1].split("%")[0]) < 95
+
+
+@pytest.mark.parametrize("other", [("t1", "t1gd"), ("flair", "t2"), ("t1", "t2")])
+@pytest.mark.parametrize("changed", [lambda x: 3 * x + 7 * (x > 0), lambda x: np.round(900 * x).astype(np.int16)])
+def test_a_second_copy_in_another_unit_is_refused(patient, files, other, changed):
+    images, _, affine = patient
+    one, two = other
+    nib.save(nib.Nifti1Image(changed(images[NAMES.index(one)]), affine), files[two])
+    with pytest.raises(DataError, match="once more, in another unit; give each its own scan"):
+        segment({name: files[name] for name in other})
 
 
 @pytest.mark.parametrize("left_out", [("t1",), ("t2",), ("t1gd",), ("t1", "t2")])

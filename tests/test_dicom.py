@@ -434,6 +434,26 @@ def test_tags_that_do_not_fit_the_pixels_are_refused(tmp_path, name):
         assert np.array_equal(np.asarray(open_image(folder).dataobj), VALUES.T)
 
 
+@pytest.mark.parametrize("only_one", [False, True])
+@pytest.mark.parametrize("kind", [np.int16, np.uint16])
+@pytest.mark.parametrize(("bits", "largest"), [(12, 2047), (12, 2048), (10, 511), (10, 512), (10, 899)])
+def test_larger_numbers_than_the_bits_that_are_said_to_count_are_not_cut(tmp_path, kind, bits, largest, only_one):
+    """GDCM keeps the bits that are said to count: 4096 of twelve bits would be 0, and 2048 with a sign −2048."""
+    largest = 2 * largest + largest % 2 if kind is np.uint16 and largest != 899 else largest
+    values = (VALUES % 300).astype(kind)
+    values[5, 3, 2] = largest
+    folder = write_series(tmp_path / "series", values)
+    for file in sorted(folder.iterdir())[5 : 6 if only_one else None] if only_one else folder.iterdir():
+        retold(file, (0x28, 0x101), struct.pack("<H", bits))
+        retold(file, (0x28, 0x102), struct.pack("<H", bits - 1))
+    if only_one:
+        assert "has slices of several sizes or kinds" in refusal(folder)
+    elif largest < 2 ** (bits - (kind is np.int16)):
+        assert np.array_equal(np.asarray(open_image(folder).dataobj), values.T)
+    else:
+        assert f"has larger numbers than its {bits} bits hold; copy or export it again" in refusal(folder)
+
+
 @pytest.mark.parametrize("kept", [0, 2, 100, 278])
 @pytest.mark.parametrize("told", [True, False])
 def test_pixels_that_are_lacking_are_not_made_up(tmp_path, kept, told):
@@ -470,3 +490,17 @@ def test_dicom_without_an_image_is_said_to_be_so(tmp_path, content, beside):
     assert said.startswith(f"{folder / 'DICOMDIR'}: is DICOM without an image, or damaged; give the folder of a series")
     if beside:
         assert np.array_equal(np.asarray(open_image(folder).dataobj), VALUES.T)
+
+
+def test_a_disk_that_fails_is_named_with_the_file(tmp_path, monkeypatch):
+    """Else a slice would be taken for no DICOM, and be missed only where this leaves a gap."""
+    folder = write_series(tmp_path / "series")
+    bad, real = sorted(folder.iterdir())[5], type(folder).open
+
+    def fails(file, *arguments, **named):
+        if file == bad:
+            raise OSError(5, "Input/output error")
+        return real(file, *arguments, **named)
+
+    monkeypatch.setattr(type(folder), "open", fails)
+    assert f"{bad}: cannot be read (Input/output error); check" in refusal(folder)

@@ -20,10 +20,13 @@ from presimal.cli.check import TESTED_PYTHON
 ROOT = Path(__file__).parents[1]
 PYPROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 WORKFLOW = yaml.safe_load((ROOT / ".github/workflows/tests.yml").read_text(encoding="utf-8"))
+BOOK = yaml.safe_load((ROOT / ".github/workflows/book.yml").read_text(encoding="utf-8"))
 CITATION = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
 CONDA_NAME = {"torch": "pytorch"}
 IMPORT_NAME = {"scikit-image": "skimage", "scikit-learn": "sklearn", "pillow": "PIL", "ipython": "IPython"}
-IMPORT_NAME |= {"pytorch": "torch", "pyyaml": "yaml", "simpleitk": "SimpleITK"}
+IMPORT_NAME |= {"pytorch": "torch", "pyyaml": "yaml", "simpleitk": "SimpleITK", "myst-parser": "myst_parser"}
+ASKED_FOR = {"playwright", "axe_playwright_python"}  # which the browser tests ask for themselves
+ASKED_FOR |= {"docutils"}  # which Sphinx brings
 OURS = {folder.name for folder in (ROOT / "src").iterdir()}
 OURS |= {file.stem for folder in ("tests", "scripts") for file in (ROOT / folder).rglob("*.py")}
 OURS |= {file.parent.name for file in (ROOT / "scripts").rglob("__init__.py")}
@@ -116,14 +119,25 @@ def test_the_same_python_versions_are_supported_everywhere():
     assert PYPROJECT["tool"]["mypy"]["python_version"] == "3.11"
 
 
-def test_the_workflow_may_only_read_and_keeps_what_pip_got():
-    assert WORKFLOW["permissions"] == {"contents": "read"}
-    for name, job in WORKFLOW["jobs"].items():
+def test_the_workflows_may_only_read_and_keep_what_pip_got():
+    assert WORKFLOW["permissions"] == BOOK["permissions"] == {"contents": "read"}
+    for name, job in [*WORKFLOW["jobs"].items(), *BOOK["jobs"].items()]:
         assert job["timeout-minutes"] <= 90, name
         for step in job["steps"]:
             if "setup-python" in step.get("uses", ""):
                 assert step["with"]["cache"] == "pip", name
             assert "PRESIMAL_REALDATA" not in str(step), name
+
+
+def test_the_book_is_published_as_readme_says_from_main_alone_and_after_its_tests():
+    deploy, steps = BOOK["jobs"]["deploy"], BOOK["jobs"]["build"]["steps"]
+    assert deploy["needs"] == "build" and "refs/heads/main" in deploy["if"] and "!= 'pull_request'" in deploy["if"]
+    assert deploy["permissions"] == {"pages": "write", "id-token": "write"}
+    runs = [step.get("run", "") for step in steps]
+    command = "python scripts/build_book.py"
+    assert command in runs and command in (ROOT / "README.md").read_text(encoding="utf-8")
+    assert steps[-1]["with"]["path"] == "build/book"
+    assert any(run.startswith("pytest tests/test_book.py tests/browser/") for run in runs)
 
 
 def test_before_a_commit_the_same_is_checked_as_in_ci():
@@ -174,12 +188,14 @@ def test_every_line_has_its_reason():
 def test_everything_imported_is_declared():
     declared = {IMPORT_NAME.get(name, name) for name in lines_of_conda()}
     assert imported("src", "notebooks") - {"jupyter_client"} <= declared  # which nbclient brings
-    assert imported("tests", "scripts") - {"playwright"} <= declared  # which the browser test asks for itself
+    assert imported("tests", "scripts") - ASKED_FOR <= declared
 
 
 def test_everything_declared_is_used_or_waits_for_its_notebook():
     """A package that nothing imports must be a tool, or be there for a notebook that is still to come."""
     used = imported("src", "notebooks", "tests", "scripts")
+    code = "".join(file.read_text(encoding="utf-8") for file in (ROOT / "src").rglob("*.py"))
+    used |= set(re.findall(r'find_spec\("(\w+)"\)', code))  # whose files are read
     written = {file.name[:2] for file in (ROOT / "notebooks").glob("*.ipynb")}
     for name, (_, reason) in lines_of_conda().items():
         if IMPORT_NAME.get(name, name) in used or "tool:" in reason:

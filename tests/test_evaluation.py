@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from presimal.evaluation import Interval, bootstrap_interval, interval_of
+from presimal.evaluation import Interval, bootstrap_interval, conformal_half_width, interval_of
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_theory():
@@ -78,7 +78,7 @@ def test_resamples_without_a_number_are_left_out():
         (([1, 2], [1, 2, 3]), None, "one entry per case"),
         (([],), None, "at least one"),
         (([1, 2],), [1], "one entry per case"),
-        (([np.nan, np.nan],), None, "not finite for any resample"),
+        (([np.nan, np.nan],), None, "The statistic is not finite"),
     ],
 )
 def test_bad_input_is_refused(arrays, groups, complaint):
@@ -88,3 +88,43 @@ def test_bad_input_is_refused(arrays, groups, complaint):
 
 def test_an_interval_prints_as_it_is_reported():
     assert f"{Interval(0.8123, 0.7, 0.9):.2f}" == "0.81 [0.70, 0.90]"
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, -0.5, 1.5, 95, np.nan])
+def test_a_level_that_is_none_is_refused(level):
+    x = np.arange(30.0)
+    calls = (lambda: bootstrap_interval(np.mean, x, level=level), lambda: interval_of(x, level))
+    for call in (*calls, lambda: conformal_half_width(x, level)):
+        with pytest.raises(ValueError, match="lies between 0 and 1"):
+            call()
+
+
+@pytest.mark.parametrize("odd", [np.nan, np.inf])
+def test_what_is_no_number_gives_no_interval(odd):
+    """A NaN is in nearly all resamples: those without it are not the data."""
+    x = np.array([1.0, odd, 3.0])
+    with pytest.raises(ValueError, match="not finite: is there a NaN"):
+        bootstrap_interval(np.mean, x)
+    with pytest.raises(ValueError, match="Every error must be a finite number"):
+        conformal_half_width(np.r_[np.arange(20.0), odd], 0.5)
+
+
+@pytest.mark.parametrize("draws", [[1.0], 1.0, [np.nan, 1.0], [1.0, np.nan], [[1.0, 2.0]]])
+def test_resamples_that_are_none_are_refused(draws):
+    with pytest.raises(ValueError, match="a number and its resamples"):
+        interval_of(np.array(draws))
+
+
+@pytest.mark.parametrize("value", [0, 1])
+@pytest.mark.parametrize("kind", [bool, int, float])
+def test_a_proportion_of_0_or_1_has_the_exact_interval(value, kind):
+    """No resample differs, and yet nobody knows that all others would be like these twenty."""
+    found = bootstrap_interval(np.mean, np.full(20, value, kind), level=0.9)
+    assert found == pytest.approx((value, *stats.binomtest(20 * value, 20).proportion_ci(0.9)))
+    of_five = bootstrap_interval(np.mean, np.full(20, value, kind), groups=np.arange(20) // 4)
+    assert of_five == pytest.approx((value, *stats.binomtest(5 * value, 5).proportion_ci(0.95)))
+
+
+def test_an_interval_without_width_is_said_to_be_one():
+    with pytest.warns(UserWarning, match="All resamples give 2.5: that this interval has no width says nothing"):
+        assert bootstrap_interval(np.mean, np.full(8, 2.5)) == (2.5, 2.5, 2.5)

@@ -100,3 +100,16 @@ def test_hausdorff_is_the_95th_percentile_in_mm_whatever_the_shape_of_voxels(spa
         found = hausdorff95(masks, others, spacing).numpy()
     assert found[[0, 1], [0, 1]] == pytest.approx(expected, rel=1e-5)
     assert found[0, 1] == 0 and np.isinf(found[1, 0])
+
+
+@pytest.mark.parametrize("spacing", [0.0, -1.0, np.nan, np.inf, (1.0, 2.0, 0.0), (1.0, 2.0, np.nan)])
+def test_a_size_of_voxels_that_is_none_is_refused(spacing):
+    mask = torch.ones(1, 1, 4, 4, 4)
+    with pytest.raises(ValueError, match="Voxels have positive sizes"):
+        hausdorff95(mask, mask, spacing)
+
+
+def test_a_plain_array_without_cases_and_regions_is_refused():
+    with pytest.raises(ValueError, match=r"cases, regions and voxels on its axes: this one has shape \(4, 4\)"):
+        dice(np.ones((4, 4)), np.ones((4, 4)))
+    assert dice(np.ones((1, 1, 4)), np.ones((1, 1, 4))).item() == 1

@@ -5,6 +5,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
+from scipy import stats
 from sklearn.metrics import roc_auc_score
 from torchsurv.metrics.cindex import ConcordanceIndex
 from torchsurv.stats.ipcw import get_ipcw
@@ -113,8 +114,25 @@ def test_the_interval_of_dead_by_has_the_level_asked_for():
 
 def test_dead_by_when_nobody_or_everybody_has_died():
     with warnings.catch_warnings(action="error"):
-        assert dead_by(np.array([5.0, 6.0]), np.array([1, 1]), 1.0) == (0, 0, 0)
-        assert dead_by(np.array([5.0, 6.0]), np.array([1, 1]), 9.0) == (1, 1, 1)
+        nobody = dead_by(np.array([0.5, 5.0, 6.0]), np.array([0, 1, 1]), 1.0)
+        everybody = dead_by(np.array([5.0, 6.0, 7.0]), np.array([1, 1, 1]), 9.0, level=0.9)
+    exact = stats.binomtest(0, 2).proportion_ci(0.95), stats.binomtest(3, 3).proportion_ci(0.9)
+    assert nobody == pytest.approx((0, *exact[0])) and everybody == pytest.approx((1, *exact[1]))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        lambda t, d: dead_by(t, d[:, None], 3.0),
+        lambda t, d: dead_by(t[:, None], d, 3.0),
+        lambda t, d: dead_by(t, d, np.nan),
+        lambda t, d: concordance_draws(np.ones((4, 2)), t, d, 9.0, repeats=2),
+        lambda t, d: concordance_draws(-t, t, d[:, None], 9.0, repeats=2),
+    ],
+)
+def test_columns_and_a_horizon_that_is_none_are_refused(call):
+    with pytest.raises(ValueError, match="one entry per person|horizon is NaN"):
+        call(np.arange(1.0, 5.0), np.array([1, 0, 1, 1]))
 
 
 def test_concordance_of_a_yes_or_no_outcome_is_the_area_under_the_curve():

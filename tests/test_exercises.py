@@ -2,6 +2,7 @@
 
 import functools
 import re
+import sys
 import tomllib
 from pathlib import Path
 
@@ -289,11 +290,25 @@ class Unprintable(Exception):
         raise ValueError("no text")
 
 
-@pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, RecursionError, Unprintable, MemoryError])
+class Leaving(Exception):
+    def __str__(self):
+        raise SystemExit
+
+
+@pytest.mark.parametrize("kind", [SystemExit, GeneratorExit, RecursionError, Unprintable, Leaving, MemoryError])
 def test_whatever_an_answer_raises_a_check_goes_on(capsys, kind):
     globals()["answer"] = leaves(kind)
     assert says(capsys, "answer", given(1.0).returns(2.0)).startswith("✗ answer: not yet. Your answer stops with ")
     assert "not yet" in says(capsys, "answer", holds(lambda f: f(1.0), "hint"))
+
+
+def test_an_answer_cannot_close_what_it_prints_to(capsys):
+    def answer(x):
+        sys.stdout.close()
+        return x
+
+    globals()["answer"] = answer
+    assert "answer: not yet" in says(capsys, "answer", given(1.0).returns(2.0))
 
 
 def test_an_interrupt_by_the_user_is_passed_on():

@@ -61,6 +61,23 @@ def test_the_five_systems_are_all_there_and_notebook_01_holds_the_picture():
     assert alternative in (script.PICTURE.parent / "README.md").read_text(encoding="utf-8")
 
 
+def test_the_shapes_in_the_picture_of_five_systems_are_those_of_the_notebooks():
+    spec = importlib.util.spec_from_file_location("draw_five_systems", ROOT / "scripts" / "draw_five_systems.py")
+    spec.loader.exec_module(script := importlib.util.module_from_spec(spec))
+    written = [text.get_text() for ax in script.draw().axes for text in ax.texts]
+    # what each notebook prints about its arrays: here x of one example is an array of several numbers
+    for number, printed, shape in [
+        ("05", r"one tensor: \(\d+, ([\d, ]+)\)", "a brain MRI\n({})"),
+        ("06", r"images \(patients, contrasts, x, y, z\): \(\d+, ([\d, ]+)\)", "MRI in 4 contrasts\n({})"),
+        ("07", r"images \(\d+, ([\d, ]+)\)", "a whole-head MRI\n({})"),
+        ("08", r"(\d+) columns:", "a clinical record\n({} columns)"),
+    ]:
+        (file,) = (ROOT / "notebooks").glob(f"{number}_*.ipynb")
+        outputs = [out for cell in nbformat.read(file, 4).cells for out in cell.get("outputs", [])]
+        found = re.search(printed, "".join(out.get("text", "") for out in outputs))
+        assert shape.format(found[1]) in written, f"notebook {number} prints {found[0]}"
+
+
 def test_showing_gives_a_png_with_its_sentence_as_alternative_text_and_frees_the_figure(monkeypatch, capsys):
     shown = []
     monkeypatch.setattr(figures, "display", shown.append)

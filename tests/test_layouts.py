@@ -488,6 +488,15 @@ def test_what_a_spreadsheet_adds_changes_nothing(scans, name):
     assert list(table.subject_id) == [f"s{k}" for k in range(6)] and set(table.site) == {"north"}
 
 
+def test_an_id_keeps_its_comma(scans):
+    """1,5 and 1.5 are two people."""
+    folder = scans("brain_age")
+    rows = [row.replace("s0;M", "1,5;M").replace("s1;F", "1.5;F") for row in ROWS]
+    (folder / "dataset.csv").write_text(table_of(HEADER, rows), newline="")
+    table = data.brain_age(folder, progress=False)
+    assert {"1,5", "1.5"} <= set(table.subject_id) and sorted(table.age)[0] == 20.5
+
+
 def test_other_numbers_with_a_comma_are_numbers_and_notes_stay_notes(scans):
     folder = scans("brain_age")
     rows = [f'{row};{k},25;1.{k};"a; {k},5 cm\nb"' for k, row in enumerate(ROWS)]

@@ -179,8 +179,8 @@ def test_a_single_voxel_has_a_volume_and_no_neighbors():
     [
         (np.zeros((4, 4, 4)), np.ones((4, 4, 5)), 1, 8, "on one grid"),
         (np.full((4, 4, 4), np.nan), np.ones((4, 4, 4)), 1, 8, "NaN"),
-        (np.zeros((4, 4, 4)), np.ones((4, 4, 4)), 0, 8, "positive millimeters"),
-        (np.zeros((4, 4, 4)), np.ones((4, 4, 4)), 1, 1, "at least 2 gray levels"),
+        (np.zeros((4, 4, 4)), np.ones((4, 4, 4)), 0, 8, "positive number of millimeters"),
+        (np.zeros((4, 4, 4)), np.ones((4, 4, 4)), 1, 1, "2 to 4096 gray levels"),
         (np.zeros((4, 4)), np.ones((4, 4)), 1, 8, "three axes"),
     ],
 )
@@ -200,7 +200,34 @@ def test_gray_levels_may_be_of_any_type(levels, kind):
     assert radiomics.texture(gray.astype(kind)) == radiomics.texture(gray)
 
 
-@pytest.mark.parametrize("factor", [1e-9, 1.0, 1e9])
+@pytest.mark.parametrize("odd", [0.5, np.nan, -1, 5000])
+def test_gray_levels_that_are_none_are_refused(odd):
+    gray = np.where(np.arange(64).reshape(4, 4, 4) == 7, odd, 3.0)
+    for call in (radiomics.cooccurrence, radiomics.texture):
+        with pytest.raises(DataError, match="Gray levels are whole numbers|holds NaN"):
+            call(gray)
+
+
+@pytest.mark.parametrize("levels", [1, 2.5, np.nan, 10**6])
+def test_a_number_of_levels_that_is_none_is_refused(levels):
+    with pytest.raises(DataError, match="2 to 4096 gray levels"):
+        radiomics.discretize(np.arange(9.0), levels)
+
+
+@pytest.mark.parametrize("odd", [np.array([1, np.nan]), np.array(["a", "b"]), np.array([1 + 1j, 2])])
+def test_intensities_that_are_no_numbers_are_refused(odd):
+    for call in (radiomics.intensity, lambda values: radiomics.discretize(values, 8)):
+        with pytest.raises(DataError, match="what is no number"):
+            call(odd)
+
+
+@pytest.mark.parametrize("spacing", [(1, 2), (1, 2, 3, 4), -1, np.nan, np.inf])
+def test_a_spacing_that_is_none_is_refused(spacing):
+    with pytest.raises(DataError, match="one positive number of millimeters, or three"):
+        radiomics.shape(np.ones((4, 4, 4)), spacing)
+
+
+@pytest.mark.parametrize("factor", [1e-150, 1e-9, 1.0, 1e9, 1e100])
 def test_moments_do_not_depend_on_the_unit(factor):
     x = np.random.default_rng(0).gamma(2.0, size=4000)
     found, expected = radiomics.intensity(factor * x), radiomics.intensity(x)

@@ -181,6 +181,12 @@ REFUSED = {
     "affine of zeros": (header(*[(280 + 4 * k, "<f", 0.0) for k in range(12)]), "cannot be inverted"),
     "affine that is no number": (header((280, "<f", np.nan)), "cannot be inverted"),
     "sheared": (header((284, "<f", 1.5)), "not at right angles"),
+    "an ending of large and small letters": (
+        with_bytes("a.Nii.GZ", gzip.compress(image().to_bytes())), "write its ending in small ones"
+    ),
+    "FreeSurfer of a negative size": (
+        with_bytes("a.mgh", nib.MGHImage(VALUES, AFFINE).to_bytes()[:4] + b"\xff" * 3 + b"\xfd" + bytes(300)), DAMAGED
+    ),
     "meters": (header(*[(280 + 20 * k, "<f", 0.002) for k in range(3)]), "correct the unit"),
 }  # fmt: skip
 
@@ -307,6 +313,22 @@ def test_a_file_of_several_members_and_one_with_zeros_behind_it_are_whole(tmp_pa
     content = image().to_bytes()
     (tmp_path / "a.nii.gz").write_bytes(gzip.compress(content[:500]) + gzip.compress(content[500:]) + b"\0" * 512)
     assert np.array_equal(read_image(tmp_path / "a.nii.gz")[0], VALUES)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.img"])
+@pytest.mark.parametrize("more", [0, 1, 4000])
+def test_voxels_that_the_header_does_not_tell_of_are_said_to_be_there(tmp_path, name, more):
+    """As of a header that was cut down, or a transfer as text: what is read may be a part, or shifted."""
+    nib.save((nib.Nifti1Pair if name == "a.img" else nib.Nifti1Image)(VALUES, AFFINE), tmp_path / name)
+    content = (tmp_path / name).read_bytes()
+    longer = gzip.compress(gzip.decompress(content) + bytes(more)) if name.endswith(".gz") else content + bytes(more)
+    (tmp_path / name).write_bytes(longer)
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always")
+        assert np.array_equal(read_image(tmp_path / name)[0], VALUES)
+    assert [str(one.message) for one in noted] == [
+        f"{tmp_path / name} has {more} bytes more than its header tells of: look whether its picture is whole."
+    ] * (more > 0)
 
 
 @pytest.mark.parametrize("kind", ["NIfTI", "Analyze"])

@@ -188,6 +188,7 @@ def test_a_volume_of_one_slice_stays_as_it_is():
 @pytest.mark.parametrize("name", ["sub-01.v2", "1.2.840.10008", "plain"])
 def test_the_name_of_a_file_keeps_its_dots(name):
     assert stem(f"/some.where/{name}.nii.gz") == stem(f"{name}.nii") == stem(name) == name
+    assert all(stem(name + end) == name for end in (".img", ".hdr", ".mgz", ".mgh", ".nii.bz2", ".img.gz", ".dcm"))
 
 
 def test_a_grid_elsewhere_holds_nothing_and_gives_nothing():

@@ -168,6 +168,27 @@ def test_the_grid_follows_the_brain(ball_with_mast):
     assert dice(found.mask, ball) > 0.98 and found.agreement > 0.99
 
 
+def test_a_bright_background_is_no_air(head):
+    """As of an inverted contrast, whose mask was nonsense; tissue at the sides of a cropped scan is none."""
+    volume, affine = torch.from_numpy(head[0].get_fdata(dtype=np.float32)), head[0].affine
+    for inverted in (volume.max() - volume, -volume):
+        with pytest.raises(DataError, match="is brighter than the brain|as even inside|no brain"):
+            find_brain(inverted, affine)
+
+
+@pytest.mark.parametrize(("times", "is_refused"), [(1.1, False), (1.5, True)])
+def test_only_what_is_brighter_around_than_inside_is_refused(head, times, is_refused):
+    """A scan that is cropped on all sides, so that bright fat lies there."""
+    volume, brain = (torch.from_numpy(np.array(image.dataobj, np.float32)) for image in head)
+    for axis in range(3):
+        volume.transpose(0, axis)[[0, -1]] = times * volume[brain > 0].median()
+    if is_refused:
+        with pytest.raises(DataError, match="is brighter than the brain: is its contrast inverted"):
+            find_brain(volume, head[0].affine)
+    else:
+        assert dice(find_brain(volume, head[0].affine).mask, brain.numpy() > 0) > 0.9
+
+
 def test_a_negative_background_is_black(ball_with_mast):
     """Resampling and intensity corrections leave backgrounds below 0: only what lies above them is signal."""
     volume, ball = ball_with_mast

@@ -399,6 +399,68 @@ def test_an_interrupt_of_the_first_epoch_is_passed_on(problem):
         run((model, Interrupted(list(train), at=1), valid))
 
 
-def test_no_epoch_is_said_so(problem):
+@pytest.mark.parametrize("epochs", [0, -1, 1.5, math.nan, math.inf])
+def test_no_epoch_is_said_so(problem, epochs):
+    """Of NaN epochs there would be no end."""
     with pytest.raises(ValueError, match="at least one epoch"):
-        run(problem, epochs=0)
+        run(problem, epochs=epochs)
+
+
+def test_an_optimizer_of_another_model_is_refused(problem):
+    """As after a cell that makes the model anew has been run alone: nothing would be learned, without a word."""
+    model, train, valid = problem
+    optimizer = torch.optim.Adam(copy.deepcopy(model).parameters())
+    with pytest.raises(ValueError, match="belongs to another model: make it of"):
+        training.fit(model, train, valid, loss=nn.functional.mse_loss, optimizer=optimizer, epochs=1, progress=False)
+
+
+def with_one_cycle(problem, steps=30, **more):
+    model, train, valid = problem
+    optimizer = torch.optim.Adam(model.parameters())
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 0.1, total_steps=steps)
+    rates = []
+
+    def loss(y_hat, y):
+        rates.append(optimizer.param_groups[0]["lr"])
+        return nn.functional.mse_loss(y_hat, y)
+
+    history = training.fit(
+        model, train, valid, loss=loss, optimizer=optimizer, schedule=schedule, progress=False, **more
+    )  # fmt: skip
+    return model, history, rates
+
+
+def test_a_schedule_moves_the_learning_rate_once_for_each_batch(problem):
+    batches, checks = len(problem[1]), len(problem[2])
+    _, _, rates = with_one_cycle(problem, 3 * batches, epochs=3)
+    alone = torch.optim.Adam([torch.zeros(1, requires_grad=True)])
+    schedule = torch.optim.lr_scheduler.OneCycleLR(alone, 0.1, total_steps=3 * batches)
+    expected = []
+    for _ in range(3 * batches):
+        expected.append(alone.param_groups[0]["lr"])
+        alone.step()
+        schedule.step()
+    in_training = [rate for k, rate in enumerate(rates) if k % (batches + checks) < batches]
+    assert in_training == pytest.approx(expected) and max(expected) > 10 * min(expected)
+
+
+def test_an_interrupted_training_goes_on_with_its_schedule(problem, tmp_path):
+    straight, again, file = copy.deepcopy(problem), copy.deepcopy(problem), tmp_path / "training.pt"
+    steps = 4 * len(problem[1])
+    torch.manual_seed(3)
+    expected, whole, _ = with_one_cycle(straight, steps, epochs=4)
+    torch.manual_seed(3)
+    with_one_cycle(again, steps, epochs=2, checkpoint=file)
+    model, history, _ = with_one_cycle((nn.Linear(3, 1), *again[1:]), steps, epochs=4, checkpoint=file)
+    torch.testing.assert_close(model.state_dict(), expected.state_dict(), rtol=0, atol=0)
+    assert history.train_loss == whole.train_loss
+
+
+def test_a_checkpoint_of_another_schedule_is_refused(problem, tmp_path):
+    with_one_cycle(problem, epochs=1, checkpoint=tmp_path / "training.pt")
+    model, train, valid = problem
+    with pytest.raises(ValueError, match="delete it to start again"):
+        training.fit(
+            model, train, valid, loss=nn.functional.mse_loss, optimizer=torch.optim.Adam(model.parameters()),
+            epochs=2, progress=False, checkpoint=tmp_path / "training.pt",
+        )  # fmt: skip

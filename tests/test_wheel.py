@@ -80,6 +80,11 @@ def test_it_holds_what_a_student_needs_and_no_test(wheel):
     packages = [folder.name for folder in (ROOT / "src").iterdir() if (folder / "__init__.py").is_file()]
     assert {f"{package}/py.typed" for package in packages} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {*packages}
+    beside = {file.relative_to(ROOT / "assets" / "jupyter") for file in (ROOT / "assets" / "jupyter").rglob("*.j*")}
+    assert len(beside) >= 5  # what JupyterLab and nbconvert read, below the folder of the environment
+    ends = [f"{'etc/jupyter' if path.parts[0] == 'config' else 'share/jupyter/' + path.parts[0]}/" for path in beside]
+    for path, place in zip(beside, ends, strict=True):
+        assert any(name.endswith(place + "/".join(path.parts[1:])) for name in names), path
     assert not any("my_work" in name or "test" in Path(name).name for name in names)
 
 

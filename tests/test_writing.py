@@ -275,6 +275,24 @@ def test_each_scan_is_one_object_of_json(tmp_path, quick, capsys):
     assert "1 of 3 scans failed" in said.err
 
 
+@pytest.mark.parametrize(("agreement", "is_said"), [(0.89, True), (0.91, False)])
+def test_a_mask_that_is_not_to_be_believed_is_said_to_be_so(tmp_path, monkeypatch, capsys, agreement, is_said):
+    unsure = lambda volume, affine, *_: skull_stripping.BrainMask(volume.numpy() > 400, 1300, agreement)  # noqa: E731
+    monkeypatch.setattr(skull_stripping, "find_brain", unsure)
+    scan = stored(tmp_path / "a.nii.gz")
+    assert main(["strip", str(scan)]) == 0
+    said = capsys.readouterr().err
+    assert (f"note: {scan}: its mask and that of its mirror image agree by {agreement:.2f} only" in said) == is_said
+
+
+@pytest.mark.parametrize("name", ["a.img", "a.hdr", "a.mgz", "a.nii", "a.nii.gz"])
+def test_results_have_the_name_of_the_scan_without_its_ending(tmp_path, quick, name):
+    pair = name in ("a.img", "a.hdr")
+    kind = nib.MGHImage if name == "a.mgz" else nib.Nifti1Pair if pair else nib.Nifti1Image
+    _, *files = strip(stored(tmp_path / name, kind=kind))
+    assert [file.name for file in files] == ["a_brain.nii.gz", "a_mask.nii.gz"]
+
+
 @pytest.mark.parametrize("as_json", [[], ["--json"]])
 @pytest.mark.parametrize("command", ["strip", "age"])
 def test_a_folder_without_scans_never_stops_the_others(tmp_path, quick, monkeypatch, capsys, command, as_json):

@@ -1,4 +1,4 @@
-"""Where a computation runs: device, precision and seeds."""
+"""Where a computation runs: device, precision, seeds and memory."""
 
 import ctypes
 import gc
@@ -65,11 +65,11 @@ def autocast(device: torch.device) -> AbstractContextManager:
     return torch.autocast(device.type, torch.bfloat16) if fast else nullcontext()
 
 
-def give_back_memory() -> None:
-    """Return to the system what has been freed: glibc keeps some hundred MB after many large arrays, which a laptop
-    with 4 GB lacks elsewhere. Without effect on other systems."""
+def release_memory() -> None:
+    """Give memory that is no longer used back to the system. The C library of Linux keeps it, and after many large
+    tensors of many sizes it keeps hundreds of megabytes; elsewhere this only collects garbage."""
     gc.collect()
-    with suppress(OSError, AttributeError):
+    with suppress(OSError, AttributeError):  # another system, or another C library
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 

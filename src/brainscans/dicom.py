@@ -10,7 +10,6 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-import SimpleITK as sitk
 from nibabel.affines import from_matvec
 
 from .refusal import refuse, refuse_if
@@ -20,7 +19,8 @@ POSITION, ORIENTATION, FRAMES, SERIES = "0020|0032", "0020|0037", "0028|0008", "
 SCALE = ("0028|1053", "0028|1052")  # slope and intercept
 IMAGE_CLASS = b"1.2.840.10008.5.1.4.1.1.4\0"  # of MR images, in the first bytes of a file
 SIZE = ROWS, COLUMNS, SPACING = "0028|0010", "0028|0011", "0028|0030"
-KIND = BITS, *_ = "0028|0100", "0028|0002", "0028|0004", "0028|0103"  # of pixels: bits, samples, color, sign
+# Of pixels: bits in the file, how many of them count, sign, samples, color.
+KIND = BITS, USED, SIGN, *_ = "0028|0100", "0028|0101", "0028|0103", "0028|0002", "0028|0004"
 PLAIN = re.compile(rb"\x02\x00\x10\x00UI..1\.2\.840\.10008\.1\.2(\.1)?\x00")  # not compressed, least byte first
 PIXELS = re.compile(rb"\xe0\x7f\x10\x00(?:O[BW]\x00\x00)?(....)", re.DOTALL)  # how many bytes of them follow
 UNEVEN = 0.02  # of the distance between slices
@@ -48,8 +48,11 @@ def is_dicom(file: Path) -> bool:
     """Has a file the mark of DICOM, after 128 bytes of anything? No if it may not be read."""
     if not os.path.isfile(file) or not os.access(file, os.R_OK):  # where one may not look, there is none
         return False
-    with file.open("rb") as stream:
-        return stream.read(132)[128:] == b"DICM"
+    try:
+        with file.open("rb") as stream:
+            return stream.read(132)[128:] == b"DICM"
+    except OSError as problem:  # of a disk that fails: it says no name
+        refuse(file, f"cannot be read ({problem.strerror})", "check the path and the disk")
 
 
 def list_series(folder: Path) -> list[Series]:
@@ -122,6 +125,8 @@ def open_series(path: Path) -> nib.Nifti1Image:
 
 def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     """The slices of one series as an image; errors begin with `name`."""
+    import SimpleITK as sitk  # 90 MB: only for those who read DICOM
+
     tags = [_tags(file) for file in files]
     refuse_if(not all(tags) or not tags, name, "holds DICOM that cannot be read", CONVERT)
     first = tags[0]
@@ -139,8 +144,8 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     refuse_if(len(kinds) > 1, name, "has slices of several sizes or kinds", "give one series of one size")
     apart = [float(length) for length in re.findall(r"[^\\\s]+", first.get(SPACING, ""))]
     refuse_if(len(apart) != 2 or not min(apart) > 0, name, "does not say how far apart its pixels are", CONVERT)
-    cut = [file for file, tag in zip(files, tags, strict=True) if _lacks_pixels(file, tag)]
-    refuse_if(cut, name, "is cut short or damaged: {} lacks pixels", "copy or export it again")
+    wrong = [f"{file} {found}" for file, tag in zip(files, tags, strict=True) if (found := _wrong_pixels(file, tag))]
+    refuse_if(wrong, name, "is cut short or damaged: {}", "copy or export it again")
     refuse_if(len(files) < 8, name, f"has {len(files)} slice(s)", "give a whole volume")
     normal = np.cross(axes[0, :3], axes[0, 3:])
     order = np.argsort(places @ normal, kind="stable")
@@ -177,16 +182,27 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     return volume
 
 
-def _lacks_pixels(file: Path, tags: dict[str, str]) -> bool:
-    """Has a file, if it is not compressed, fewer pixels than it says? What is lacking would be read as anything."""
-    needed = int(tags.get(ROWS) or 0) * int(tags.get(COLUMNS) or 0) * (int(tags.get(BITS) or 8) // 8)
+def _wrong_pixels(file: Path, tags: dict[str, str]) -> str:
+    """What is wrong with the pixels of a file that is not compressed, if anything: what is lacking would be read as
+    whatever lies in the memory, and of larger numbers than the bits that count can hold only these would be left."""
+    bits = int(tags.get(BITS) or 8)
+    needed = int(tags.get(ROWS) or 0) * int(tags.get(COLUMNS) or 0) * (bits // 8)
     content = file.read_bytes()
-    found = (int.from_bytes(length[1], "little") for length in PIXELS.finditer(content))
-    return bool(PLAIN.search(content[:1000])) and not any(length >= needed for length in found)
+    if not PLAIN.search(content[:1000]):
+        return ""
+    starts = [at.end() for at in PIXELS.finditer(content) if int.from_bytes(at[1], "little") >= needed]
+    if not starts:
+        return "lacks pixels"
+    signed, used = tags.get(SIGN) == "1", int(tags.get(USED) or bits)
+    pixels = np.frombuffer(content[starts[0] : starts[0] + needed], f"<{'i' if signed else 'u'}{bits // 8}")
+    low, high = (-(2 ** (used - 1)), 2 ** (used - 1)) if signed else (0, 2**used)
+    return "" if ((pixels >= low) & (pixels < high)).all() else f"has larger numbers than its {used} bits hold"
 
 
 def _tags(file: Path) -> dict[str, str]:
     """The tags of a file that are asked for here, or nothing if it holds no image that can be read."""
+    import SimpleITK as sitk  # 90 MB: only for those who read DICOM
+
     reader = sitk.ImageFileReader()
     reader.SetImageIO("GDCMImageIO")
     reader.SetFileName(str(file))

@@ -1,6 +1,7 @@
 """The one door through which images come in: what is wrong with a file is said in one sentence, or it is a volume."""
 
 import bz2
+import errno
 import gzip
 import math
 import warnings
@@ -42,11 +43,16 @@ def open_image(file: Path | str) -> Any:
         refuse_if(not file.exists(), file, "is not there", "check the path")
         refuse_if(not file.is_file(), file, "is a device or a pipe and no file", "give a file")
         refuse_if(file.stat().st_size == 0, file, "is empty", COPY_AGAIN)
-        _read_to_the_end(file)
+        size = _read_to_the_end(file)
         image: Any = nib.load(file)
         if (other := Path(image.file_map["image"].filename or file)) != file:  # of a pair
             refuse_if(not other.exists(), file, f"lacks its voxels, {other.name}", "put both files in one folder")
-            _read_to_the_end(other)
+            size = _read_to_the_end(other)
+        if isinstance(image, nib.Nifti1Pair):
+            left = size - image.dataobj.offset - math.prod(image.shape) * image.get_data_dtype().itemsize
+            if left > 0:  # as after a transfer as text, or from a header that tells of less
+                said = f"has {left} bytes more than its header tells of: look whether its picture is whole"
+                warnings.warn(f"{file} {said}.", ScanWarning, stacklevel=2)
     except DataError:
         raise
     except PermissionError:
@@ -57,9 +63,11 @@ def open_image(file: Path | str) -> Any:
         refuse(file, "is cut short or damaged", COPY_AGAIN)
     except (nib.filebasedimages.ImageFileError, ImportError, TripWireError):  # some kinds need more libraries
         refuse(file, "is no image of a kind that can be read here", "give NIfTI (.nii, .nii.gz), MGZ or DICOM")
-    except OSError as problem:
-        refuse(file, f"cannot be read ({problem.strerror or problem})", "check the path and the disk")
+    except FileNotFoundError:  # there it is, but nibabel looks for .Nii.gz as .nii.gz
+        refuse(file, "has a name that ends in large and small letters", "write its ending in small ones")
     except Exception as problem:  # of any reader: whatever it stumbles over stands in the header
+        if isinstance(problem, OSError) and problem.errno != errno.EINVAL:  # of a file with a negative size
+            refuse(file, f"cannot be read ({problem.strerror or problem})", "check the path and the disk")
         about = "orientation (qform)" if "w2 should" in str(problem) else type(problem).__name__
         refuse(file, f"has a damaged header: {about}", "export it again, or repair the header")
     placed = getattr(image, "affine", None) is not None and hasattr(image, "dataobj")  # surfaces and tables are not
@@ -67,17 +75,18 @@ def open_image(file: Path | str) -> Any:
     return image
 
 
-def _read_to_the_end(file: Path) -> None:
-    """Raises what gzip and bz2 raise for a wrong checksum, which stands after the last voxel, where no reader looks;
-    for a file that may not be read PermissionError, which some readers hide."""
-    most = psutil.virtual_memory().available
+def _read_to_the_end(file: Path) -> int:
+    """The bytes in a file, unzipped. Raises what gzip and bz2 raise for a wrong checksum, which stands after the last
+    voxel, where no reader looks; for a file that may not be read PermissionError, which some readers hide."""
+    most, size = psutil.virtual_memory().available, 0
     file.open("rb").close()
     if not (unzipped := ZIPPED.get(file.suffix.lower())):
-        return
+        return file.stat().st_size
     with unzipped(file) as stream:
         while block := stream.read(2**22):
-            most -= len(block)
-            refuse_if(most < 0, file, "is too large for this memory", "use a machine with more")
+            size += len(block)
+            refuse_if(size > most, file, "is too large for this memory", "use a machine with more")
+    return size
 
 
 def read(file: Path | str) -> tuple[np.ndarray, np.ndarray]:

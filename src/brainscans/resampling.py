@@ -39,5 +39,5 @@ def from_grid(values: Tensor, grid: Grid, affine: np.ndarray, shape: tuple[int, 
 
 
 def stem(file: Path | str) -> str:
-    """The name of an image file without .nii or .nii.gz, in small letters or capitals."""
-    return re.sub(r"(\.nii)?(\.gz)?$", "", Path(file).name, flags=re.IGNORECASE)
+    """The name of an image file without its ending, as .nii.gz, in small letters or capitals."""
+    return re.sub(r"(\.(nii|img|hdr|mgz|mgh|dcm|ima))?(\.(gz|bz2))?$", "", Path(file).name, flags=re.IGNORECASE)

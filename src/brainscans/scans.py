@@ -22,6 +22,11 @@ def read_scan(file: File, image: Any = None) -> tuple[Tensor, np.ndarray]:
     return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)), affine
 
 
+def faces(images: Tensor) -> Tensor:
+    """The values (C, N) on the six sides of images (C, X, Y, Z)."""
+    return torch.cat([images.movedim(axis, 1)[:, [0, -1]].flatten(1) for axis in (1, 2, 3)], 1)
+
+
 def pieces(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Pieces of a mask (X, Y, Z), connected by faces, numbered from 1, and the voxels of each number (none for 0)."""
     numbered, _ = ndimage.label(mask)

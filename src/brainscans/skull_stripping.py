@@ -6,6 +6,7 @@ The mask holds the brain with its ventricles and sulci, down to the foramen magn
 maps of 20 real ones, on no image of a person (notebook 07, scripts/train_skull_stripping.py). Not for clinical use."""
 
 import os
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,14 +21,17 @@ from torch import Tensor, nn
 from synthcohort.storage import DataError
 
 from .reading import open_image
+from .refusal import ScanWarning
 from .resampling import Grid, from_grid, stem, to_grid
-from .scans import Device, File, both_sides, largest_piece, read_scan, ready, without_holes
+from .scans import Device, File, both_sides, faces, largest_piece, read_scan, ready, without_holes
 from .writing import ENDINGS, check_place, image_like, is_ours, write
 
 WEIGHTS = "skull_stripping"
 SPACING = 3.0  # mm, of the network's grid
 SHAPE = (64, 75, 64)  # voxels: 192 x 225 x 192 mm, as in training
 SMALLEST_BRAIN, LARGEST_BRAIN = 250, 2300  # ml: beyond the brains of infants and of the largest heads
+UNSURE = 0.90  # agreement below which a mask is not to be believed
+BRIGHT_AIR = 1.3  # times the brain; at most 0.23 around 58 real scans
 LIKE_A_BALL = 0.92  # own reflection: brains 0.88 and less, also cut off; balls, cylinders, shells 0.93 and more
 NOTHING = "There is no brain in it that the network could find: is it a scan of a head?"
 
@@ -89,6 +93,8 @@ def _check(brain: BrainMask, volume: Tensor, image: np.ndarray, inside: np.ndarr
     lit = volume.numpy()[brain.mask] > 0.03 * _brightest(volume)  # which air is not
     if not brain.mask.any() or lit.mean() < 0.6:
         raise DataError(NOTHING)
+    if faces(volume[None]).median() > BRIGHT_AIR * np.median(volume.numpy()[brain.mask]):
+        raise DataError("What is around the head is brighter than the brain: is its contrast inverted?")
     if _detail(image, inside) < 0.022:  # 50 scans of adults have 0.035 and more, a ball with spheres in it 0.014
         raise DataError("What the network found is as even inside as a bottle of water: is it a scan of a head?")
     if own_reflection(inside) > LIKE_A_BALL:
@@ -117,6 +123,9 @@ def strip(
         brain = find_brain(volume, affine, model, device)
     except DataError as problem:
         raise DataError(f"{scan}: {problem}") from None
+    if brain.agreement < UNSURE:
+        unsure = f"its mask and that of its mirror image agree by {brain.agreement:.2f} only: do not believe it unseen"
+        warnings.warn(f"{scan}: {unsure}", ScanWarning, stacklevel=2)
     content: Any = image.dataobj
     scaled = isinstance(image, nib.Nifti1Pair) and hasattr(content, "get_unscaled")
     stored = np.asanyarray(content.get_unscaled() if scaled else content)

@@ -7,6 +7,7 @@ Contrasts may be left out, have their skull and lie on grids of their own. The n
 and on label maps of 20 real heads, on no image of a person (notebook 06, scripts/train_tumor_segmentation.py). Not for
 clinical use."""
 
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -17,9 +18,10 @@ import torch
 from nibabel.affines import apply_affine, from_matvec
 from torch import Tensor, nn
 
-from .contrasts import brain_of, check_order, read_contrasts
+from .contrasts import COVERED, TITLES, brain_of, check_one_brain, check_order, read_contrasts
 from .interval import Interval
 from .networks.normalization import normalize
+from .refusal import ScanWarning
 from .resampling import Grid, from_grid, to_grid
 from .scans import Device, File, both_sides, pieces, ready
 from .writing import check_place, image_like, write
@@ -70,6 +72,9 @@ def find_tumor(
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     given = images.flatten(1).any(1)
     images, brain = brain_of(images, affine, name, device)
+    for title, seen in zip(TITLES.values(), images[:, brain] != 0, strict=True):
+        if 0 < (covered := float(seen.float().mean())) < COVERED:
+            warnings.warn(f"{name}: {title} covers {covered:.0%} of the brain only", ScanWarning, stacklevel=2)
     voxels = brain.nonzero().numpy()
     start, stop = voxels.min(0), voxels.max(0) + 1  # of the brain, which is small in its scan
     box, around = tuple(map(slice, start, stop)), np.stack([start, brain.shape - stop], 1)
@@ -77,6 +82,7 @@ def find_tumor(
     grid = _grid_around(brain.shape, affine)
     inside = to_grid(brain.float(), affine, grid)[None, None] > 0.5
     x = normalize(torch.stack([to_grid(image, affine, grid) for image in images])[None], inside)
+    check_one_brain(x[0], inside[0, 0], given.nonzero().flatten().tolist(), name)
     # What is left out has a stand-in, else most tumors were not found: T2 with its fluid dark for FLAIR, T1 for T1Gd.
     x[:, 0] = x[:, 0] if given[0] else x[:, 3].where(x[:, 3] < BRIGHTEST_TUMOR, -1.0)
     x[:, 2] = x[:, 2] if given[2] else x[:, 1]

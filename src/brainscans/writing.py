@@ -112,7 +112,8 @@ def write_files(contents: Iterable[tuple[Path, bytes]]) -> None:
 
 
 def _drop(stream: IO[bytes], part: Path) -> None:
-    stream.close()
+    with suppress(OSError):  # of a full disk, which has been said, once more
+        stream.close()
     part.unlink(missing_ok=True)
 
 

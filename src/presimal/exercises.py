@@ -88,6 +88,8 @@ def _nudge(hint: str) -> str:
 class _Output(io.StringIO):
     """What an answer prints, up to MOST_PRINTED letters."""
 
+    close = io.StringIO.flush  # an answer does not close it
+
     def write(self, text: str) -> int:
         if self.tell() + len(text) > MOST_PRINTED:
             raise RuntimeError("it prints without end")
@@ -134,7 +136,7 @@ def _replaced(notebook: str | None) -> str | None:
 def _message(problem: BaseException) -> str:
     try:
         return f": {problem}" if str(problem) else ""
-    except Exception:  # a message of the student's own, which cannot be printed
+    except BaseException:  # a message of the student's own, which cannot be printed, or ends the notebook
         return ""
 
 

@@ -26,7 +26,8 @@ def use_style() -> None:
 
 
 def show(figure: Figure, sentence: str) -> None:
-    """Display a figure as PNG and print the sentence that describes it, which is also its alternative text."""
+    """Display a figure as PNG and print the sentence that describes it, which is also its alternative text. Where that
+    reaches the reader (JupyterLab, exported pages and the book, see assets/jupyter), the printed line is left out."""
     drawn, png = io.BytesIO(), io.BytesIO()
     figure.savefig(drawn, format="png", bbox_inches="tight")  # itself: whatever backend matplotlib was started with
     plt.close(figure)

@@ -16,17 +16,17 @@ from skimage.measure import marching_cubes, mesh_surface_area
 
 from synthcohort.storage import DataError
 
+MOST_LEVELS = 2**12  # gray levels, of whose pairs a table is made
+
 
 def features(image: np.ndarray, mask: np.ndarray, spacing: ArrayLike, levels: int = 16) -> dict[str, float]:
     """All features of one region: those of `shape`, `intensity` and `texture` in one dictionary. image, mask (X, Y, Z);
     spacing in mm, one number or three; texture in `levels` bins over the range of the region (IBSI: fixed bin number).
     Raises DataError if shapes differ, a spacing is not positive, the mask is none, or the region holds NaN."""
-    image, mask = np.asarray(image, dtype=float), _mask(mask)
+    image, mask = np.asarray(image), _mask(mask)
     if image.shape != mask.shape:
         raise DataError(f"The image has shape {image.shape} and the mask {mask.shape}: give both on one grid.")
-    values = image[mask]
-    if not np.isfinite(values).all():
-        raise DataError("The region holds NaN or infinite voxels: repair the image or leave them out of the mask.")
+    values = _finite(image[mask])
     gray = np.zeros(image.shape, dtype=int)
     gray[mask] = discretize(values, levels)
     return shape(mask, spacing) | intensity(values) | texture(gray)
@@ -55,15 +55,17 @@ def shape(mask: np.ndarray, spacing: ArrayLike) -> dict[str, float]:
 
 def intensity(values: np.ndarray) -> dict[str, float]:
     """The intensities of a region (any shape) as one distribution, wherever they lie."""
-    x = np.asarray(values, dtype=float).ravel()
+    x = _finite(values).ravel()
     if not len(x):
         return dict.fromkeys(INTENSITY, math.nan)
     p10, p25, median, p75, p90 = np.percentile(x, (10, 25, 50, 75, 90))
     offset = x - x.mean()
     variance = float((offset**2).mean())
     found = {"mean": x.mean(), "variance": variance, "skewness": 0.0, "kurtosis": 0.0}
-    if x.min() < x.max() and variance > 0:  # else constant, with 0, as in IBSI
-        found |= {"skewness": (offset**3).mean() / variance**1.5, "kurtosis": (offset**4).mean() / variance**2 - 3}
+    if x.min() < x.max() and (largest := np.abs(offset).max()) > 0:  # else constant, with 0, as in IBSI
+        z = offset / largest  # whose powers are neither 0 nor infinite, whatever the unit
+        square = (z**2).mean()
+        found |= {"skewness": (z**3).mean() / square**1.5, "kurtosis": (z**4).mean() / square**2 - 3}
     found |= {"median": median, "p10": p10, "p90": p90, "minimum": x.min(), "maximum": x.max()}
     found |= {"interquartile_range": p75 - p25, "mean_absolute_deviation": np.abs(offset).mean()}
     return found | {"energy": (x**2).sum(), "root_mean_square": math.sqrt((x**2).mean())}
@@ -71,9 +73,9 @@ def intensity(values: np.ndarray) -> dict[str, float]:
 
 def discretize(values: np.ndarray, levels: int) -> np.ndarray:
     """Intensities as gray levels 1 to `levels`, in bins of equal width over their range."""
-    if levels < 2:
-        raise DataError(f"Texture needs at least 2 gray levels, not {levels}.")
-    values = np.asarray(values, dtype=float)
+    if not 2 <= levels <= MOST_LEVELS or levels != int(levels):
+        raise DataError(f"Texture needs 2 to {MOST_LEVELS} gray levels, not {levels}.")
+    values = _finite(values)
     if not values.size or values.max() == values.min():
         return np.ones(values.shape, dtype=int)
     scaled = levels * (values - values.min()) / (values.max() - values.min())
@@ -84,8 +86,8 @@ def cooccurrence(gray: np.ndarray) -> np.ndarray:
     """How often two levels are neighbors: (levels, levels), symmetric, summing to 1; all 0 without any neighbors.
     `gray` (X, Y, Z) holds levels from 1 on, and 0 outside the region. Neighbors at distance one in all 13 directions
     are counted into one matrix (IBSI: 3D, merged)."""
-    gray = np.asarray(gray).astype(np.int64)  # numbers of pairs do not fit into small integers
-    levels = int(gray.max())
+    gray = _levels(gray)
+    levels = int(gray.max(initial=0))
     counts = np.zeros((levels, levels))
     padded = np.pad(gray, 1)  # zeros, so that nothing meets what lies across the edge
     for step in (step for step in itertools.product((-1, 0, 1), repeat=3) if step > (0, 0, 0)):  # of opposites, one
@@ -99,7 +101,7 @@ def cooccurrence(gray: np.ndarray) -> np.ndarray:
 
 def texture(gray: np.ndarray) -> dict[str, float]:
     """How gray levels (as in `cooccurrence`) mix: their histogram, how often they are neighbors; entropies in bits."""
-    gray = _cropped(np.asarray(gray).astype(np.int64))
+    gray = _cropped(_levels(gray))
     if not (gray > 0).any():
         return dict.fromkeys(TEXTURE, math.nan)
     p = np.bincount(gray[gray > 0]) / (gray > 0).sum()
@@ -120,6 +122,21 @@ def texture(gray: np.ndarray) -> dict[str, float]:
     return found | {"cluster_shade": ((level[:, None] + level - 2 * average) ** 3 * p).sum()}
 
 
+def _finite(values: np.ndarray) -> np.ndarray:
+    values = np.asarray(values)
+    if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
+        raise DataError("The region holds NaN, or what is no number: repair the image or leave it out of the mask.")
+    return values.astype(float)
+
+
+def _levels(gray: np.ndarray) -> np.ndarray:
+    """As int64, for numbers of pairs do not fit into small integers."""
+    whole = _finite(gray)
+    if whole.ndim != 3 or not ((whole >= 0) & (whole <= MOST_LEVELS) & (whole == np.rint(whole))).all():
+        raise DataError(f"Gray levels are whole numbers from 0 to {MOST_LEVELS} on three axes: discretize first.")
+    return whole.astype(np.int64)
+
+
 def _mask(mask: np.ndarray) -> np.ndarray:
     values = np.asarray(mask)
     if not np.isin(values, (0, 1)).all():
@@ -128,9 +145,10 @@ def _mask(mask: np.ndarray) -> np.ndarray:
 
 
 def _spacing(spacing: ArrayLike) -> np.ndarray:
-    spacing = np.broadcast_to(np.asarray(spacing, dtype=float), 3)
+    spacing = np.asarray(spacing, dtype=float)
+    spacing = np.broadcast_to(spacing, 3) if spacing.shape in ((), (1,), (3,)) else np.full(3, np.nan)
     if not (np.isfinite(spacing) & (spacing > 0)).all():
-        raise DataError(f"The spacing must be positive millimeters, not {spacing.tolist()}.")
+        raise DataError("The spacing must be one positive number of millimeters, or three.")
     return spacing
 
 
@@ -139,7 +157,7 @@ def _cropped(values: np.ndarray) -> np.ndarray:
     if values.ndim != 3:
         raise DataError(f"A region has three axes, this mask has shape {values.shape}.")
     found = find_objects((values > 0).astype(np.uint8))
-    return values[found[0] if found else (slice(0, 1),) * 3]
+    return values[found[0]] if found else np.zeros((1, 1, 1), values.dtype)
 
 
 _CUBE = np.arange(1, 9).reshape(2, 2, 2)  # a region that has all features gives their names

@@ -15,6 +15,7 @@ import torch
 from IPython.display import DisplayHandle, Pretty, display
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from brainscans.writing import write_files
 
@@ -43,21 +44,25 @@ class History:
 def fit(
     model: nn.Module, train: Batches, valid: Batches, *, loss: Score, optimizer: Optimizer, epochs: int,
     metric: Score | None = None, patience: int | None = None, device: Device = "cpu",
-    checkpoint: str | Path | None = None, progress: bool = True,
+    schedule: LRScheduler | None = None, checkpoint: str | Path | None = None, progress: bool = True,
 ) -> History:  # fmt: skip
     """Train `model` in place, keep the parameters with the lowest finite validation loss, return the history.
     `train` and `valid` give batches `(x, y)`, examples along the first axis; `loss` and `metric`, of `(model(x), y)`,
     give means over the batch. With `patience`, training stops after that many epochs without a lower validation loss.
+    A `schedule` of that optimizer changes its learning rate after every batch.
     With `checkpoint`, the state is saved to that file after each epoch, and a later call with the same arguments goes
     on from there to the same result, if shuffling draws from torch's global generator. An interrupt ends training as if
     the epochs before had been all. Raises ValueError if there is no batch or epoch, the training loss is not finite or
-    the validation loss never, or the checkpoint is damaged or of no use."""
-    if epochs < 1:
-        raise ValueError(f"Training takes at least one epoch, not {epochs}.")
+    the validation loss never, the optimizer is that of another model, or the checkpoint is damaged or of no use."""
+    if not 1 <= epochs < math.inf or epochs % 1:
+        raise ValueError(f"Training takes at least one epoch, and whole ones, not {epochs}.")
     model.to(device)  # Step 1, to initialize the parameters, was done when the model was made.
+    own = set(map(id, model.parameters()))
+    if not any(id(values) in own for group in optimizer.param_groups for values in group["params"]):
+        raise ValueError("The optimizer belongs to another model: make it of `model.parameters()`, in the same cell.")
     best, history = copy.deepcopy(model.state_dict()), History()
     if checkpoint and Path(checkpoint).exists():
-        best, history = _resume(checkpoint, model, optimizer)
+        best, history = _resume(checkpoint, model, optimizer, schedule)
     line = display("training …", display_id=True) if progress else None
     scores = {"loss": loss} | ({"metric": metric} if metric else {})
     # Step 7: over and over, one epoch being one pass through all the training data, until a criterion holds.
@@ -65,7 +70,7 @@ def fit(
         started = time.perf_counter()
         try:
             seen = _watched(train, partial(_report, line, history, epochs))
-            error = _one_epoch(model, seen, loss, optimizer, device)
+            error = _one_epoch(model, seen, loss, optimizer, schedule, device)
             validation = evaluate(model, valid, scores, device)
         except KeyboardInterrupt:
             if history.best_epoch < 0:
@@ -81,7 +86,8 @@ def fit(
         if checkpoint:
             states: dict[str, Any] = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "best": best}
             content = io.BytesIO()
-            states |= {"history": vars(history), "random": torch.get_rng_state(), "of": _kind(model, optimizer)}
+            states |= {"schedule": schedule.state_dict() if schedule else {}, "history": vars(history)}
+            states |= {"random": torch.get_rng_state(), "of": _kind(model, optimizer, schedule)}
             torch.save(states, content)
             whole = content.getvalue() + hashlib.sha256(content.getvalue()).digest()
             write_files([(Path(checkpoint), whole)])  # the old state stays whole until the new one is
@@ -94,7 +100,9 @@ def fit(
     return history
 
 
-def _resume(path: str | Path, model: nn.Module, optimizer: Optimizer) -> tuple[dict[str, Tensor], History]:
+def _resume(
+    path: str | Path, model: nn.Module, optimizer: Optimizer, schedule: LRScheduler | None
+) -> tuple[dict[str, Tensor], History]:
     """The best parameters and the history of an interrupted training, and all else as it was then."""
     wrong = f"The checkpoint {path} is damaged or belongs to another model or optimizer: delete it to start again."
     try:
@@ -105,20 +113,22 @@ def _resume(path: str | Path, model: nn.Module, optimizer: Optimizer) -> tuple[d
     if hashlib.sha256(content).digest() != checksum:
         raise ValueError(wrong)
     state = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
-    if state["of"] != _kind(model, optimizer):  # before anything is changed
+    if state["of"] != _kind(model, optimizer, schedule):  # before anything is changed
         raise ValueError(wrong)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
+    if schedule:
+        schedule.load_state_dict(state["schedule"])
     torch.set_rng_state(state["random"])
     return dict(state["best"]), History(**state["history"])
 
 
-def _kind(model: nn.Module, optimizer: Optimizer) -> str:
+def _kind(model: nn.Module, optimizer: Optimizer, schedule: LRScheduler | None) -> str:
     """What a checkpoint must fit: both classes, names, types and shapes of parameters, how they are grouped, and the
     settings that the optimizer was made with, so that another learning rate does not go on with the old one."""
     shapes = {name: (values.dtype, *values.shape) for name, values in model.state_dict().items()}
     groups = [[*map(str, group), len(group["params"])] for group in optimizer.param_groups]
-    return f"{type(model).__name__} {shapes} {type(optimizer).__name__} {groups} {optimizer.defaults}"
+    return f"{type(model).__name__} {shapes} {type(optimizer).__name__} {groups} {optimizer.defaults} {type(schedule)}"
 
 
 def _reason_to_stop(history: History, epochs: int, patience: int | None) -> str:
@@ -130,7 +140,9 @@ def _reason_to_stop(history: History, epochs: int, patience: int | None) -> str:
     return ""
 
 
-def _one_epoch(model: nn.Module, train: Batches, loss: Score, optimizer: Optimizer, device: Device) -> float:
+def _one_epoch(
+    model: nn.Module, train: Batches, loss: Score, optimizer: Optimizer, schedule: LRScheduler | None, device: Device
+) -> float:
     model.train()
     total: Tensor | float = 0.0
     examples = 0
@@ -141,6 +153,8 @@ def _one_epoch(model: nn.Module, train: Batches, loss: Score, optimizer: Optimiz
         optimizer.zero_grad()
         error.backward()  # Step 4: how would each parameter change the loss?
         optimizer.step()  # Step 5: move each a little against its gradient.
+        if schedule:
+            schedule.step()
         total += error.detach() * len(x)  # Step 6: and on to the next batch.
         examples += len(x)
     if not examples:

@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import threading
+from pathlib import Path
 
 import nbformat
 import psutil
@@ -41,7 +42,9 @@ def server(tmp_path_factory):
     command = lab.lab_command(root / "my_work", options)
     own = {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
     own |= {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "runtime"}
+    beside = Path(__file__).parents[2] / "assets" / "jupyter"  # what an install puts beside JupyterLab
     environment = os.environ | {name: str(root / folder) for name, folder in own.items()}
+    environment |= {"JUPYTER_PATH": str(beside), "JUPYTER_CONFIG_PATH": str(beside / "config")}
     process = subprocess.Popen(command, cwd=root, env=environment, stderr=subprocess.PIPE, text=True, encoding="utf-8")
     address, token = next(
         found.groups() for line in process.stderr if (found := re.search(r"(http://127.0.0.1:\d+)\S*token=(\w+)", line))
@@ -125,3 +128,36 @@ def test_nothing_pops_up_and_nothing_is_asked_of_the_network(page, server):
     assert page.locator(".jp-toastContainer .Toastify__toast").count() == 0
     assert page.locator(".jp-Dialog").count() == 0
     assert page.foreign == []
+
+
+# Only what is near the screen is in the page: on to the next picture, until there is none.
+PICTURES = """() => {
+    const notebook = window.jupyterapp.shell.currentWidget.content;
+    const drawn = (cell) => (cell.model.sharedModel.outputs || []).some((output) => (output.data || {})['image/png']);
+    window.drawn ??= [...notebook.widgets.keys()].filter((k) => drawn(notebook.widgets[k]));
+    const next = window.drawn.shift();
+    if (next !== undefined) notebook.scrollToItem(next, 'start');
+    return next === undefined;
+}"""
+
+
+def test_every_picture_has_the_sentence_that_its_notebook_holds(page, server):
+    open_notebook(page, server, lab.FIRST)
+    stored = nbformat.read(server[2] / lab.FIRST, as_version=4)
+    outputs = [output for cell in stored.cells for output in cell.get("outputs", [])]
+    sentences = {out.metadata["image/png"]["alt"] for out in outputs if "image/png" in out.get("data", {})}
+    seen, lines = set(), []
+    for _ in range(len(sentences) + 1):
+        page.evaluate(PICTURES)
+        page.wait_for_timeout(2000)
+        seen |= set(page.eval_on_selector_all(".jp-RenderedImage img", "all => all.map((one) => one.alt)"))
+        lines += page.eval_on_selector_all(".jp-OutputArea-output pre", "all => all.map((one) => one.textContent)")
+    assert seen == sentences and len(seen) >= 3 and all(seen)
+    assert lines and not [line for line in lines if "Figure: " in line]
+
+
+def test_an_exported_page_has_the_sentences_too(page, server):
+    address, token, _ = server
+    text = page.request.get(f"{address}/nbconvert/html/my_work/{lab.FIRST}?token={token}").text()
+    assert text.count("<img ") >= 3 and len(re.findall(r'<img[^>]* alt="[^"]{20,}"', text)) == text.count("<img ")
+    assert "No description" not in text

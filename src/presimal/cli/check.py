@@ -7,6 +7,7 @@ import tempfile
 import tomllib
 from collections.abc import Iterator
 from importlib import metadata
+from pathlib import Path
 from typing import NamedTuple
 
 import psutil
@@ -114,17 +115,19 @@ def data() -> Iterator[Finding]:
         from synthcohort.storage import data_folder
 
         folder = there = data_folder().absolute()
+        home = Path(os.path.expanduser("~"))
+        shown = f"~/{folder.relative_to(home).as_posix()}" if folder.is_relative_to(home) else folder
         while not (there.exists() or there.is_symlink()):
             there = there.parent
         filled = any(folder.glob("cohort-*"))
         tempfile.TemporaryFile(dir=there).close()
         full = shutil.disk_usage(there).free / 2**30 < DISK_GB and not filled
-        yield Finding("data", f"{folder}{' has a full disk' * full}", remedy * full)
+        yield Finding("data", f"{shown}{' has a full disk' * full}", remedy * full)
     except ImportError:  # of torch, which has been said
         return
     except Exception as problem:
         said = getattr(problem, "strerror", None)
-        yield Finding("data", f"{folder} cannot be written: {said}" if said else str(problem), remedy, fatal=not filled)
+        yield Finding("data", f"{shown} cannot be written: {said}" if said else str(problem), remedy, fatal=not filled)
 
 
 def notebooks() -> Iterator[Finding]:

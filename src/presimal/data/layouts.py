@@ -21,6 +21,7 @@ DECIMAL = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
 IXI_NAME = re.compile(r"(IXI\d+)-(\w+)-\d+")  # subject and hospital
 WORDINGS = {1: r"o?edema", 2: r"non", 3: r"^(?!non).*enhanc"}  # of the labels in dataset.json
 FIRST = ("subject_id", "image", "label", "age", "sex", "site", "split")  # columns, in their order
+NAMES = ("subject_id", "image", "label", "sex", "site", "split")  # columns whose cells are no numbers
 FORBIDDEN = "may not be read", "ask its owner for the permission"
 TASK = "Task01_BrainTumour"  # the folder of that name may be given, or the one that holds it
 LANDMARKS = {"brain_age": ["dataset.csv"], "tumors": ["dataset.json", f"{TASK}/dataset.json"], "heads": ["image"]}
@@ -108,7 +109,11 @@ def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     remedy = f"put what holds a {separator!r} in quotes, or name the column"
     refuse_if(long, source, "row {} has more cells than there are names of columns", remedy)
     plain = StringIO()
-    csv.writer(plain, lineterminator="\n").writerows([header, *(row[: len(header)] for row in rows[1:])])
+    rows = [row[: len(header)] for row in rows[1:]]
+    if separator != ",":  # an id keeps its comma
+        number = [COLUMNS.get(name, name) not in NAMES for name in header]
+        rows = [[_point(cell) if is_one else cell for cell, is_one in zip(row, number, strict=False)] for row in rows]
+    csv.writer(plain, lineterminator="\n").writerows([header, *rows])
     plain.seek(0)
     table = pd.read_csv(plain, dtype=dict.fromkeys(("subject_id", "site"), "string"))
     table = table.loc[:, [bool(name) or bool(used) for name, used in zip(header, table.notna().any(), strict=True)]]
@@ -124,7 +129,7 @@ def _text(source: Path) -> str:
 
 def _rows(text: str) -> tuple[list[list[str]], str]:
     """The cells of a table, without blanks around them and empty rows, and what separates them: semicolons where Excel
-    writes decimal commas, which become points. Raises csv.Error."""
+    writes decimal commas. Raises csv.Error."""
     named = re.match(r'\s*"?sep=(.)"?\s*[\r\n]', text, re.IGNORECASE)  # a word of Excel's
     text = text[named.end() if named else 0 :]
     if "\0" in text:
@@ -133,9 +138,11 @@ def _rows(text: str) -> tuple[list[list[str]], str]:
     separator = named[1] if named else max(",;\t", key=(header[0] if header else "").count)
     lines = csv.reader(StringIO(text, newline=None), delimiter=separator, skipinitialspace=True, strict=True)
     rows = [[cell.strip() for cell in row] for row in lines]
-    if separator != ",":
-        rows = [[cell.replace(",", ".") if DECIMAL.fullmatch(cell) else cell for cell in row] for row in rows]
     return [row for row in rows if any(row)], separator
+
+
+def _point(cell: str) -> str:
+    return cell.replace(",", ".") if DECIMAL.fullmatch(cell) else cell
 
 
 def _absolute(source: Path, paths: Iterable) -> list[str]:

@@ -1,5 +1,6 @@
 """How sure is a score, or a predicted age? Intervals over people, and not over their voxels or slices."""
 
+import warnings
 from collections.abc import Callable
 
 import numpy as np
@@ -16,8 +17,10 @@ def bootstrap_interval(
     `statistic` takes the arrays, one entry (or row) per case, and returns one number: a score, or the difference of two
     for a paired comparison. With `groups`, one label per case, all slices of a patient are drawn together, being no
     independent evidence. Resamples without a finite statistic (an AUC without any patient) are left out, for which
-    scipy.stats.bootstrap gives up. ValueError if lengths differ or are 0, or no resample gives a finite number."""
-    arrays = tuple(np.asarray(array) for array in arrays)
+    scipy.stats.bootstrap gives up. What is the same in all resamples has an interval without width, with a warning; but
+    the mean of zeros or of ones alone has the exact one. ValueError if lengths differ or are 0, or neither the data nor
+    any resample give a finite number."""
+    arrays = tuple(np.atleast_1d(array) for array in arrays)
     labels = np.arange(len(arrays[0])) if groups is None else np.asarray(groups)
     lengths = {len(array) for array in (*arrays, labels)}
     if len(lengths) != 1 or lengths == {0}:
@@ -28,13 +31,30 @@ def bootstrap_interval(
     for k in range(repeats):
         cases = np.concatenate([members[n] for n in random.integers(0, len(members), len(members))])
         drawn[k] = statistic(*(array[cases] for array in arrays))
-    if not len(drawn := drawn[np.isfinite(drawn)]):
-        raise ValueError("The statistic is not finite for any resample: are there cases of every kind?")
-    return interval_of(np.array([statistic(*arrays), *drawn]), level)
+    value, drawn = float(statistic(*arrays)), drawn[np.isfinite(drawn)]
+    if not len(drawn) or not np.isfinite(value):
+        raise ValueError("The statistic is not finite: is there a NaN, or are there not cases of every kind?")
+    if value == drawn.min() == drawn.max():
+        if len(arrays) == 1 and (arrays[0] == value).all() and value in (0, 1):
+            return exact_interval(value, len(members), level)
+        warnings.warn(f"All resamples give {value:g}: that this interval has no width says nothing.", stacklevel=2)
+    return interval_of(np.array([value, *drawn]), level)
+
+
+def exact_interval(value: float, count: int, level: float = 0.95) -> Interval:
+    """The interval of a proportion, 0 or 1, of so many (Clopper and Pearson, 1934, Biometrika 26:404): that nobody of
+    ten died does not say that nobody can."""
+    _check(level)
+    width = 1 - ((1 - level) / 2) ** (1 / count)
+    return Interval(value, max(value - width, 0.0), min(value + width, 1.0))
 
 
 def interval_of(draws: np.ndarray, level: float = 0.95) -> Interval:
-    """The first entry, and the percentiles of the others, its resamples; or a difference of two such arrays."""
+    """The first entry, and the percentiles of the others, its resamples; or a difference of two such arrays. ValueError
+    for less than one resample, NaN in all of them or in the first entry, or a level that is none."""
+    _check(level)
+    if np.ndim(draws) != 1 or len(draws) < 2 or np.isnan(draws[0]) or np.isnan(draws[1:]).all():
+        raise ValueError("An interval needs a number and its resamples, in one row, and not all NaN.")
     low, high = np.nanquantile(draws[1:], [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(draws[0]), float(low), float(high))
 
@@ -43,7 +63,15 @@ def conformal_half_width(errors: np.ndarray, level: float = 0.9) -> float:
     """Half the width of an interval that holds the age of a new person with probability `level` or more. Split
     conformal prediction (Lei et al., J Am Stat Assoc 113:1094, 2018): the ceil((n + 1) level)-th smallest absolute
     error (years) of n people that the model has not trained on. Raises ValueError if they are too few."""
+    _check(level)
+    if np.ndim(errors) != 1 or not np.isfinite(errors).all():
+        raise ValueError("Every error must be a finite number, one per person: leave out who lacks one.")
     rank = int(np.ceil((len(errors) + 1) * level - 1e-9))
-    if not 0 < level < 1 or rank > len(errors):
+    if rank > len(errors):
         raise ValueError(f"{len(errors)} people are too few for an interval at level {level:g}.")
     return float(np.sort(np.abs(errors))[rank - 1])
+
+
+def _check(level: float) -> None:
+    if not 0 < level < 1:
+        raise ValueError(f"The level of an interval lies between 0 and 1, as 0.95 does, and is not {level:g}.")

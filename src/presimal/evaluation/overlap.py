@@ -10,14 +10,19 @@ def dice(found: Tensor, truth: Tensor) -> Tensor:
     """Dice per case and region (N, R), 2 |A ∩ B| / (|A| + |B|), of masks (N, R, X, Y, Z) (Dice, Ecology 26:297, 1945).
     As for BraTS, 1 where both are empty, 0 where one is. Raises ValueError if the shapes differ or a mask is none."""
     a, b = (mask.flatten(2) for mask in _masks(found, truth))
-    voxels = a.sum(2) + b.sum(2)
-    return (2.0 * (a & b).sum(2) / voxels).where(voxels > 0, 1.0)
+    # Case by case: torch makes integers of all voxels before it adds them, eight times the memory of the masks.
+    counts = [torch.stack([(x & y).sum(1), x.sum(1), y.sum(1)]) for x, y in zip(a, b, strict=True)]
+    shared, found_size, true_size = torch.stack(counts, 1) if counts else torch.zeros(3, *a.shape[:2])
+    voxels = found_size + true_size
+    return (2.0 * shared / voxels).where(voxels > 0, 1.0)
 
 
 def hausdorff95(found: Tensor, truth: Tensor, spacing: float | tuple[float, ...]) -> Tensor:
     """The 95th percentile of the distances between the surfaces of masks, mm, (N, R): infinite where one is empty, as a
     region that was missed or invented, and NaN where both are. Masks are (N, R, X, Y, Z), `spacing` their voxel size in
     mm. The larger of the two directed percentiles, as MONAI's. Raises ValueError as `dice`."""
+    if not ((lengths := torch.as_tensor(spacing, dtype=torch.float64)) > 0).all() or not lengths.isfinite().all():
+        raise ValueError(f"Voxels have positive sizes in mm, and not {spacing}.")
     from monai.metrics import compute_hausdorff_distance  # seconds to import: only for those who score masks
 
     found, truth = _masks(found, truth)
@@ -28,8 +33,11 @@ def hausdorff95(found: Tensor, truth: Tensor, spacing: float | tuple[float, ...]
 
 
 def _masks(found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    found, truth = torch.as_tensor(found), torch.as_tensor(truth)
     if found.shape != truth.shape:
         raise ValueError(f"Both masks need one shape: these are {tuple(found.shape)} and {tuple(truth.shape)}.")
+    if found.ndim < 3:
+        raise ValueError(f"A mask has cases, regions and voxels on its axes: this one has shape {tuple(found.shape)}.")
     for mask in (found, truth):
         if mask.dtype != torch.bool and not ((mask == 0) | (mask == 1)).all():
             raise ValueError("A mask holds 0 and 1: compare probabilities with a threshold, and labels with a number.")

@@ -13,6 +13,8 @@ from torchsurv.stats.ipcw import get_ipcw
 
 from brainscans.interval import Interval
 
+from .intervals import exact_interval
+
 
 def concordance_draws(
     risk: Array, time: Array, died: Array, horizon: float, repeats: int = 1000, seed: int = 0
@@ -37,21 +39,26 @@ def concordance_draws(
 
 
 def dead_by(time: Array, died: Array, horizon: float, level: float = 0.95) -> Interval:
-    """The probability to die by `horizon` with its interval: 1 - Kaplan-Meier, Greenwood on the log-log scale."""
+    """The probability to die by `horizon` with its interval: 1 - Kaplan-Meier, Greenwood on the log-log scale; where
+    nobody or everybody has died, the exact one of those who were seen until then. Raises ValueError as above."""
     _, time, died = _checked(time, time, died)
+    if np.isnan(horizon):
+        raise ValueError("The horizon is NaN: give a time.")
     survival = ecdf(CensoredData(uncensored=time[died], right=time[~died])).sf
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # no interval if nobody or everybody died
         band = survival.confidence_interval(level, method="log-log")
     value, low, high = (float(step.evaluate(horizon)) for step in (survival, band.low, band.high))
-    low, high = (value if np.isnan(bound) else bound for bound in (low, high))
+    if np.isnan(low) or np.isnan(high):  # at 1 or 0 Greenwood has none
+        seen = (time >= min(horizon, time.max())).sum() if value == 1 else len(time)
+        return exact_interval(1 - value, int(seen), level)
     return Interval(1 - value, 1 - high, 1 - low)
 
 
 def _checked(values: Any, time: Any, died: Any) -> tuple[Array, ...]:
     """The three as arrays; raises ValueError for what would give a number without a meaning."""
     values, time, died = np.asarray(values, float), np.asarray(time, float), np.asarray(died)
-    if not len(values) == len(time) == len(died) or not len(values):
-        raise ValueError(f"Give one entry per person: these are {len(values)}, {len(time)} and {len(died)}.")
+    if not values.shape == time.shape == died.shape or values.ndim != 1 or not len(values):
+        raise ValueError(f"Give one entry per person: these are {values.shape}, {time.shape} and {died.shape}.")
     if not (np.isfinite(values).all() and np.isfinite(time).all() and (time >= 0).all()):
         raise ValueError("Every risk and time must be a finite number, and no time negative: leave out who lacks one.")
     if died.dtype.kind not in "biuf" or not np.isin(died, (0, 1)).all():
