@@ -10,6 +10,7 @@ from pathlib import Path
 
 MAX_MEGABYTES = 1.5
 MAX_CELL_LINES = 30
+MAX_LINE = 100
 INSTALL = """import importlib.util
 import subprocess
 import sys
@@ -176,6 +177,13 @@ def keeps_cells_short(notebook, file):
         yield f"the median code cell that is not folded has {shown[len(shown) // 2]} lines, more than 8"
 
 
+def keeps_lines_short(notebook, file):
+    """As many letters as fit a projector at 150 %, beside nothing else."""
+    for cell in code(notebook):
+        if "install" not in tags(cell) and (length := max(map(len, cell.source.splitlines()), default=0)) > MAX_LINE:
+            yield f"cell {cell.execution_count} has a line of {length} letters, more than {MAX_LINE}"
+
+
 def describes_every_picture(notebook, file):
     for alt, target in re.findall(r"!\[([^\]]*)\]\(([^)]+)\)", prose(notebook)):
         if len(alt.split()) < 3:
@@ -302,6 +310,7 @@ RULES = [
     hides_no_cell_from_the_tests,
     is_plain_python,
     keeps_cells_short,
+    keeps_lines_short,
     describes_every_picture,
     says_the_numbers_that_it_printed,
     opens_with_title_and_table,

@@ -147,6 +147,7 @@ FAULTS = {
     "semicolon": (lambda n: set_source(n, "exercise", "f(3);"), "ends a line with ';'"),
     "long cell": (lambda n: set_source(n, "exercise", "x = 1\n" * 31), "31 lines"),
     "long cells": (lambda n: [c.update(source="x = 1\n" * 9) for c in notebook_rules.code(n)], "median"),
+    "long line": (lambda n: set_source(n, "exercise", "x = 1  # " + 93 * "x"), "a line of 102 letters"),
     "picture without alt text": (lambda n: replace_prose(n, "a drawing of a brain", ""), "no alternative text"),
     "img without alt text": (lambda n: replace_prose(n, "## One", '<img src="brain.png">'), "no alternative text"),
     "figure without sentence": (lambda n: set_output(n, "static-twin", picture()), "without the sentence"),
