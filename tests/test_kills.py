@@ -68,7 +68,9 @@ def test_a_cohort_is_healed_to_the_same_bytes(tmp_path, data_home):
     seconds, draw, landed = done(make_cohort, tmp_path / "whole"), random.Random(0), 0
     seconds = min(seconds, done(make_cohort, tmp_path / "again"))
     expected = contents(tmp_path / "whole")
-    for number in range(KILLS):
+    for number in range(10 * KILLS):
+        if landed >= KILLS:
+            break
         root = tmp_path / str(number)
         for _ in range(draw.choice((1, 2))):  # the one that heals may be killed too
             landed += killed(draw.uniform(0, seconds), make_cohort, root)
@@ -78,7 +80,7 @@ def test_a_cohort_is_healed_to_the_same_bytes(tmp_path, data_home):
         done(make_cohort, root)
         assert contents(root) == expected, number
     print(f"{landed} kills landed")
-    assert landed >= KILLS / 2
+    assert landed >= KILLS
 
 
 def train(folder, file):
@@ -99,7 +101,9 @@ def test_a_training_goes_on_to_the_same_numbers(tmp_path):
     torch.optim.Adam([values]).step()  # imports what would take most of the time of every training below
     seconds = min(done(train, tmp_path / name, tmp_path / f"{name}.pt") for name in ("whole", "again"))
     expected, draw, landed, resumed = torch.load(tmp_path / "whole.pt"), random.Random(1), 0, 0
-    for number in range(KILLS):
+    for number in range(20 * KILLS):
+        if min(landed, 2 * resumed) >= KILLS:
+            break
         folder = tmp_path / str(number)
         for _ in range(draw.choice((1, 2, 3))):
             landed += killed(draw.uniform(0, seconds), train, folder, tmp_path / "found.pt")
@@ -110,13 +114,13 @@ def test_a_training_goes_on_to_the_same_numbers(tmp_path):
         assert all(torch.equal(found[0][name], values) for name, values in expected[0].items())
         assert [file.name for file in folder.iterdir()] == ["state.pt"]
     print(f"{landed} kills landed, {resumed} trainings resumed")
-    assert landed >= KILLS / 2 and resumed >= KILLS / 3
+    assert landed >= KILLS and 2 * resumed >= KILLS
 
 
 def notebook(number):
     """With an output that takes a while to write."""
     output = new_output("stream", text=f"{number}\n" * 400_000)
-    return new_notebook(cells=[new_code_cell("1", outputs=[output], execution_count=1)])
+    return new_notebook(cells=[new_code_cell("1", id="a", outputs=[output], execution_count=1)])
 
 
 def store_again_and_again(file):

@@ -456,6 +456,14 @@ def test_an_interrupted_training_goes_on_with_its_schedule(problem, tmp_path):
     assert history.train_loss == whole.train_loss
 
 
+def test_a_training_is_interrupted_twice(problem, tmp_path):
+    """An optimizer that has been loaded has the same settings in another order."""
+    file = tmp_path / "training.pt"
+    for epochs in (1, 2, 3):
+        _, history, _ = with_one_cycle((nn.Linear(3, 1), *problem[1:]), epochs=epochs, checkpoint=file)
+        assert len(history.train_loss) == epochs
+
+
 def test_a_checkpoint_of_another_schedule_is_refused(problem, tmp_path):
     with_one_cycle(problem, epochs=1, checkpoint=tmp_path / "training.pt")
     model, train, valid = problem

@@ -127,7 +127,7 @@ def _kind(model: nn.Module, optimizer: Optimizer, schedule: LRScheduler | None) 
     """What a checkpoint must fit: both classes, names, types and shapes of parameters, how they are grouped, and the
     settings that the optimizer was made with, so that another learning rate does not go on with the old one."""
     shapes = {name: (values.dtype, *values.shape) for name, values in model.state_dict().items()}
-    groups = [[*map(str, group), len(group["params"])] for group in optimizer.param_groups]
+    groups = [[*sorted(map(str, group)), len(group["params"])] for group in optimizer.param_groups]
     return f"{type(model).__name__} {shapes} {type(optimizer).__name__} {groups} {optimizer.defaults} {type(schedule)}"
 
 
