@@ -18,8 +18,8 @@ def bootstrap_interval(
     for a paired comparison. With `groups`, one label per case, all slices of a patient are drawn together, being no
     independent evidence. Resamples without a finite statistic (an AUC without any patient) are left out, for which
     scipy.stats.bootstrap gives up. What is the same in all resamples has an interval without width, with a warning; but
-    the mean of zeros or of ones alone has the exact one. ValueError if lengths differ or are 0, or neither the data nor
-    any resample give a finite number."""
+    the mean of one array of truth values, all alike, has the exact one of a proportion: numbers may be differences that
+    are 0. ValueError if lengths differ or are 0, or neither the data nor any resample give a finite number."""
     arrays = tuple(np.atleast_1d(array) for array in arrays)
     labels = np.arange(len(arrays[0])) if groups is None else np.asarray(groups)
     lengths = {len(array) for array in (*arrays, labels)}
@@ -35,7 +35,7 @@ def bootstrap_interval(
     if not len(drawn) or not np.isfinite(value):
         raise ValueError("The statistic is not finite: is there a NaN, or are there not cases of every kind?")
     if value == drawn.min() == drawn.max():
-        if len(arrays) == 1 and (arrays[0] == value).all() and value in (0, 1):
+        if len(arrays) == 1 and arrays[0].dtype == bool and (arrays[0] == value).all():
             return exact_interval(value, len(members), level)
         warnings.warn(f"All resamples give {value:g}: that this interval has no width says nothing.", stacklevel=2)
     return interval_of(np.array([value, *drawn]), level)
