@@ -78,22 +78,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--teach", action="store_true", help="open copies to present from in my_teaching/: large, with notes folded")
     add("options", nargs="*", metavar="-- OPTION", help="more options for JupyterLab, after --")
     add = command("run", "run.run", "execute notebooks from top to bottom and print a table")
-    add(
-        "notebooks",
-        nargs="*",
-        type=_named,
-        metavar="NOTEBOOK",
-        help="a number such as 01, a name or a file; default: all",
-    )
+    add("notebooks", nargs="*", type=_named, metavar="NOTEBOOK", help="a number as 01, a name or a file; default: all")
     add("--save", action="store_true", help="for authors: store the new outputs in the notebooks")
     add = command("data", "data.data", "list data sets, generate or download one, or check a folder of scans")
-    add(
-        "source",
-        nargs="?",
-        type=_named,
-        metavar="SOURCE",
-        help="cohort, ixi, ixi-tiny, msd, real-scans or a folder; default: list",
-    )
+    add("source", nargs="?", type=_named, metavar="SOURCE", help="cohort, ixi, ixi-tiny, msd, real-scans or a folder")
     which = ("brain_age", "tumors", "heads")
     add("--set", action="append", dest="sets", choices=which, help="which part; default: all")
     add("--subjects", type=int, metavar="N", help="people per set; default: 900 brains, 300 tumors, 200 heads")
@@ -102,20 +90,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--yes", action="store_true", help="download without asking")
     command("check", "check.check", "tell in one screen whether this machine is ready")
     add = command("strip", "scans.strip", "the brain out of MRI scans of heads: its mask, and the scan without skull")
-    add(
-        "scans",
-        nargs="+",
-        type=_named,
-        metavar="SCAN",
-        help="NIfTI files or folders of them; a DICOM folder, FOLDER/NUMBER for one of its series",
-    )
-    add(
-        "-o",
-        "--out",
-        type=_named,
-        metavar="OUT",
-        help="folder, or for one scan the file of the brain; default: beside the scan",
-    )
+    add("scans", nargs="+", type=_named, metavar="SCAN", help="NIfTI files, folders; DICOM folders, FOLDER/NUMBER")
+    add("-o", "--out", type=_named, metavar="OUT", help="folder, or for one scan its brain; default: beside it")
     as_json(add)
     add = command("age", "scans.age", "how old the brain in a T1 looks, with or without skull, and its volumes")
     add("scans", nargs="+", type=_named, metavar="SCAN", help="as for strip")
@@ -127,11 +103,5 @@ def _parser() -> argparse.ArgumentParser:
     add("-o", "--out", type=_named, metavar="OUT", required=True, help="file for the labels, .nii.gz")
     add("--brats", action="store_true", help="number the labels as BraTS 2023: 1 non-enhancing, 2 edema, 3 enhancing")
     as_json(add)
-    add(
-        "--weights",
-        default=argparse.SUPPRESS,
-        type=_named,
-        metavar="FILE",
-        help="your own, .safetensors; default: those shipped",
-    )
+    add("--weights", default=argparse.SUPPRESS, type=_named, metavar="FILE", help="your own, .safetensors")
     return parser
