@@ -60,6 +60,15 @@ def folder_for(file: Path) -> Path:
     return folder
 
 
+def why_not(file: Path | str) -> str:
+    """Why a file cannot be made, in a few words; nothing if it can."""
+    try:
+        folder_for(Path(file))
+    except (OSError, ValueError, TypeError) as problem:
+        return str(getattr(problem, "strerror", None) or problem)
+    return ""
+
+
 def is_ours(file: Path) -> bool:
     """Has this module written a file?"""
     try:

@@ -18,7 +18,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
 from brainscans.interval import one
-from brainscans.writing import folder_for, write_files
+from brainscans.writing import why_not, write_files
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 Device = torch.device | str
@@ -62,11 +62,8 @@ def fit(
     if not any(id(values) in own for group in optimizer.param_groups for values in group["params"]):
         raise ValueError("The optimizer belongs to another model: make it of `model.parameters()`, in the same cell.")
     best, history = copy.deepcopy(model.state_dict()), History()
-    try:  # before the first epoch, and not after it
-        folder_for(Path(checkpoint)) if checkpoint else None
-    except (OSError, ValueError, TypeError) as problem:
-        said = getattr(problem, "strerror", problem)
-        raise ValueError(f"The checkpoint {checkpoint} cannot be written ({said}): name another file.") from None
+    if checkpoint and (said := why_not(checkpoint)):  # before the first epoch, and not after it
+        raise ValueError(f"The checkpoint {checkpoint} cannot be written ({said}): name another file.")
     if checkpoint and Path(checkpoint).exists():
         best, history = _resume(checkpoint, model, optimizer, schedule)
     line = display("training …", display_id=True) if progress else None

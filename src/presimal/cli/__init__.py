@@ -9,6 +9,10 @@ import warnings
 from collections.abc import Callable
 from importlib import import_module
 
+NO_MEMORY = (
+    r"(?i)(can't|cannot|unable to) allocate|out of memory|bad_alloc|failed to map segment|can't start new thread"
+)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand; returns its exit status: 0 good, 1 the answer is no, 2 bad input."""
@@ -35,14 +39,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 def sentence(problem: Exception) -> str:
     """What a user can mend, in one sentence: bad data, a file or a disk, too little memory; nothing for a bug."""
-    from synthcohort.storage import DataError  # only now: `presimal check` names a large library that is missing
-
-    said = str(problem) if isinstance(problem, DataError) else ""
+    kinds = [kind.__name__ for kind in type(problem).__mro__]  # not of the class itself, which may not be importable
+    said = str(problem) if "DataError" in kinds else ""
     if isinstance(problem, OSError):
         said = f"{problem.filename or 'A file'}: {problem.strerror or problem}."
-    if isinstance(problem, MemoryError) or re.search(r"can't allocate memory|out of memory", str(problem)):
+    if isinstance(problem, ImportError) and not (problem.name or "").startswith(("presimal", "brainsc", "synthc")):
+        said = f"A library does not start ({problem}): 'presimal check' says which one, and what to do."
+    if isinstance(problem, MemoryError) or re.search(NO_MEMORY, str(problem)):
         said = "The memory ran out: close other programs, or use a machine with more."
-    return "\\n".join(said.splitlines())  # of a file whose name has two lines
+    return plain(said)
+
+
+def plain(text: str) -> str:
+    """Text in one line, whatever a file is called: what a terminal would obey, as it does \\x1b, is written out."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _named(text: str) -> str:
@@ -56,7 +66,7 @@ def _named(text: str) -> str:
 def _note(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     """A warning about a scan in one line; those of libraries, which a user cannot act on, are left out."""
     if category.__name__ == "ScanWarning":
-        print(f"presimal: note: {message}", file=sys.stderr)
+        print(f"presimal: note: {plain(str(message))}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:

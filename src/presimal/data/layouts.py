@@ -117,8 +117,8 @@ def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
         rows = [[one if is_text else _point(one) for one, is_text in zip(row, text, strict=False)] for row in rows]
     csv.writer(plain, lineterminator="\n").writerows([header, *rows])
     plain.seek(0)
-    missing = {k: _missing(name, [row[k] for row in rows if k < len(row)]) for k, name in enumerate(header)}
-    table = pd.read_csv(plain, dtype=WORDS, keep_default_na=False, na_values=missing)
+    nothing = {k: _missing(name, [row[k] for row in rows if k < len(row)]) for k, name in enumerate(header)}
+    table = pd.read_csv(plain, dtype=WORDS, keep_default_na=False, na_values=nothing)
     table = table.loc[:, [bool(name) or bool(used) for name, used in zip(header, table.notna().any(), strict=True)]]
     return table.astype({name: object for name in WORDS if name in table}).rename(columns=COLUMNS)
 
