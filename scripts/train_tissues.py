@@ -19,7 +19,7 @@ from torch.nn.functional import adaptive_avg_pool3d, avg_pool3d, max_pool3d
 
 from brainscans import compute, networks
 from brainscans.age import measures
-from brainscans.tissues import SPACING, TISSUES, ask, contrast_of, normalize
+from brainscans.tissues import SPACING, TISSUES, ask, fluid_signal, normalize
 from synthcohort.fields import chance, noise_field, normal, uniform
 from synthcohort.randomization import Randomization
 from synthcohort.randomization.acquisition import pose, scan
@@ -59,11 +59,12 @@ UNEVEN = {
 CLOSED = 6  # mm, of sulci that belong to the brain
 EXTENT = (144, 176, 144)  # mm
 SETTINGS = Randomization(
-    rotation=11.0, scaling=0.07, elastic=4.0, bias=0.2, thick=0.25, slice_mm=4.5, blurred=0.25, noise=0.05
+    rotation=18.0, scaling=0.07, elastic=4.0, bias=0.2, thick=0.25, slice_mm=4.5, blurred=0.25, noise=0.05
 )
 GOOD = replace(SETTINGS, rotation=6.0, thick=0.0, noise=0.02, bias=0.1)  # scans, for the calibration
 HELD_OUT = 2  # label maps, for the score
 MEMORY = 0.98  # of the average: trainings are short
+SHARP = 8  # features at full resolution
 CALIBRATION = 3  # images of each label map
 
 
@@ -148,9 +149,10 @@ def tissue_loss(outputs: list[Tensor], y: Tensor) -> Tensor:
 def calibrate(out: Path, maps: Tensor) -> None:
     """Add to a weights file how to undo what the network does to the measures of age.py, and with what error.
 
-    What it finds is regressed on what the labels have and on the contrast, and the line is turned round: to regress the
-    labels on what is found would draw everybody to the mean of these heads, which Bayes' rule does already. Scans are
-    good ones, as users have them; the error is that of label maps that the regression has not seen."""
+    What it finds is regressed on what the labels have and on the signal of fluid, and the line is turned round: to
+    regress the labels on what is found would draw everybody to the mean of these heads, which Bayes' rule does already.
+    The signal of cortex is left out: on real scans it told scanners apart, and with it ages were worse. Scans are good
+    ones, as users have them; the error is that of label maps that the regression has not seen."""
     model, header = networks.load(str(out))
     generator = torch.Generator().manual_seed(77)
     rows = []
@@ -158,15 +160,15 @@ def calibrate(out: Path, maps: Tensor) -> None:
         x, y = paint(maps[number % len(maps)][None], generator, SPACING, GOOD, edge=0.3)
         fractions, _ = ask(model, x, torch.device("cpu"))
         volumes = [dict(zip(TISSUES, f.sum((1, 2, 3)).tolist(), strict=True)) for f in (fractions, y[0])]
-        rows.append((*map(measures, volumes), contrast_of(fractions, x[0, 0]), number % len(maps)))
-    found, true, contrasts, who = (np.array(column) for column in zip(*rows, strict=True))
+        rows.append((*map(measures, volumes), fluid_signal(fractions, x[0, 0]), number % len(maps)))
+    found, true, fluid, who = (np.array(column) for column in zip(*rows, strict=True))
     correction, error = [], []
     for k in range(found.shape[1]):
-        terms = np.stack([np.ones(len(found)), true[:, k], contrasts[:, 1], contrasts[:, 0]], 1)
+        terms = np.stack([np.ones(len(found)), true[:, k], fluid], 1)
         fits = [np.linalg.lstsq(terms[who != i], found[who != i, k])[0] for i in range(len(maps))]
         missed = [found[j, k] - terms[j] @ fits[i] for j, i in enumerate(who)]
-        start, slope, cortex, fluid = np.linalg.lstsq(terms, found[:, k])[0]
-        correction.append([round(float(f), 4) for f in (-start / slope, 1 / slope, -cortex / slope, -fluid / slope)])
+        start, slope, bright = np.linalg.lstsq(terms, found[:, k])[0]
+        correction.append([round(float(f), 4) for f in (-start / slope, 1 / slope, -bright / slope)])
         error.append(round(float(np.sqrt(np.mean(np.square(missed))) / slope), 4))
     print({"correction": correction, "error": error}, flush=True)
     header = {key: value for key, value in header.items() if key not in ("network", "arguments")}
@@ -216,7 +218,7 @@ def main() -> None:
         "data": f"label maps of {len(train)} real heads, no image of a person",
         "script": "scripts/train_tissues.py",
     }
-    model = networks.UNet(1, len(TISSUES), tuple(wanted.widths))
+    model = networks.UNet(1, len(TISSUES), tuple(wanted.widths), sharp=SHARP)
     before = begin_with(model, wanted.start) if wanted.start else {}
     details = (device, metadata, before, MEMORY)
     train_longer(model, draw, tissue_loss, score, wanted.out, wanted.minutes, wanted.rate, *details)

@@ -28,6 +28,8 @@ HELD_OUT = 30
 GROUPS = {"gliomas": 0.40, "brains": 0.32, "anatomies": 0.28}  # of a batch; the last two bring no tumor of their own
 MISSING = 0.12  # probability that a contrast is left out
 CUT = 0.1  # fraction of people without neck and cerebellum
+FAINT = 0.5  # fraction of tumors whose uptake is fainter than drawn: asked with twice the gain, real ones were found
+LEAST_GAIN = 0.45  # of what T1Gd adds to T1 within a tumor, in these
 SETTINGS = Randomization(
     invented=0,
     jitter=0.12,
@@ -60,6 +62,15 @@ def stripped(mask: Tensor, generator: Generator) -> Tensor:
     return (brain & kept & (F.max_pool3d(mask, 5, 1, 2) > 0.3)).float()
 
 
+def fainter(x: Tensor, whole: Tensor, generator: Generator) -> Tensor:
+    """Normalized images (N, 4, X, Y, Z) in which T1Gd adds less to T1 within the tumor `whole` (N, 1, X, Y, Z), as on
+    scans whose other tissue spreads wider than that of generated people."""
+    some, amount = uniform(generator, 2, len(x), 1, 1, 1, 1).unbind(0)
+    lost = (1 - LEAST_GAIN) * amount * (some < FAINT)
+    t1, t1gd = x[:, 1:2], x[:, 2:3]
+    return torch.cat([x[:, :2], t1gd - lost * whole * (t1gd - t1), x[:, 3:]], 1)
+
+
 def examples(
     maps: Tensor,
     generator: Generator,
@@ -77,7 +88,7 @@ def examples(
     mask, edema, core, enhancing, remnant = fractions.split(1, 1)
     regions = torch.cat([core + enhancing + edema, core + enhancing, enhancing], 1).clamp(0, 1)
     brain = torch.maximum(stripped(mask, generator), (remnant > 0.5).float())
-    x = normalize(images, brain)
+    x = fainter(normalize(images, brain), regions[:, :1], generator)
     there = uniform(generator, len(x), len(MSD_CONTRASTS), 1, 1, 1) > missing
     there = there | ~there.any(1, keepdim=True)
     return x * there, regions * brain

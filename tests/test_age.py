@@ -12,12 +12,12 @@ import pytest
 from brainscans import age as ages
 from brainscans import networks
 from brainscans.age import AGES, MEASURES, Interval, age_of, charts, corrected, measures, posterior, quantile
-from brainscans.tissues import TISSUES, WEIGHTS, Contrast
+from brainscans.tissues import TISSUES, WEIGHTS
 from presimal.cli import main
 from synthcohort.storage import DataError
 
 REAL = Path(os.environ.get("PRESIMAL_REALDATA", "no real scans here"))
-NO_CORRECTION = [[0.0, 1.0, 0.0, 0.0]] * 3
+NO_CORRECTION = [[0.0, 1.0, 0.0]] * 3
 SMALL = np.array([0.01, 0.01, 0.01])
 
 
@@ -33,7 +33,7 @@ def brain(age=40.0, content=1400.0):
 
 def tissues_of(volumes, content=1400.0):
     brain = SimpleNamespace(volume_ml=content)
-    return SimpleNamespace(volumes_ml=volumes, brain=brain, contrast=Contrast(0.3, 0.7), warnings=[])
+    return SimpleNamespace(volumes_ml=volumes, brain=brain, fluid=0.3, warnings=[])
 
 
 def test_measures_by_hand():
@@ -47,7 +47,7 @@ def test_the_charts_are_those_that_were_read():
     means, spreads = charts()
     at = {age: np.exp(means[AGES == age][0]) for age in (21, 45, 90)}
     assert at[21][0] == pytest.approx(760.5 / 508.2 / 0.97)
-    assert at[45][1] == pytest.approx((np.sqrt(16.07 * 17.76) / 0.87 + 2.4) / 1400, rel=1e-3)
+    assert at[45][1] == pytest.approx((np.sqrt(16.07 * 17.76) / 0.90 + 5.4) / 1400, rel=1e-3)
     assert at[90][2] == pytest.approx(0.8472 + 5.04e-4 * 90 - 2.28e-5 * 8100)
     assert (np.diff(means[AGES < 80, 0]) < 0).all() and (np.diff(means[AGES >= 30, 1]) > 0).all()
     assert (np.diff(means[:, 2]) < 0).all() and (spreads > 0.02).all() and (spreads < 0.6).all()
@@ -77,9 +77,9 @@ def test_quantiles_of_a_flat_probability():
 
 
 def test_the_correction_is_a_line():
-    correction = [[0.1, 2.0, 0.5, -1.0], [0, 1, 0, 0], [1, 0, 0, 0]]
-    result = corrected(np.array([1.0, -4.0, 7.0]), Contrast(fluid=0.3, cortex=0.8), correction)
-    assert result == pytest.approx([0.1 + 2 + 0.4 - 0.3, -4, 1])
+    correction = [[0.1, 2.0, -1.0], [0, 1, 0], [1, 0, 0]]
+    result = corrected(np.array([1.0, -4.0, 7.0]), 0.3, correction)
+    assert result == pytest.approx([0.1 + 2 - 0.3, -4, 1])
 
 
 def test_an_answer_and_its_centiles():
@@ -103,7 +103,7 @@ def test_what_is_no_adult_or_fits_no_age_is_said():
 
 def test_the_weights_know_their_error():
     _, header = networks.load(WEIGHTS)
-    assert np.shape(header["correction"]) == (3, 4) and header["tissues"] == list(TISSUES)
+    assert np.shape(header["correction"]) == (3, 3) and header["tissues"] == list(TISSUES)
     assert all(0.005 < error < 0.3 for error in header["error"])
 
 

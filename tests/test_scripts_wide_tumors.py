@@ -205,3 +205,19 @@ def test_a_folder_without_label_maps_of_a_brain_is_refused(head, tmp_path):
     nib.save(nib.Nifti1Image(np.full((9, 9, 9), 600, np.int16), np.eye(4)), tmp_path / "bone.nii.gz")
     with pytest.raises(DataError, match="no label of a brain"):
         real_anatomies.tissue_maps(tmp_path / "bone.nii.gz", 4.0)
+
+
+@pytest.mark.parametrize("fraction", [0.0, 1.0])
+def test_uptake_is_drawn_fainter_within_the_tumor_alone(monkeypatch, fraction):
+    monkeypatch.setattr(train_tumor_segmentation, "FAINT", fraction)
+    x = torch.randn((6, 4, 5, 6, 7), generator=seeded())
+    tumor = torch.zeros(6, 1, 5, 6, 7)
+    tumor[..., :3] = 1
+    found = train_tumor_segmentation.fainter(x, tumor, seeded())
+    kept = ((found - x)[:, 2] / (x[:, 1] - x[:, 2]))[..., :3]  # 0 as drawn, 1 as T1
+    assert torch.equal(found[:, [0, 1, 3]], x[:, [0, 1, 3]]) and torch.equal(found[..., 3:], x[..., 3:])
+    if not fraction:
+        assert torch.equal(found, x)
+    else:
+        lost = kept.flatten(1).median(1).values
+        assert (0 < lost).all() and (lost < 1 - train_tumor_segmentation.LEAST_GAIN).all() and lost.std() > 0.02

@@ -8,7 +8,7 @@ from nibabel.affines import from_matvec
 
 from brainscans.resampling import Grid
 from brainscans.scans import rise_inward
-from brainscans.tissues import BLOCK, TISSUES, ask, asymmetry, contrast_of, find_tissues, normalize
+from brainscans.tissues import BLOCK, TISSUES, ask, asymmetry, find_tissues, fluid_signal, normalize
 from synthcohort import Cohort
 from synthcohort.storage import DataError
 
@@ -38,12 +38,11 @@ def test_an_image_is_scaled_by_what_is_not_air():
     assert normalize(image).max() == 2
 
 
-def test_the_contrast_is_the_mean_signal_over_that_of_white_matter():
+def test_the_signal_of_fluid_is_its_mean_over_that_of_white_matter():
     fractions = torch.zeros(len(TISSUES), 3, 1, 1)
     for voxel, name in enumerate(("white", "cortex", "fluid")):
         fractions[TISSUES.index(name), voxel] = 1
-    contrast = contrast_of(fractions, torch.tensor([2.0, 1.5, 0.5]).view(3, 1, 1))
-    assert contrast.cortex == 0.75 and contrast.fluid == 0.25
+    assert fluid_signal(fractions, torch.tensor([2.0, 1.5, 0.5]).view(3, 1, 1)) == 0.25
 
 
 def test_how_much_brighter_it_is_deep_inside():
@@ -104,7 +103,7 @@ def test_the_tissues_of_a_generated_head(head, found):
     solid = sum(ml.values()) - ml["ventricle"] - ml["fluid"]
     assert solid == pytest.approx(truth["brain"], rel=0.12)
     assert ml["white"] + 0.25 * ml["cerebellum"] + ml["stem"] == pytest.approx(truth["white"], rel=0.2)
-    assert 0.1 < found.contrast.fluid < found.contrast.cortex < 0.95 and found.agreement > 0.85
+    assert 0.1 < found.fluid < 0.95 and found.agreement > 0.85
 
 
 def test_how_the_file_is_stored_and_in_what_unit_does_not_matter(head, found):

@@ -17,7 +17,7 @@ from synthcohort.storage import DataError
 from . import networks
 from .interval import Interval
 from .scans import Device, File, read_scan
-from .tissues import WEIGHTS, Contrast, Tissues, find_tissues
+from .tissues import WEIGHTS, Tissues, find_tissues
 
 AGES = np.arange(18.0, 98.0)  # years
 LEVEL = 0.90  # of the interval
@@ -45,8 +45,9 @@ VENTRICLE = (
 COMMON_ML = 1400.0  # of the skull's content in these charts: with it they agree with the labels that follow
 OPPOSITE = -0.6  # correlation of gray and white at one age, from the spread of their sum in the same table
 # The charts' labels (DLMUSE) differ from FreeSurfer's, which the network has learned: in twelve development scans that
-# have such labels, they hold this part of its gray over white, and of its ventricles in ml above OTHER_ML.
-MORE_GRAY, LATERAL, OTHER_ML = 0.97, 0.87, 2.4
+# have such labels, they hold this part of its ventricles in ml above OTHER_ML. The part of its gray over white is that
+# of earlier weights; the present ones give 0.87, with which the same people would be read as 5 years older.
+MORE_GRAY, LATERAL, OTHER_ML = 0.97, 0.90, 5.4
 DRAWN = 0.75  # scans scatter so much less than images drawn of label maps: chosen on 21 development people
 # Tissue over the skull's content: our fit to OASIS-1, 316 people without dementia (Marcus et al., J Cogn Neurosci
 # 19:1498, 2007), as in synthcohort/brain/aging.toml; spread at 20 and at 80 years, of the logarithm.
@@ -80,10 +81,10 @@ def measures(volumes_ml: dict[str, float]) -> np.ndarray:
     return np.log([gray / white, max(volumes_ml["ventricle"], 1.0) / content, solid / content])
 
 
-def corrected(raw: np.ndarray, contrast: Contrast, correction: list[list[float]]) -> np.ndarray:
-    """Measures (3,) without what the network does to them on scans of this contrast. `correction` (3, 4), found on
-    label maps (scripts/train_tissues.py): intercept, and factors of the measure, of the signals of cortex and fluid."""
-    terms = np.stack([np.ones(3), raw, np.full(3, contrast.cortex), np.full(3, contrast.fluid)], 1)
+def corrected(raw: np.ndarray, fluid: float, correction: list[list[float]]) -> np.ndarray:
+    """Measures (3,) without what the network does to them on scans in which fluid has this signal. `correction` (3, 3),
+    found on label maps (scripts/train_tissues.py): intercept, and factors of the measure and of fluid's signal."""
+    terms = np.stack([np.ones(3), raw, np.full(3, fluid)], 1)
     return (terms * np.asarray(correction)).sum(1)
 
 
@@ -138,13 +139,13 @@ def estimate_age(file: File, device: Device = None) -> AgeEstimate:
 
 
 def age_of(found: Tissues, correction: list[list[float]], error: list[float]) -> AgeEstimate:
-    """The age that tissues show; `correction` (3, 4) and `error` (3,) come with the network's weights. DataError if the
+    """The age that tissues show; `correction` (3, 3) and `error` (3,) come with the network's weights. DataError if the
     skull's content is not that of an adult."""
     content = found.brain.volume_ml
     if not SMALLEST < content < LARGEST:
         wrong = f"What is in the skull has {content:.0f} ml, which no adult has"
         raise DataError(f"{wrong}: is it a scan of a whole head, and are its voxel size and orientation right?")
-    measured, scatter = corrected(measures(found.volumes_ml), found.contrast, correction), DRAWN * np.array(error)
+    measured, scatter = corrected(measures(found.volumes_ml), found.fluid, correction), DRAWN * np.array(error)
     probability, distance = posterior(measured, scatter)
     age = Interval(*(quantile(probability, level) for level in (0.5, (1 - LEVEL) / 2, (1 + LEVEL) / 2)))
     means, spreads = (table[np.argmin(np.abs(AGES - age.value))] for table in charts())
