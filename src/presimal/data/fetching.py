@@ -90,7 +90,7 @@ def _in_time(action: Callable[[], T]) -> T:
 
 def _of_the_network(what: str, problem: Exception, kept: bool) -> DataError:
     """The error of a download in one sentence; raises `problem` itself where that says enough, or is of the disk."""
-    if isinstance(problem, DataError) or (getattr(problem, "errno", 0) and not isinstance(problem, ConnectionError)):
+    if isinstance(problem, DataError) or (getattr(problem, "errno", None) and not isinstance(problem, ConnectionError)):
         raise problem
     said = "cannot be reached or broke off: check the network and start again" + "; what has arrived is kept" * kept
     if (response := getattr(problem, "response", None)) is not None:
