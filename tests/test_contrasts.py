@@ -208,9 +208,12 @@ COPIES = {
 }
 
 
-@pytest.mark.parametrize("other", [("t1", "t1gd"), ("flair", "t2"), ("t1", "t2")])
-@pytest.mark.parametrize("kind", COPIES)
-def test_a_second_copy_however_changed_is_refused(patient, files, other, kind):
+@pytest.mark.parametrize(
+    ("kind", "other"),
+    [(kind, other) for kind in COPIES for other in (("flair", "t2"), ("t1", "t2"))]
+    + [(kind, ("t1", "t1gd")) for kind in ("in another unit", "in whole numbers", "negative")],
+)
+def test_a_second_copy_however_changed_is_refused(patient, files, kind, other):
     images, _, affine = patient
     one, two = other
     copy = COPIES[kind](images[NAMES.index(one)])
