@@ -175,3 +175,20 @@ def test_what_lies_in_the_current_folder_is_not_run(tmp_path):
     command = [*lab.lab_command(tmp_path), "--version"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, encoding="utf-8")
     assert done.returncode == 0 and re.match(r"\d+\.\d+", done.stdout) and not (tmp_path / "run").exists()
+
+
+LEDGERS = {
+    "a pipe": lambda file: os.mkfifo(file),
+    "a folder": lambda file: file.mkdir(),
+    "a link to itself": lambda file: file.symlink_to(file.name),
+    "a link to nothing": lambda file: file.symlink_to("nowhere"),
+    "a list": lambda file: file.write_text("[1]"),
+    "without end": lambda file: file.write_text("[" * 100_000),
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no such pipes and links")
+@pytest.mark.parametrize("name", LEDGERS)
+def test_it_starts_whatever_lies_in_the_place_of_its_own_notes(tmp_path, name):
+    LEDGERS[name](tmp_path / lab.LEDGER)
+    assert len(lab.refresh(paths.originals(), tmp_path)["added"]) == 10

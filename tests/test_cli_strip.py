@@ -57,3 +57,30 @@ def test_a_device_that_is_none_is_one_sentence_for_each_scan(head, tmp_path, cap
     assert main(["strip", str(tmp_path / "a.nii.gz")]) == 1
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 1 and f"'{device}'" in said[0] and [file.name for file in tmp_path.iterdir()] == ["a.nii.gz"]
+
+
+@pytest.mark.parametrize("name", ["two\nlines", "clear\x1b[2Jscreen", "a\rb", "tab\tbed", "right\u202eleft"])
+@pytest.mark.parametrize("command", ["strip", "age"])
+def test_the_name_of_a_file_is_no_command_to_the_terminal(tmp_path, capsys, command, name):
+    file = tmp_path / f"{name}.nii.gz"
+    file.write_bytes(b"none")
+    assert main([command, str(file)]) == 1
+    said = capsys.readouterr()
+    assert said.out == "" and said.err.count("\n") == 1 and said.err.rstrip("\n").isprintable()
+    assert ascii(name)[1:-1] in said.err
+
+
+def test_a_library_that_does_not_start_is_said_so(monkeypatch, capsys):
+    def lacking(problem):
+        def start(_):
+            raise problem
+
+        monkeypatch.setattr("presimal.cli.import_module", start)
+        return main(["strip", "a.nii"])
+
+    assert lacking(ImportError("libtorch_cuda.so: failed to map segment from shared object", name="torch")) == 2
+    assert "The memory ran out" in capsys.readouterr().err
+    assert lacking(ImportError("libgomp.so.1: cannot open shared object file", name="torch._C")) == 2
+    assert "does not start (libgomp.so.1" in (said := capsys.readouterr().err) and "'presimal check' says" in said
+    with pytest.raises(ImportError):  # a fault of its own is shown whole
+        lacking(ImportError("cannot import name 'x'", name="brainscans.reading"))

@@ -1,5 +1,8 @@
 """The contrasts of one patient: left out, in another order, on other grids, moved, with skull; and what is refused."""
 
+import warnings
+from itertools import combinations
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -7,6 +10,7 @@ import torch
 from scipy import ndimage
 
 from brainscans.contrasts import brain_of, check_order, read_contrasts
+from brainscans.refusal import ScanWarning
 from brainscans.registration import register
 from brainscans.resampling import resample
 from brainscans.skull_stripping import BrainMask
@@ -184,14 +188,81 @@ def test_a_contrast_that_covers_a_part_of_the_brain_is_said_to(patient, files, c
     assert len(said) == 1 and ": T2 covers " in said[0] and 50 < int(said[0].split("covers ")[1].split("%")[0]) < 95
 
 
+def coarser(image):
+    """In voxels of 3 mm, and back."""
+    place = np.diag([1.5, 1.5, 1.5, 1.0])
+    shape = tuple(np.ceil(np.array(image.shape) / 1.5).astype(int))
+    return resample(resample(image, np.eye(4), place, shape), place, np.eye(4), image.shape)
+
+
+COPIES = {
+    "in another unit": lambda image: 3 * image + 7 * (image > 0),
+    "in whole numbers": lambda image: np.round(900 * image).astype(np.int16),
+    "negative": lambda image: (image.max() * 1.1 - image) * (image > 0),
+    "with another curve": lambda image: np.sqrt(image),
+    "with noise": lambda image: image + 0.1 * image.std() * smooth_noise(image.shape, 0) * (image > 0),
+    "as of another coil": lambda image: image * np.linspace(0.7, 1.3, image.shape[0])[:, None, None],
+    "coarser": coarser,
+    "smooth": lambda image: ndimage.gaussian_filter(image, 0.7),
+    "clipped": lambda image: image.clip(*np.quantile(image[image > 0], (0.1, 0.9))) * (image > 0),
+}
+
+
 @pytest.mark.parametrize("other", [("t1", "t1gd"), ("flair", "t2"), ("t1", "t2")])
-@pytest.mark.parametrize("changed", [lambda x: 3 * x + 7 * (x > 0), lambda x: np.round(900 * x).astype(np.int16)])
-def test_a_second_copy_in_another_unit_is_refused(patient, files, other, changed):
+@pytest.mark.parametrize("kind", COPIES)
+def test_a_second_copy_however_changed_is_refused(patient, files, other, kind):
     images, _, affine = patient
     one, two = other
-    nib.save(nib.Nifti1Image(changed(images[NAMES.index(one)]), affine), files[two])
-    with pytest.raises(DataError, match="once more, in another unit; give each its own scan"):
+    copy = COPIES[kind](images[NAMES.index(one)])
+    nib.save(nib.Nifti1Image(copy if copy.dtype == np.int16 else copy.astype(np.float32), affine), files[two])
+    with pytest.raises(DataError, match="once more, changed; give each its own scan"):
         segment({name: files[name] for name in other})
+
+
+def test_a_copy_on_another_grid_is_refused(patient, files):
+    images, _, affine = patient
+    place = affine @ np.diag([1.4, 1.4, 1.4, 1.0])
+    shape = tuple(np.ceil(np.array(images.shape[1:]) / 1.4).astype(int))
+    nib.save(nib.Nifti1Image(resample(images[1], affine, place, shape), place), files["t2"])
+    with pytest.raises(DataError, match="T2 is T1 once more, changed"):
+        segment({name: files[name] for name in ("t1", "t2")})
+
+
+def fewer(images, keys, names):
+    """The images of `keys` under other names; the rest left out."""
+    given = torch.zeros(images.shape)
+    for key, name in zip(keys, names, strict=True):
+        given[NAMES.index(name)] = torch.from_numpy(images[NAMES.index(key)])
+    return given
+
+
+SUBSETS = [keys for count in (1, 2, 3) for keys in combinations(NAMES, count)]
+
+
+@pytest.mark.parametrize("keys", SUBSETS, ids=" ".join)
+def test_fewer_contrasts_under_their_own_names_are_taken_without_a_word(patient, keys):
+    with warnings.catch_warnings(action="error"):
+        find_tumor(fewer(patient[0], keys, keys), patient[2], Remembers())
+
+
+@pytest.mark.parametrize("keys", [keys for keys in SUBSETS if len(keys) == 2], ids=" ".join)
+def test_two_contrasts_under_each_others_names_are_refused(patient, keys):
+    with pytest.raises(DataError, match=r"x: \w+ and \w+ look exchanged; give each under its own name"):
+        find_tumor(fewer(patient[0], keys, keys[::-1]), patient[2], Remembers(), name="x")
+
+
+@pytest.mark.parametrize(("key", "name"), [("t2", "t1"), ("t2", "t1gd"), ("t1", "t2")])
+def test_a_contrast_that_does_not_look_like_its_name_is_said_to(patient, key, name):
+    with pytest.warns(ScanWarning, match="x: .* does not look like one: is it what it is called?"):
+        find_tumor(fewer(patient[0], [key], [name]), patient[2], Remembers(), name="x")
+
+
+def test_a_contrast_of_a_part_of_the_brain_does_not_seem_exchanged(patient):
+    images = patient[0].copy()
+    images[3, :, :, : images.shape[3] // 2] = 0
+    with pytest.warns(ScanWarning) as said:
+        find_tumor(fewer(images, ("flair", "t2"), ("flair", "t2")), patient[2], Remembers())
+    assert [" covers " in str(one.message) for one in said] == [True]
 
 
 @pytest.mark.parametrize("left_out", [("t1",), ("t2",), ("t1gd",), ("t1", "t2")])

@@ -4,6 +4,7 @@ sentence says why not; and who the patient is appears nowhere.
 
 import json
 import struct
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -504,3 +505,17 @@ def test_a_disk_that_fails_is_named_with_the_file(tmp_path, monkeypatch):
 
     monkeypatch.setattr(type(folder), "open", fails)
     assert f"{bad}: cannot be read (Input/output error); check" in refusal(folder)
+
+
+def test_a_mistyped_name_does_not_look_through_a_whole_disk(tmp_path, monkeypatch):
+    """Nor into what has no end, as some files of the system, which say that they are empty."""
+    looked = []
+    monkeypatch.setattr(dicom, "is_dicom", lambda file: looked.append(file))
+    monkeypatch.setattr(dicom, "MOST_LOOKED_AT", 20)
+    for k in range(30):
+        (tmp_path / f"{k}.txt").write_text("x")
+    assert not dicom.holds_series(tmp_path) and len(looked) == 20
+    monkeypatch.undo()
+    monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("opened what is empty"))
+    (tmp_path / "empty").touch()
+    assert not dicom.is_dicom(tmp_path / "empty")

@@ -1,10 +1,23 @@
 """Intervals against closed forms, and against what resampling must not do."""
 
 import numpy as np
+import pandas as pd
 import pytest
+import torch
 from scipy import stats
 
-from presimal.evaluation import Interval, bootstrap_interval, conformal_half_width, interval_of
+from presimal import radiomics
+from presimal.evaluation import (
+    Interval,
+    bootstrap_interval,
+    conformal_half_width,
+    dice,
+    hausdorff95,
+    interval_of,
+    reliability,
+)  # fmt: skip
+from presimal.evaluation.survival import concordance_draws, dead_by
+from synthcohort.storage import DataError
 
 
 def test_the_interval_of_a_mean_is_that_of_the_normal_theory():
@@ -116,15 +129,86 @@ def test_resamples_that_are_none_are_refused(draws):
 
 
 @pytest.mark.parametrize("value", [0, 1])
-@pytest.mark.parametrize("kind", [bool, int, float])
-def test_a_proportion_of_0_or_1_has_the_exact_interval(value, kind):
+def test_a_proportion_of_0_or_1_has_the_exact_interval(value):
     """No resample differs, and yet nobody knows that all others would be like these twenty."""
-    found = bootstrap_interval(np.mean, np.full(20, value, kind), level=0.9)
+    found = bootstrap_interval(np.mean, np.full(20, value, bool), level=0.9)
     assert found == pytest.approx((value, *stats.binomtest(20 * value, 20).proportion_ci(0.9)))
-    of_five = bootstrap_interval(np.mean, np.full(20, value, kind), groups=np.arange(20) // 4)
+    of_five = bootstrap_interval(np.mean, np.full(20, value, bool), groups=np.arange(20) // 4)
     assert of_five == pytest.approx((value, *stats.binomtest(5 * value, 5).proportion_ci(0.95)))
 
 
-def test_an_interval_without_width_is_said_to_be_one():
-    with pytest.warns(UserWarning, match="All resamples give 2.5: that this interval has no width says nothing"):
-        assert bootstrap_interval(np.mean, np.full(8, 2.5)) == (2.5, 2.5, 2.5)
+@pytest.mark.parametrize("value", [0, 0.0, 1.0, 2.5])
+def test_numbers_that_are_all_alike_are_no_proportion(value):
+    """The differences of a scan with itself are 0, and not between 0 and some tenths of a year."""
+    with pytest.warns(UserWarning, match=f"All resamples give {value:g}: that this interval has no width says nothing"):
+        assert bootstrap_interval(np.mean, np.full(20, value)) == (value, value, value)
+
+
+class Stubborn:
+    def __array__(self, *_, **__):
+        raise RuntimeError("no")
+
+
+NO_NUMBERS = {
+    "text": ["a", "b", "c"],
+    "digits as text": ["1", "0", "1"],
+    "objects": [1, None, 0],
+    "complex numbers": [1 + 0j, 0j, 1j],
+    "a complex tensor": torch.tensor([1 + 0j, 0, 1]),
+    "uneven lists": [[1], [1, 2], [3]],
+    "dates": np.array(["2020-01-01"] * 3, "datetime64[D]"),
+    "a gap": np.ma.array([1, 0, 1], mask=[0, 1, 0]),
+    "a gap of pandas": pd.array([1, None, 0], dtype="Int64"),
+    "what will be no array": [Stubborn()] * 3,
+    "a set": {0, 1, 2},
+    "nothing": None,
+    "a function": len,
+}
+GOOD, TIMES = np.array([1.0, 0, 1]), np.array([1.0, 2, 3])
+CUBE = np.pad(np.ones((1, 1, 2, 2, 2)), [(0, 0), (0, 0), (1, 1), (1, 1), (1, 1)])
+DOORS = {
+    "reliability": lambda odd: reliability(odd, GOOD),
+    "reliability, truth": lambda odd: reliability(GOOD, odd),
+    "reliability, bins": lambda odd: reliability(GOOD, GOOD, odd),
+    "bootstrap": lambda odd: bootstrap_interval(np.mean, odd, repeats=2),
+    "bootstrap, second": lambda odd: bootstrap_interval(lambda a, _: a.mean(), TIMES, odd, repeats=2),
+    "bootstrap, statistic": lambda odd: bootstrap_interval(lambda _: odd, TIMES, repeats=2),
+    "bootstrap, level": lambda odd: bootstrap_interval(np.mean, TIMES, level=odd, repeats=2),
+    "bootstrap, repeats": lambda odd: bootstrap_interval(np.mean, TIMES, repeats=odd),
+    "interval": interval_of,
+    "interval, level": lambda odd: interval_of(TIMES, odd),
+    "conformal": lambda odd: conformal_half_width(odd, 0.5),
+    "dice": lambda odd: dice(odd, CUBE),
+    "hausdorff": lambda odd: hausdorff95(CUBE, odd, 1.0),
+    "hausdorff, spacing": lambda odd: hausdorff95(CUBE, CUBE, odd),
+    "concordance": lambda odd: concordance_draws(odd, TIMES, GOOD, 9.0, repeats=2),
+    "concordance, time": lambda odd: concordance_draws(TIMES, odd, GOOD, 9.0, repeats=2),
+    "concordance, died": lambda odd: concordance_draws(TIMES, TIMES, odd, 9.0, repeats=2),
+    "concordance, horizon": lambda odd: concordance_draws(TIMES, TIMES, GOOD, odd, repeats=2),
+    "dead by": lambda odd: dead_by(odd, GOOD, 2.0),
+    "dead by, died": lambda odd: dead_by(TIMES, odd, 2.0),
+    "dead by, level": lambda odd: dead_by(TIMES, GOOD, 2.0, odd),
+    "features": lambda odd: radiomics.features(odd, CUBE[0, 0], 1.0),
+    "features, mask": lambda odd: radiomics.features(CUBE[0, 0], odd, 1.0),
+    "features, spacing": lambda odd: radiomics.features(CUBE[0, 0], CUBE[0, 0], odd),
+    "features, levels": lambda odd: radiomics.features(CUBE[0, 0], CUBE[0, 0], 1.0, odd),
+    "intensity": radiomics.intensity,
+    "texture": radiomics.texture,
+}
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_what_is_no_array_of_real_numbers_gets_one_sentence_at_every_door(door):
+    for kind, odd in NO_NUMBERS.items():
+        with pytest.raises((ValueError, DataError), match="give real numbers in one array, and not") as refused:
+            DOORS[door](odd)
+            pytest.fail(kind)
+        assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "groups", [[1, None, 2], [1.0, np.nan, 2], ["a", 1, None], [[1], [1, 2], [3]], [[1], [2], [3]]]
+)
+def test_groups_with_a_gap_are_refused(groups):
+    with pytest.raises(ValueError, match="Groups: give one label per case, all of one kind, and none missing."):
+        bootstrap_interval(np.mean, TIMES, groups=groups, repeats=2)

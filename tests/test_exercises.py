@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 
+from presimal import exercises as checks
 from presimal.exercises import blank, check, equals, given, holds, solution
 
 ROOT = Path(__file__).parents[1]
@@ -348,6 +349,46 @@ def test_an_answer_that_patches_a_library_is_found_out(capsys, monkeypatch):
     assert says(capsys, "answer", given(3.0).returns(2.0), times=1).startswith("✗ answer: not yet. numpy.mean has been")
 
 
+PATCHES = {
+    "what compares": lambda: monkey(checks, "_same", lambda *_: True),
+    "what compares, by a function of Python": lambda: monkey(checks, "_same", max),
+    "what looks": lambda: monkey(checks, "_hint", lambda *_: None),
+    "what numpy gave": lambda: monkey(checks, "allclose", lambda *_, **__: True),
+    "what is told": lambda: (monkey(checks, "_replaced", lambda *_: None), monkey(checks, "_same", max)),
+    "what is told, and by what": lambda: (
+        monkey(checks, "_replaced", lambda *_: None),
+        monkey(checks, "_UNTOUCHED", ()),
+        monkey(checks, "_same", max),
+    ),
+    "a claim": lambda: monkey(checks.given, "returns", lambda *_, **__: lambda _: None),
+    "the code of a claim": lambda: monkey(checks._same, "__code__", (lambda a, b, c: True).__code__),
+    "the code of torch": lambda: monkey(torch.nn.functional.mse_loss, "__code__", (lambda *_, **__: 2.0).__code__),
+    "the module": lambda: monkey(sys.modules, "presimal.exercises", type(sys)("presimal.exercises")),
+    "no module": lambda: monkey(sys.modules, "presimal.exercises", None),
+}
+
+
+@pytest.mark.parametrize("name", PATCHES)
+@pytest.mark.parametrize("when", ["before", "while it is called"])
+def test_an_answer_that_patches_the_checks_is_found_out(capsys, monkeypatch, name, when):
+    global monkey
+
+    def monkey(place, name, value):
+        put = monkeypatch.setitem if isinstance(place, dict) else monkeypatch.setattr
+        put(place, name, value)
+
+    def answer(x):
+        PATCHES[name]()
+        return 2.0
+
+    if when == "before":
+        PATCHES[name]()
+    claim = checks.given(3.0).returns(9.0)
+    globals()["answer"] = answer
+    assert "✗ answer: not yet. " in says(capsys, "answer", claim)
+    monkeypatch.undo()
+
+
 class Anything:
     def __eq__(self, other):
         return True
@@ -370,8 +411,8 @@ def test_the_first_time_a_hint_ends_at_its_colon(capsys):
     assert says(capsys, "value", equals(3.0, {"Another: x.": 2.0}), times=1).startswith("✗ value: not yet. Another.")
 
 
-def test_what_is_done_is_counted(capsys, monkeypatch):
-    monkeypatch.setattr("presimal.exercises._correct", {})
+def test_what_is_done_is_counted(capsys):
+    checks._correct.clear()
     globals().update(EXERCISES=2, first=1.0, second=2.0)
     try:
         assert says(capsys, "first", equals(1.0), times=1) == "✓ first: correct (1 of 2 done)"

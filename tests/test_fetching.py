@@ -108,7 +108,7 @@ BROKEN = {
 @pytest.mark.parametrize("name", BROKEN)
 def test_what_broke_off_is_never_taken_for_all(server, tmp_path, name, digest):
     server.answers = lambda: [BROKEN[name]]
-    with pytest.raises(DataError, match="cannot be reached or broke off"):
+    with pytest.raises(DataError, match="cannot be reached or broke off|answered 302"):
         fetch(server.url, tmp_path / "a.tar", digest)
     assert not (tmp_path / "a.tar").exists()
     server.answers = lambda: [WHOLE]
@@ -166,3 +166,29 @@ def test_what_was_compressed_on_the_way_is_as_it_was(server, tmp_path):
     sent = packed.compress(CONTENT) + packed.flush()
     server.answers = lambda: [HEAD + b"Content-Encoding: gzip\r\nContent-Length: %d\r\n\r\n" % len(sent) + sent]
     assert fetch(server.url, tmp_path / "a.tar", MD5).read_bytes() == CONTENT
+
+
+NO_ANSWER = {
+    "a length in words": HEAD + b"Content-Length: many\r\n\r\n" + CONTENT,
+    "a page that is nowhere": b"HTTP/1.1 302 Found\r\nLocation: http://[::1\r\n\r\n",
+    "a page without a name": b"HTTP/1.1 302 Found\r\nLocation: \r\nContent-Length: 0\r\n\r\n",
+    "a page of other letters": b"HTTP/1.1 302 Found\r\nLocation: /\xe6\xf8\xe5\r\n\r\n",
+    "no content": b"HTTP/1.1 204 No Content\r\n\r\n",
+    "not changed": b"HTTP/1.1 304 Not Modified\r\n\r\n",
+    "a part that was not asked for": b"HTTP/1.1 206 Partial Content\r\nContent-Length: 5\r\n\r\nabcde",
+    "nothing": HEAD + b"Content-Length: 0\r\n\r\n",
+    "nothing, and no length": HEAD + b"\r\n",
+    "chunks of no size": HEAD + b"Transfer-Encoding: chunked\r\n\r\nzzz\r\nabc",
+    "no HTTP": b"SSH-2.0-OpenSSH_9.9\r\n",
+    "a header without end": b"HTTP/1.1 200 OK\r\nX: " + b"y" * 100_000 + b"\r\n\r\n",
+}
+
+
+@pytest.mark.parametrize("digest", ["", SHA256])
+@pytest.mark.parametrize("name", NO_ANSWER)
+def test_an_odd_answer_is_one_sentence_and_no_file(server, tmp_path, name, digest):
+    server.answers = lambda: iter([NO_ANSWER[name]])
+    with pytest.raises(DataError) as refused:
+        fetch(server.url, tmp_path / "a.tar", digest)
+    assert "\n" not in str(refused.value) and str(refused.value).endswith(".")
+    assert not (tmp_path / "a.tar").exists()

@@ -488,6 +488,24 @@ def test_what_a_spreadsheet_adds_changes_nothing(scans, name):
     assert list(table.subject_id) == [f"s{k}" for k in range(6)] and set(table.site) == {"north"}
 
 
+@pytest.mark.parametrize("word", ["NA", "None", "null", "nan", "N/A", "NULL", "n/a", "NaN"])
+@pytest.mark.parametrize("separator", [",", ";"])
+def test_a_word_for_nothing_is_a_name_among_names_and_missing_among_numbers(scans, word, separator):
+    """A site, a person or a ward may be called so; a number and a sex may not."""
+    folder = scans("brain_age")
+    header = ["t1_path", "subject_id", "gender", "age_at_scan", "site", "ward", "score"]
+    rows = [[f"t1/s{k}.nii.gz", f"s{k}", "MF"[k % 2], 20 + k, "north", "west", k] for k in range(6)]
+    rows[0][1], rows[1][2], rows[2][3], rows[3][4], rows[4][5], rows[5][6] = [word] * 6
+    rows[2][3] = 22
+    table_text = "\n".join(separator.join(map(str, row)) for row in [header, *rows])
+    (folder / "dataset.csv").write_text(table_text)
+    table = data.brain_age(folder, progress=False).set_index("image").sort_index()
+    assert list(table.subject_id) == [word, "s1", "s2", "s3", "s4", "s5"]
+    assert list(table.site) == ["north"] * 3 + [word] + ["north"] * 2
+    assert list(table.ward) == ["west"] * 4 + [word, "west"]
+    assert table.score.isna().sum() == 1 and table.score.sum() == 10 and table.sex.isna().sum() == 1
+
+
 def test_an_id_keeps_its_comma(scans):
     """1,5 and 1.5 are two people."""
     folder = scans("brain_age")

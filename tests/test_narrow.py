@@ -5,7 +5,9 @@ Each command runs in a copy of this process, whose limits and rights are its own
 
 import contextlib
 import os
+import re
 import signal
+import subprocess
 import sys
 from importlib import import_module
 from pathlib import Path
@@ -175,3 +177,24 @@ def test_with_little_memory_there_is_an_answer_or_one_sentence(tmp_path, command
     assert status in (1, 2) and len(lines) == 1 and "Traceback" not in said, (status, said)
     assert "memory" in said or "is it a scan of a head" in said or "remove the skull" in said, said
     assert [file.name for file in tmp_path.iterdir()] == ["a.nii.gz"]
+
+
+@pytest.mark.parametrize("gigabytes", [0.5, 1, 2, 3] if LONG else [2])
+@pytest.mark.parametrize("command", ["strip", "age", "segment --t1", "data", "run"])
+def test_where_the_libraries_find_no_memory_there_is_one_sentence(tmp_path, command, gigabytes):
+    """A limit from the start on, which the libraries alone may reach: torch with CUDA maps more than three of them."""
+    import resource
+
+    scan = store(tmp_path / "a.nii.gz", shape=(200, 200, 180))
+    words = [*command.split(), *([] if command in ("data", "run") else [scan])]
+    words += ["-o", f"{scan}.x.nii"] if command.startswith("segment") else []
+    words += [str(tmp_path / "none.ipynb")] if command == "run" else []
+    environment = os.environ | {"PRESIMAL_DATA": str(tmp_path), "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+    limits = (int(gigabytes * 2**30),) * 2
+    done = subprocess.run(
+        [sys.executable, "-m", "presimal", *words], env=environment, capture_output=True, text=True,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limits),
+    )  # fmt: skip
+    said = [line for line in done.stderr.splitlines() if line.startswith("presimal: ") and "note" not in line]
+    assert "Traceback" not in done.stderr and (len(said) == 1 or not done.returncode), done
+    assert not said or re.search("memory|head|skull|neither a file", said[0]), done

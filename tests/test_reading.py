@@ -43,8 +43,8 @@ def store(file, made=None):
 def spoiled(file, *changes, made=None):
     """A file with (offset, struct format, value) put into its bytes."""
     content = bytearray((made or image()).to_bytes())
-    for offset, kind, value in changes:
-        struct.pack_into(kind, content, offset, value)
+    for offset, kind, *value in changes:
+        struct.pack_into(kind, content, offset, *value)
     file.write_bytes(gzip.compress(bytes(content), mtime=0) if file.name.endswith(".gz") else bytes(content))
     return file
 
@@ -187,8 +187,25 @@ REFUSED = {
     "FreeSurfer of a negative size": (
         with_bytes("a.mgh", nib.MGHImage(VALUES, AFFINE).to_bytes()[:4] + b"\xff" * 3 + b"\xfd" + bytes(300)), DAMAGED
     ),
+    "voxels without a size": (header((80, "<3f", 0, 0, 0), (254, "<h", 0)), "has voxels of 0.0 x 0.0 x 0.0 mm; set"),
+    "voxels of no size, placed": (
+        header((84, "<f", 0.0), (252, "<h", 1), (254, "<h", 0), name="a.nii.gz"), "of 2.0 x 0.0 x 2.5 mm; set"
+    ),
+    "voxels of a size that is no number": (header((80, "<f", np.nan), (252, "<h", 0), (254, "<h", 0)), "of nan x 2.0"),
     "meters": (header(*[(280 + 20 * k, "<f", 0.002) for k in range(3)]), "correct the unit"),
 }  # fmt: skip
+
+
+@pytest.mark.parametrize(("code", "unit"), [(1, "meters"), (3, "microns"), (2, ""), (0, "")])
+def test_a_header_that_counts_in_another_unit_than_it_says_is_said_to(tmp_path, code, unit):
+    made = image()
+    made.header["xyzt_units"] = code
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        read_scan(store(tmp_path / "a.nii.gz", made))
+    assert [str(one.message) for one in said if "gives its lengths in " + unit in str(one.message)] == [
+        f"{tmp_path / 'a.nii.gz'} gives its lengths in {unit}: taken as millimeters, as for a head they must be."
+    ] * bool(unit)
 
 
 @pytest.mark.parametrize("name", REFUSED)

@@ -7,7 +7,8 @@ import torch
 from nibabel.affines import from_matvec
 
 from brainscans.resampling import Grid
-from brainscans.tissues import BLOCK, TISSUES, ask, asymmetry, find_tissues, fluid_signal, normalize, rise_inward
+from brainscans.scans import rise_inward
+from brainscans.tissues import BLOCK, TISSUES, ask, asymmetry, find_tissues, fluid_signal, normalize
 from synthcohort import Cohort
 from synthcohort.storage import DataError
 
@@ -48,9 +49,9 @@ def test_how_much_brighter_it_is_deep_inside():
     place = np.stack(np.meshgrid(*[np.arange(40) - 19.5] * 3, indexing="ij"))
     depth = 2 * (19.0 - np.linalg.norm(place, axis=0))  # mm in a ball of 38 mm
     image = np.where(depth > 11, 1.0, 0.6).astype(np.float32)
-    assert rise_inward(image, depth > 0) == pytest.approx(0.4)
-    assert rise_inward(1 - image, depth > 0) == pytest.approx(-0.4)
-    assert rise_inward(image, depth > 30) == 0
+    assert rise_inward(image, depth > 0, 2.0) == pytest.approx(0.4)
+    assert rise_inward(1 - image, depth > 0, 2.0) == pytest.approx(-0.4)
+    assert rise_inward(image, depth > 30, 2.0) == 0
 
 
 def test_asymmetry_is_the_part_that_the_other_side_lacks():

@@ -5,6 +5,7 @@ import copy
 import math
 import pickle
 import random
+import sys
 
 import pytest
 import torch
@@ -253,8 +254,31 @@ def test_a_checkpoint_that_is_damaged_or_none_is_refused_with_the_remedy(problem
 
 def test_a_checkpoint_that_cannot_be_read_is_not_called_damaged(problem, tmp_path):
     (tmp_path / "training.pt").mkdir()
-    with pytest.raises(ValueError, match="training.pt cannot be read .*: name another file."):
+    with pytest.raises(ValueError, match=r"training.pt cannot be \w+ .*: name another file."):
         run(problem, checkpoint=tmp_path / "training.pt")
+
+
+IMPOSSIBLE = {
+    "a folder": lambda folder: folder,
+    "below a file": lambda folder: folder / "file" / "training.pt",
+    "below a link to itself": lambda folder: folder / "loop" / "training.pt",
+    "in a folder of the system": lambda _: "/proc/nowhere/training.pt",
+    "a device": lambda _: "/dev/null",
+    "a zero in its name": lambda folder: f"{folder}/a\0b",
+    "too long a name": lambda folder: folder / ("a" * 300),
+    "nearly too long a name": lambda folder: folder / ("a" * 240),
+    "a number": lambda _: 5,
+}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="devices and folders of the system")
+@pytest.mark.parametrize("name", IMPOSSIBLE)
+def test_an_impossible_checkpoint_is_noticed_before_the_first_epoch(problem, tmp_path, monkeypatch, name):
+    (tmp_path / "file").write_text("x")
+    (tmp_path / "loop").symlink_to("loop")
+    monkeypatch.setattr("presimal.training._one_epoch", lambda *_: pytest.fail("an epoch ran"))
+    with pytest.raises(ValueError, match=r"The checkpoint .* cannot be written \(.*\): name another file."):
+        run(problem, checkpoint=IMPOSSIBLE[name](tmp_path))
 
 
 OTHERS = {

@@ -151,7 +151,7 @@ PLACES = {
     "a link to nowhere": (dangling, "is there already"),
     "taken by a folder": (folder_there, "is there already"),
     "a file for a folder": (file_in_the_way, "cannot be written (Not a directory)"),
-    "a name too long": (lambda folder: folder / ("a" * 240 + ".nii.gz"), "has too long a name"),
+    "a name too long": (lambda folder: folder / ("a" * 240 + ".nii.gz"), "cannot be written (its name is too long)"),
     "a path too long": (lambda folder: Path(f"{folder}{500 * '/aaaaaaaaa'}/out.nii"), "cannot be written (File name"),
     "a link to itself for a folder": (loop, "cannot be written (Too many levels of symbolic links)"),
     "a zero in the name": (lambda folder: folder / "o\0ut.nii.gz", "cannot be written (embedded null"),

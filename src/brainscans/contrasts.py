@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from nibabel.affines import apply_affine
 from scipy import ndimage
+from scipy.stats import rankdata
 from torch import Tensor
 
 from synthcohort import MSD_CONTRASTS
@@ -16,18 +17,28 @@ from synthcohort.storage import DataError
 
 from .reading import read_image
 from .refusal import ScanWarning, refuse, refuse_if
-from .scans import Device, File, faces, largest_piece, read_scan
+from .scans import Device, File, faces, largest_piece, read_scan, rise_inward
 from .skull_stripping import LARGEST_BRAIN, LIKE_A_BALL, find_brain, own_reflection
 
 TITLES = dict(zip(MSD_CONTRASTS, ("FLAIR", "T1", "T1Gd", "T2"), strict=True))  # of the channels, in their order
 ORDER = ", ".join(TITLES.values())
 LEAST_BRAIN = 400  # ml of what may be a whole brain
 MARGIN = 0.3  # of the fit to another order: refuses none of seven real gliomas in the right order
-# Shared edges, 1/3 by chance. Two contrasts of one brain have 0.57 to 0.94 (ten patients, 46 pairs; generated ones up
-# to 0.97), noise and other people at most 0.44; a copy in another unit 1.00.
-UNRELATED, COPIED = 0.46, 0.995
+# Shared edges, 1/3 by chance. Two contrasts of one brain have 0.57 to 0.94 (14 patients, 51 pairs; generated ones up to
+# 0.97), noise and other people at most 0.44; a copy has 0.98 and more, whatever its unit, sign, noise or grid.
+UNRELATED, COPIED = 0.46, 0.98
+# Both shared edges and the part of one image that follows from the other's: of two contrasts at most 0.93, and 0.945 or
+# more of most copies that are coarser, clipped, or moved by half a voxel.
+ALIKE = 0.945
 FLAT = 0.1  # of the spread in the brain with its rim; 0.6 to 1 in contrasts
 COVERED = 0.95  # of the brain; at least 0.997 in those ten patients
+# By how many standard deviations a contrast is brighter inward, in 14 people: .25 to .95, -.5 to .25, -.8 to .45.
+INWARD = {"T1": (0.1, np.inf), "T1Gd": (0.1, np.inf), "T2": (-np.inf, 0.45), "FLAIR": (-np.inf, 0.6)}
+# Two contrasts under each other's names. T1 and T1Gd are brighter inward than FLAIR and T2 of the same patient by .3 to
+# 1.5. What is much brighter on T2 than on FLAIR (fluid), or on T1Gd than on T1 (vessels), is so by a larger factor than
+# what is darker, whose logarithm is .04 to 1.5 in these people and -.1 to 1.3 in generated ones.
+LESS_INWARD, LESS_FACTOR = (-0.25, 0.0), (-0.6, -0.25)  # refused below the first, said below the second
+MUCH = 0.99  # the quantile
 
 
 def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[Tensor, np.ndarray, Path]:
@@ -105,13 +116,55 @@ def check_one_brain(images: Tensor, inside: Tensor, given: Sequence[int], name: 
         a, b = edges[one], edges[other]
         lengths = np.linalg.norm(a, axis=0) * np.linalg.norm(b, axis=0)
         alike = float(((a * b).sum(0) ** 2 / (lengths + 1e-12)).sum() / (lengths.sum() + 1e-12))
-        same = f"{titles[other]} is {titles[one]} once more, in another unit"
-        refuse_if(alike > COPIED, name, same, "give each its own scan")
+        same = alike > COPIED or (alike > ALIKE and _follows(images[one], images[other], core) > ALIKE)
+        refuse_if(same, name, f"{titles[other]} is {titles[one]} once more, changed", "give each its own scan")
         shared[one].append(alike)
         shared[other].append(alike)
     alone = [titles[k] for k in given if shared[k] and max(shared[k]) < UNRELATED]
     said = " and ".join(alone) + " show different things" if len(given) == 2 else "{} shows what no other one does"
     refuse_if(alone, name, said, "see that all are scans of the same head, in the same place")
+
+
+def _follows(one: Tensor, other: Tensor, core: np.ndarray, bins: int = 64) -> float:
+    """The part of the variance of one image, in ranks, that the other one determines, whichever way is more."""
+    ranks = [rankdata(ndimage.gaussian_filter(image.numpy(), 1.0)[core]) / core.sum() for image in (one, other)]
+
+    def part(by: np.ndarray, of: np.ndarray) -> float:
+        bin_of = np.minimum((by * bins).astype(int), bins - 1)
+        means = np.bincount(bin_of, of, bins) / np.maximum(np.bincount(bin_of, minlength=bins), 1)
+        return float(means[bin_of].var() / of.var())
+
+    return max(part(*ranks), part(*reversed(ranks)))
+
+
+def check_names(images: Tensor, inside: Tensor, given: Sequence[int], spacing: float, name: str) -> None:
+    """Refuse normalized images (4, X, Y, Z) in voxels of `spacing` mm, of which those `given` were, if two of them are
+    under each other's names, by where in the brain, `inside`, they are bright; warn where it is only likely, or one
+    does not look like its name."""
+    titles, core = list(TITLES.values()), ndimage.binary_erosion(inside, iterations=2)
+    if not core.any():
+        return
+    values = {k: images[k].numpy()[core] for k in given}
+    z = {k: (one - one.mean()) / (one.std() + 1e-6) for k, one in values.items()}
+    inward = {k: rise_inward(images[k].numpy(), inside.numpy(), spacing) for k in given}
+    found = [
+        (*pair, inward[pair[0]] - inward[pair[1]], LESS_INWARD)
+        for pair in product((1, 2), (0, 3))
+        if {*pair} <= {*given}
+    ]
+    for less, more in [pair for pair in ((0, 3), (1, 2)) if {*pair} <= {*given}]:
+        up, down = (np.quantile(sign * (z[more] - z[less]), MUCH).clip(1e-6) for sign in (1, -1))
+        found.append((less, more, np.log(up / down), LESS_FACTOR))
+    for one, other, evidence, (refused, said) in found:
+        both = f"{titles[one]} and {titles[other]}"
+        refuse_if(evidence < refused, name, f"{both} look exchanged", "give each under its own name")
+        if evidence < said:
+            warnings.warn(f"{name}: {both} may be exchanged: look at them", ScanWarning, stacklevel=2)
+    for title, rise in [(titles[k], rise) for k, rise in inward.items()]:
+        if rise and not INWARD[title][0] <= rise <= INWARD[title][1]:
+            warnings.warn(
+                f"{name}: {title} does not look like one: is it what it is called?", ScanWarning, stacklevel=2
+            )
 
 
 def check_order(images: Tensor, healthy: Tensor, name: str) -> None:

@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 
 import nibabel as nib
@@ -23,6 +24,7 @@ SIZE = ROWS, COLUMNS, SPACING = "0028|0010", "0028|0011", "0028|0030"
 KIND = BITS, USED, SIGN, *_ = "0028|0100", "0028|0101", "0028|0103", "0028|0002", "0028|0004"
 PLAIN = re.compile(rb"\x02\x00\x10\x00UI..1\.2\.840\.10008\.1\.2(\.1)?\x00")  # not compressed, least byte first
 PIXELS = re.compile(rb"\xe0\x7f\x10\x00(?:O[BW]\x00\x00)?(....)", re.DOTALL)  # how many bytes of them follow
+MOST_LOOKED_AT = 20_000  # files and folders
 UNEVEN = 0.02  # of the distance between slices
 CONVERT = "convert it with dcm2niix and give the NIfTI file"
 
@@ -46,7 +48,10 @@ class Series:
 
 def is_dicom(file: Path) -> bool:
     """Has a file the mark of DICOM, after 128 bytes of anything? No if it may not be read."""
-    if not os.path.isfile(file) or not os.access(file, os.R_OK):  # where one may not look, there is none
+    try:  # where one may not look, there is none; nor in what is empty, as the files of /proc are, some without an end
+        if not os.path.isfile(file) or not os.access(file, os.R_OK) or file.stat().st_size < 132:
+            return False
+    except (OSError, ValueError):
         return False
     try:
         with file.open("rb") as stream:
@@ -95,8 +100,9 @@ def propose(series: Sequence[Series]) -> dict[str, Series]:
 
 
 def holds_series(folder: Path) -> bool:
-    """Does a DICOM file lie in a folder or below it?"""
-    return folder.is_dir() and any(is_dicom(file) for file in folder.rglob("*"))
+    """Does a DICOM file lie in a folder or below it, among the first MOST_LOOKED_AT? In all of a disk none is looked
+    for."""
+    return folder.is_dir() and any(is_dicom(file) for file in islice(folder.rglob("*"), MOST_LOOKED_AT))
 
 
 def open_series(path: Path) -> nib.Nifti1Image:

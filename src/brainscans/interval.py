@@ -1,6 +1,43 @@
-"""A number and how sure it is."""
+"""A number and how sure it is, and the one door through which numbers come in."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+import numpy as np
+from torch import Tensor
+
+
+def real(values: Any, what: str, error: type[Exception] = ValueError) -> np.ndarray:
+    """Values as an array of real numbers or truth values. `error`, in one sentence about `what`, for everything else:
+    text, complex numbers, dates, objects, lists of different lengths, masked entries."""
+    try:
+        found = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+    except Exception:  # of numpy, or of whatever object it is
+        found = np.empty(0, object)
+    if found.dtype.kind not in "biuf" or np.ma.is_masked(values):
+        kind = {"c": "complex numbers", "U": "text", "S": "text", "M": "dates", "m": "times"}.get(found.dtype.kind)
+        raise error(f"{what}: give real numbers in one array, and not {kind or 'objects, gaps or uneven lists'}.")
+    return found
+
+
+def one(value: Any, what: str, error: type[Exception] = ValueError) -> float:
+    """A single real number, of which NaN is one; errors as `real`."""
+    found = real(value, what, error)
+    if found.size != 1:
+        raise error(f"{what}: give one number, and not {found.size}.")
+    return float(found.item())
+
+
+def numbered(labels: Any, what: str) -> np.ndarray:
+    """Labels (N,), of any one kind, as numbers from 0 in their order. ValueError where one is missing."""
+    try:
+        found = np.asarray(labels)
+        missing = bool((found != found).any()) or None in found.tolist() or found.ndim != 1 or np.ma.is_masked(labels)
+        _, number = np.unique(found, return_inverse=True)
+    except Exception:  # of labels that cannot be compared
+        missing = True
+    if missing:
+        raise ValueError(f"{what}: give one label per case, all of one kind, and none missing.")
+    return number
 
 
 class Interval(NamedTuple):

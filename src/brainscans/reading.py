@@ -49,6 +49,12 @@ def open_image(file: Path | str) -> Any:
             refuse_if(not other.exists(), file, f"lacks its voxels, {other.name}", "put both files in one folder")
             size = _read_to_the_end(other)
         if isinstance(image, nib.Nifti1Pair):
+            raw = _as_stored(image)
+            lengths, unplaced = raw["pixdim"][1:4], not raw["sform_code"]
+            nothing = unplaced and not (np.isfinite(lengths) & (lengths != 0)).all()
+            refuse_if(
+                nothing, file, f"has voxels of {' x '.join(map(str, lengths))} mm", "set their size in its header"
+            )
             left = size - image.dataobj.offset - math.prod(image.shape) * image.get_data_dtype().itemsize
             if left > 0:  # as after a transfer as text, or from a header that tells of less
                 said = f"has {left} bytes more than its header tells of: look whether its picture is whole"
@@ -73,6 +79,12 @@ def open_image(file: Path | str) -> Any:
     placed = getattr(image, "affine", None) is not None and hasattr(image, "dataobj")  # surfaces and tables are not
     refuse_if(not placed, file, "holds no voxels with a place in space", "give an image")
     return image
+
+
+def _as_stored(image: Any) -> Any:
+    """The header of a NIfTI file before nibabel mends it: of voxels without a size it makes some of 1 mm."""
+    with image.file_map.get("header", image.file_map["image"]).get_prepare_fileobj("rb") as stream:
+        return type(image.header).from_fileobj(stream, check=False)
 
 
 def _read_to_the_end(file: Path) -> int:
@@ -134,6 +146,9 @@ def read_image(file: Path | str, channels: int = 1, image: Any = None) -> tuple[
     odd_unit = not SMALLEST < top < LARGEST
     refuse_if(odd_unit, file, f"has values up to {top:.3g}", "correct slope and intercept in its header")
     check_affine(affine, file)
+    if isinstance(image, nib.Nifti1Pair) and (unit := image.header.get_xyzt_units()[0]) in ("meter", "micron"):
+        said = f"gives its lengths in {unit}s: taken as millimeters, as for a head they must be"
+        warnings.warn(f"{file} {said}.", ScanWarning, stacklevel=2)
     coded = isinstance(image, nib.Nifti1Pair) and (image.header["sform_code"] or image.header["qform_code"])
     if isinstance(image, nib.AnalyzeImage) and not coded:  # of which NIfTI is a kind
         warnings.warn(f"{file} {NO_ORIENTATION}.", ScanWarning, stacklevel=2)

@@ -14,6 +14,7 @@ from .reading import read_image
 
 File = Path | str
 Device = torch.device | str | None
+SHALLOW, DEEP = (4.0, 8.0), (14.0, 22.0)  # mm below the surface of the brain: cortex and fluid, white matter
 
 
 def read_scan(file: File, image: Any = None) -> tuple[Tensor, np.ndarray]:
@@ -44,6 +45,14 @@ def largest_piece(mask: np.ndarray) -> np.ndarray:
 def without_holes(mask: np.ndarray) -> np.ndarray:
     """A mask with what its outside cannot reach filled in."""
     return ~largest_piece(~np.pad(mask, 1))[1:-1, 1:-1, 1:-1]
+
+
+def rise_inward(image: np.ndarray, inside: np.ndarray, spacing: float) -> float:
+    """How much brighter an image (X, Y, Z), in voxels of `spacing` mm, is deep inside a brain than near its surface, in
+    units of the image; 0 if the brain is not that deep."""
+    depth = ndimage.distance_transform_edt(inside, sampling=spacing)
+    shallow, deep = (image[(depth > near) & (depth <= far)] for near, far in (SHALLOW, DEEP))
+    return float(np.median(deep) - np.median(shallow)) if len(deep) and len(shallow) else 0.0
 
 
 def ready(model: nn.Module | None, weights: str, device: Device) -> tuple[nn.Module, torch.device]:

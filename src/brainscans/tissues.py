@@ -12,13 +12,12 @@ from functools import partial
 import numpy as np
 import torch
 from nibabel.affines import apply_affine
-from scipy import ndimage
 from torch import Tensor, nn
 
 from synthcohort.storage import DataError
 
 from .resampling import Grid, to_grid
-from .scans import Device, both_sides, ready
+from .scans import Device, both_sides, ready, rise_inward
 from .skull_stripping import BrainMask, find_brain
 from .straightening import LEAST_FIT, MOST_TILT, degrees, upright
 from .straightening import SPACING as AVERAGE_SPACING
@@ -31,8 +30,7 @@ MARGIN = 6.0  # mm of the grid around the brain
 TISSUES = (
     "outside", "ventricle", "fluid", "cortex", "striatum", "thalamus", "hippocampus", "white", "cerebellum", "stem",
 )  # fmt: skip
-SHALLOW, DEEP = (4.0, 8.0), (14.0, 22.0)  # mm below the surface of the brain: cortex and fluid, white matter
-LEAST_RISE = 0.05  # of the signal from SHALLOW to DEEP: T2 and many FLAIR are below 0.01
+LEAST_RISE = 0.05  # of the signal, inward: T2 and many FLAIR are below 0.01
 USUAL_RISE = 0.11  # 0.114 to 0.25 in T1 of 26 people, 0.06 to 0.23 where there is a glioma, 0.07 to 0.11 in other FLAIR
 BLOCK = 16.0  # mm
 MOST_ASYMMETRY = 0.115  # 0.038 to 0.112 in these people, 0.07 to 0.24 in six people with gliomas
@@ -67,14 +65,6 @@ def normalize(images: Tensor) -> Tensor:
     return (images / images.new_tensor(scale).view(-1, 1, 1, 1, 1)).clamp(0, 2)
 
 
-def rise_inward(image: np.ndarray, inside: np.ndarray) -> float:
-    """How much brighter an image (X, Y, Z) on the network's grid is deep inside a brain than near its surface, in units
-    of the image; 0 if the brain is not that deep."""
-    depth = ndimage.distance_transform_edt(inside, sampling=SPACING)
-    shallow, deep = (image[(depth > near) & (depth <= far)] for near, far in (SHALLOW, DEEP))
-    return float(np.median(deep) - np.median(shallow)) if len(deep) and len(shallow) else 0.0
-
-
 def ask(model: nn.Module, image: Tensor, device: torch.device) -> tuple[Tensor, float]:
     """Fractions (len(TISSUES), X, Y, Z) of a normalized image (1, 1, X, Y, Z), the mean of what the network says of it
     and of its mirror image, and how far the two agree, 0 to 1."""
@@ -99,7 +89,8 @@ def find_tissues(volume: Tensor, affine: np.ndarray, model: nn.Module | None = N
     stripped = torch.where(torch.from_numpy(brain.mask), volume - volume.min().clamp(max=0), 0.0)
     grid = grid_around(brain.mask, affine, SPACING)
     image = normalize(to_grid(stripped, affine, grid)[None, None])
-    rise = rise_inward(image[0, 0].numpy(), to_grid(torch.from_numpy(brain.mask).float(), affine, grid).numpy() > 0.5)
+    inside = to_grid(torch.from_numpy(brain.mask).float(), affine, grid).numpy() > 0.5
+    rise = rise_inward(image[0, 0].numpy(), inside, SPACING)
     if rise < LEAST_RISE:
         raise DataError(
             "This does not look like a T1, where white matter is brighter than cortex: give a T1-weighted scan."

@@ -18,7 +18,7 @@ import torch
 from nibabel.affines import apply_affine, from_matvec
 from torch import Tensor, nn
 
-from .contrasts import COVERED, TITLES, brain_of, check_one_brain, check_order, read_contrasts
+from .contrasts import COVERED, TITLES, brain_of, check_names, check_one_brain, check_order, read_contrasts
 from .interval import Interval
 from .networks.normalization import normalize
 from .refusal import ScanWarning
@@ -81,8 +81,9 @@ def find_tumor(
     images, brain, affine = images[:, *box], brain[box], affine @ from_matvec(np.eye(3), start)
     grid = _grid_around(brain.shape, affine)
     inside = to_grid(brain.float(), affine, grid)[None, None] > 0.5
-    x = normalize(torch.stack([to_grid(image, affine, grid) for image in images])[None], inside)
-    check_one_brain(x[0], inside[0, 0], given.nonzero().flatten().tolist(), name)
+    resampled = torch.stack([to_grid(image, affine, grid) for image in images])
+    x, shown = normalize(resampled[None], inside), given.nonzero().flatten().tolist()
+    check_one_brain(x[0], inside[0, 0], shown, name)
     # What is left out has a stand-in, else most tumors were not found: T2 with its fluid dark for FLAIR, T1 for T1Gd.
     x[:, 0] = x[:, 0] if given[0] else x[:, 3].where(x[:, 3] < BRIGHTEST_TUMOR, -1.0)
     x[:, 2] = x[:, 2] if given[2] else x[:, 1]
@@ -100,6 +101,7 @@ def find_tumor(
     if given.all():
         outside = brain & (probabilities[0] < 0.5)
         check_order(images, outside if outside.sum() > brain.sum() / 3 else brain, name)
+    check_names(x[0], inside[0, 0] & (resampled[shown] != 0).all(0), shown, SPACING, name)
     labels = _labels(probabilities.numpy(), voxel_ml, WHOLE if given.all() else 0.5)
     volumes = {region: _volume(labels > k, probabilities[k].numpy(), voxel_ml) for k, region in enumerate(REGIONS)}
     return Segmentation(np.pad(labels, around), np.pad(probabilities.numpy(), [(0, 0), *around]), volumes)

@@ -4,6 +4,7 @@ import gzip
 import os
 import secrets
 import shutil
+import stat
 import sys
 import tempfile
 import time
@@ -33,19 +34,39 @@ def check_place(file: Path, size: int, replace: bool = False) -> None:
     """Raises DataError, before anything is computed, if an image of so many bytes cannot be written to `file`: another
     ending, something there already unless it may be replaced, no folder, no permission, no room."""
     refuse_if(not file.name.endswith(ENDINGS), file, "ends in neither .nii nor .nii.gz", "call it so")
-    refuse_if(len(os.fsencode(file.name)) > LONGEST_NAME, file, "has too long a name", ELSEWHERE)
-    taken, folder = False, file.absolute().parent
+    taken = False
     try:
         with suppress(FileNotFoundError, NotADirectoryError):
             taken = bool(os.lstat(file)) and not replace
         refuse_if(taken, file, "is there already, and nothing is overwritten", f"move it, or {ELSEWHERE}")
-        while not (folder.exists() or folder.is_symlink()):
-            folder = folder.parent
-        tempfile.TemporaryFile(dir=folder).close()  # rights alone do not say it
-        full = shutil.disk_usage(folder).free < size
+        full = shutil.disk_usage(folder_for(file)).free < size
     except (OSError, ValueError) as problem:  # no permission, read-only, a path too long or with a zero in it
         refuse(file, f"cannot be written ({getattr(problem, 'strerror', problem)})", ELSEWHERE)
     refuse_if(full, file, "does not fit on its disk", f"free some space, or {ELSEWHERE}")
+
+
+def folder_for(file: Path) -> Path:
+    """The folder that takes a file, or the one that takes the folders that it lacks. OSError or ValueError if the file
+    cannot be made: no permission, read-only, another thing there, or a name that is none."""
+    folder = file.absolute().parent
+    while not (folder.exists() or folder.is_symlink()):
+        folder = folder.parent
+    tempfile.TemporaryFile(dir=folder).close()  # rights alone do not say it
+    with suppress(FileNotFoundError):
+        if not stat.S_ISREG(os.stat(file).st_mode):
+            raise ValueError("a folder or a device has that name")
+    if len(os.fsencode(file.name)) > LONGEST_NAME:
+        raise ValueError("its name is too long")
+    return folder
+
+
+def why_not(file: Path | str) -> str:
+    """Why a file cannot be made, in a few words; nothing if it can."""
+    try:
+        folder_for(Path(file))
+    except (OSError, ValueError, TypeError) as problem:
+        return str(getattr(problem, "strerror", None) or problem)
+    return ""
 
 
 def is_ours(file: Path) -> bool:

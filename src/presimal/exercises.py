@@ -1,8 +1,7 @@
 """Checks for exercises: they answer "not tried yet", "correct", or the first thing that is off, and never raise.
 
 An exercise is three cells: the attempt leaves a blank, `...`; the check, folded, says what is expected and which
-mistakes are typical; the solution, folded too, takes the place of an answer that is not correct, so that the cells
-below work whatever was tried.
+mistakes are typical; the solution, folded too, takes the place of an answer that is not correct.
     def mean_squared_error(y, y_hat): ...
     check("mean_squared_error", given([1., 2.], [1., 4.]).returns(2.0, mistakes={"You added up: take the mean.": 4.0}))
     @solution
@@ -12,19 +11,18 @@ import builtins
 import contextlib
 import copy
 import dis
-import inspect
 import io
 import math
 import sys
 from collections.abc import Callable, Iterable
+from types import FunctionType
 from typing import Any
 
 import numpy as np
 import torch
 from numpy import allclose, asarray, isfinite  # as they are now, whatever a notebook makes of `np` later
 
-MOST_PRINTED, SHOWN = 100_000, 2_000  # letters
-MOST_SHOWN = 8  # numbers of an array
+MOST_PRINTED, SHOWN, MOST_SHOWN = 100_000, 2_000, 8  # letters; numbers of an array
 GREEN, RED, PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 Claim = Callable[[Any], str | None]  # looks at an answer and returns None if it is right, else a hint in one sentence
 
@@ -32,7 +30,6 @@ _correct: dict[str, object] = {}  # by name, the answer that was found correct l
 _hints: dict[str, str] = {}  # by name, the hint that was given last
 _solutions: dict[str, Callable] = {}  # by name, the function that took the place of an answer
 _LIBRARIES: tuple[Any, ...] = (builtins, math, np, np.linalg, torch, torch.Tensor, torch.linalg, torch.nn.functional)
-_UNTOUCHED = [{name: value for name, value in vars(place).items() if callable(value)} for place in _LIBRARIES]
 
 
 def check(name: str, *claims: Claim) -> None:
@@ -51,8 +48,7 @@ def check(name: str, *claims: Claim) -> None:
             hint = _hint(answers[name], claims)
             hint = _replaced(answers.get("__name__")) or hint
         if hint:
-            more = hint == _hints.get(name)
-            _hints[name] = hint
+            more, _hints[name] = hint == _hints.get(name), hint
             state = f"{RED}✗{PLAIN} {name}: not yet. {hint if more else _nudge(hint)}"
         else:
             _correct[name] = answers[name]
@@ -60,8 +56,7 @@ def check(name: str, *claims: Claim) -> None:
             if "EXERCISES" in answers:
                 done = sum(answers.get(other) is answer for other, answer in _correct.items())
                 state += f" ({done} of {answers['EXERCISES']} done)"
-    print(printed.getvalue()[:SHOWN], end="")
-    print(state)
+    print(printed.getvalue()[:SHOWN] + state)
 
 
 def solution(reference: Any, name: str = "") -> Any:
@@ -80,9 +75,8 @@ def _nudge(hint: str) -> str:
     """The part of a hint before its colon, which says what is off and not what to do."""
     words, bracket, tried = hint.partition(" (tried with ")
     before, colon, _ = words.partition(": ")
-    if not colon or "stops with" in words:
-        return hint
-    return f"{before}{bracket}{tried}. Run this check again for more."
+    whole = not colon or "stops with" in words
+    return hint if whole else f"{before}{bracket}{tried}. Run this check again for more."
 
 
 class _Output(io.StringIO):
@@ -112,37 +106,32 @@ def _hint(answer: object, claims: Iterable[Claim]) -> str | None:
     return None
 
 
-_ADVICE = {  # by a part of an error's message
-    "ufunc 'bitwise_xor'": "In Python ^ is not a power; ** is.",
-    "for ^: ": "In Python ^ is not a power; ** is.",
-    ": 'list' and ": "A list does not calculate: take its numbers one by one, or make it an array.",
-    ": 'tuple' and ": "A tuple does not calculate: take its numbers one by one, or make it an array.",
-    "'list' object has no": "A list does not calculate: take its numbers one by one, or make it an array.",
-    "infer output dtype": "True and False have no mean in torch: turn them into numbers first.",
-}
+_LISTS = (": 'list' and ", ": 'tuple' and ", "'list' object has no")
+_ADVICE = dict.fromkeys(("ufunc 'bitwise_xor'", "for ^: "), "In Python ^ is not a power; ** is.")  # by part of an error
+_ADVICE |= dict.fromkeys(_LISTS, "A list does not calculate: take its numbers one by one, or make it an array.")
+_ADVICE["infer output dtype"] = "True and False have no mean in torch: turn them into numbers first."
 
 
 def _replaced(notebook: str | None) -> str | None:
-    """A sentence about a function of a library that the module `notebook` has replaced, by which any answer could seem
-    right. Libraries that change torch, as fastai does, are left in peace."""
-    for place, functions in zip(_LIBRARIES, _UNTOUCHED, strict=True):
-        for name, function in functions.items():
-            now = vars(place).get(name)
-            if now is not function and getattr(now, "__module__", None) in (None, notebook):
-                return f"{place.__name__}.{name} has been replaced in this notebook: restart the kernel."
-    return None
+    """A sentence about a function of this module, or of a library in the module `notebook`, that has been replaced, by
+    which any answer could seem right. Libraries that change torch, as fastai does, are left in peace."""
+    for place, name, function, code in _UNTOUCHED:
+        now = vars(place).get(name)
+        counts = place in _OURS or getattr(now, "__module__", None) in (None, notebook)
+        if counts if now is not function else getattr(now, "__code__", None) is not code:
+            return f"{place.__name__}.{name} has been replaced in this notebook: restart the kernel."
+    return None if sys.modules.get(__name__) is _OURS[0] else f"{__name__} has been replaced: restart the kernel."
 
 
 def _message(problem: BaseException) -> str:
-    try:
+    with contextlib.suppress(BaseException):  # a message that cannot be printed, or ends the notebook
         return f": {problem}" if str(problem) else ""
-    except BaseException:  # a message of the student's own, which cannot be printed, or ends the notebook
-        return ""
+    return ""
 
 
 def blank(answer: object) -> bool:
     """True for an answer that is still to be written: `...`, or a function that only holds `...`."""
-    if not inspect.isfunction(answer):
+    if not isinstance(answer, FunctionType):
         return answer is ...
     steps = [(step.opname, step.argval) for step in dis.get_instructions(answer) if step.opname not in _NO_WORK]
     if all(name.startswith("RETURN") or (name == "LOAD_CONST" and value in (None, ...)) for name, value in steps):
@@ -241,10 +230,18 @@ def _same(value: Any, expected: Any, tolerance: float) -> bool:
 
 def _short(value: Any, limit: int = 60) -> str:
     numbers = _numbers(value)
-    if numbers.dtype.kind not in "biufc":
-        text = repr(value)
-    elif numbers.size > MOST_SHOWN:
+    if (plain := numbers.dtype.kind in "biufc") and numbers.size > MOST_SHOWN:
         return f"an array of shape {numbers.shape}"
-    else:
-        text = " ".join(np.array2string(numbers, precision=4).split())
+    text = " ".join(np.array2string(numbers, precision=4).split()) if plain else repr(value)
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+# From here on these see this module as it is now, whatever a notebook makes of it later.
+_sealed, _OURS = globals().copy(), (sys.modules[__name__], given, _Output)
+for _one in (_replaced, check, solution):
+    _sealed[_one.__name__] = globals()[_one.__name__] = FunctionType(_one.__code__, _sealed, None, _one.__defaults__)
+_UNTOUCHED = [
+    (place, name, value, getattr(value, "__code__", None))
+    for place in (*_LIBRARIES, *_OURS) for name, value in vars(place).items() if callable(value)
+]  # fmt: skip
+_sealed |= {"_OURS": _OURS, "_UNTOUCHED": _UNTOUCHED}

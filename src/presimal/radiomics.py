@@ -14,6 +14,7 @@ from scipy.spatial.distance import pdist
 from scipy.special import entr
 from skimage.measure import marching_cubes, mesh_surface_area
 
+from brainscans.interval import one, real
 from synthcohort.storage import DataError
 
 MOST_LEVELS = 2**12  # gray levels, of whose pairs a table is made
@@ -23,7 +24,7 @@ def features(image: np.ndarray, mask: np.ndarray, spacing: ArrayLike, levels: in
     """All features of one region: those of `shape`, `intensity` and `texture` in one dictionary. image, mask (X, Y, Z);
     spacing in mm, one number or three; texture in `levels` bins over the range of the region (IBSI: fixed bin number).
     Raises DataError if shapes differ, a spacing is not positive, the mask is none, or the region holds NaN."""
-    image, mask = np.asarray(image), _mask(mask)
+    image, mask = real(image, "An image", DataError), _mask(mask)
     if image.shape != mask.shape:
         raise DataError(f"The image has shape {image.shape} and the mask {mask.shape}: give both on one grid.")
     values = _finite(image[mask])
@@ -73,7 +74,7 @@ def intensity(values: np.ndarray) -> dict[str, float]:
 
 def discretize(values: np.ndarray, levels: int) -> np.ndarray:
     """Intensities as gray levels 1 to `levels`, in bins of equal width over their range."""
-    if not 2 <= levels <= MOST_LEVELS or levels != int(levels):
+    if not 2 <= one(levels, "Gray levels", DataError) <= MOST_LEVELS or levels % 1:
         raise DataError(f"Texture needs 2 to {MOST_LEVELS} gray levels, not {levels}.")
     values = _finite(values)
     if not values.size or values.max() == values.min():
@@ -123,9 +124,9 @@ def texture(gray: np.ndarray) -> dict[str, float]:
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
-    values = np.asarray(values)
-    if values.dtype.kind not in "biuf" or not np.isfinite(values).all():
-        raise DataError("The region holds NaN, or what is no number: repair the image or leave it out of the mask.")
+    values = real(values, "A region", DataError)
+    if not np.isfinite(values).all():
+        raise DataError("The region holds NaN: repair the image or leave it out of the mask.")
     return values.astype(float)
 
 
@@ -138,14 +139,14 @@ def _levels(gray: np.ndarray) -> np.ndarray:
 
 
 def _mask(mask: np.ndarray) -> np.ndarray:
-    values = np.asarray(mask)
+    values = real(mask, "A mask", DataError)
     if not np.isin(values, (0, 1)).all():
         raise DataError("A mask holds 0 and 1: compare probabilities with a threshold, and labels with a number.")
     return values.astype(bool)
 
 
 def _spacing(spacing: ArrayLike) -> np.ndarray:
-    spacing = np.asarray(spacing, dtype=float)
+    spacing = real(spacing, "The spacing", DataError).astype(float)
     if spacing.shape not in ((), (3,)) or not (np.isfinite(spacing) & (spacing > 0)).all():
         raise DataError("The spacing must be one positive number of millimeters, or three.")
     return np.broadcast_to(spacing, 3)

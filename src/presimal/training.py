@@ -17,7 +17,8 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from brainscans.writing import write_files
+from brainscans.interval import one
+from brainscans.writing import why_not, write_files
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 Device = torch.device | str
@@ -53,14 +54,16 @@ def fit(
     With `checkpoint`, the state is saved to that file after each epoch, and a later call with the same arguments goes
     on from there to the same result, if shuffling draws from torch's global generator. An interrupt ends training as if
     the epochs before had been all. Raises ValueError if there is no batch or epoch, the training loss is not finite or
-    the validation loss never, the optimizer is that of another model, or the checkpoint is damaged or of no use."""
-    if not 1 <= epochs < math.inf or epochs % 1:
+    the validation loss never, the optimizer is of another model, or the checkpoint damaged, of no use or impossible."""
+    if not 1 <= one(epochs, "Epochs") < math.inf or epochs % 1:
         raise ValueError(f"Training takes at least one epoch, and whole ones, not {epochs}.")
     model.to(device)  # Step 1, to initialize the parameters, was done when the model was made.
     own = set(map(id, model.parameters()))
     if not any(id(values) in own for group in optimizer.param_groups for values in group["params"]):
         raise ValueError("The optimizer belongs to another model: make it of `model.parameters()`, in the same cell.")
     best, history = copy.deepcopy(model.state_dict()), History()
+    if checkpoint and (said := why_not(checkpoint)):  # before the first epoch, and not after it
+        raise ValueError(f"The checkpoint {checkpoint} cannot be written ({said}): name another file.")
     if checkpoint and Path(checkpoint).exists():
         best, history = _resume(checkpoint, model, optimizer, schedule)
     line = display("training …", display_id=True) if progress else None

@@ -9,6 +9,10 @@ import warnings
 from collections.abc import Callable
 from importlib import import_module
 
+NO_MEMORY = (
+    r"(?i)(can't|cannot|unable to) allocate|out of memory|bad_alloc|failed to map segment|can't start new thread"
+)
+
 
 def main(arguments: list[str] | None = None) -> int:
     """Run one subcommand; returns its exit status: 0 good, 1 the answer is no, 2 bad input."""
@@ -35,14 +39,20 @@ def main(arguments: list[str] | None = None) -> int:
 
 def sentence(problem: Exception) -> str:
     """What a user can mend, in one sentence: bad data, a file or a disk, too little memory; nothing for a bug."""
-    from synthcohort.storage import DataError  # only now: `presimal check` names a large library that is missing
-
-    said = str(problem) if isinstance(problem, DataError) else ""
+    kinds = [kind.__name__ for kind in type(problem).__mro__]  # not of the class itself, which may not be importable
+    said = str(problem) if "DataError" in kinds else ""
     if isinstance(problem, OSError):
         said = f"{problem.filename or 'A file'}: {problem.strerror or problem}."
-    if isinstance(problem, MemoryError) or re.search(r"can't allocate memory|out of memory", str(problem)):
+    if isinstance(problem, ImportError) and not (problem.name or "").startswith(("presimal", "brainsc", "synthc")):
+        said = f"A library does not start ({problem}): 'presimal check' says which one, and what to do."
+    if isinstance(problem, MemoryError) or re.search(NO_MEMORY, str(problem)):
         said = "The memory ran out: close other programs, or use a machine with more."
-    return "\\n".join(said.splitlines())  # of a file whose name has two lines
+    return plain(said)
+
+
+def plain(text: str) -> str:
+    """Text in one line, whatever a file is called: what a terminal would obey, as it does \\x1b, is written out."""
+    return "".join(letter if letter.isprintable() else ascii(letter)[1:-1] for letter in text)
 
 
 def _named(text: str) -> str:
@@ -56,7 +66,7 @@ def _named(text: str) -> str:
 def _note(message: Warning | str, category: type[Warning], *_: object, **__: object) -> None:
     """A warning about a scan in one line; those of libraries, which a user cannot act on, are left out."""
     if category.__name__ == "ScanWarning":
-        print(f"presimal: note: {message}", file=sys.stderr)
+        print(f"presimal: note: {plain(str(message))}", file=sys.stderr)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -78,22 +88,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--teach", action="store_true", help="open copies to present from in my_teaching/: large, with notes folded")
     add("options", nargs="*", metavar="-- OPTION", help="more options for JupyterLab, after --")
     add = command("run", "run.run", "execute notebooks from top to bottom and print a table")
-    add(
-        "notebooks",
-        nargs="*",
-        type=_named,
-        metavar="NOTEBOOK",
-        help="a number such as 01, a name or a file; default: all",
-    )
+    add("notebooks", nargs="*", type=_named, metavar="NOTEBOOK", help="a number as 01, a name or a file; default: all")
     add("--save", action="store_true", help="for authors: store the new outputs in the notebooks")
     add = command("data", "data.data", "list data sets, generate or download one, or check a folder of scans")
-    add(
-        "source",
-        nargs="?",
-        type=_named,
-        metavar="SOURCE",
-        help="cohort, ixi, ixi-tiny, msd, real-scans or a folder; default: list",
-    )
+    add("source", nargs="?", type=_named, metavar="SOURCE", help="cohort, ixi, ixi-tiny, msd, real-scans or a folder")
     which = ("brain_age", "tumors", "heads")
     add("--set", action="append", dest="sets", choices=which, help="which part; default: all")
     add("--subjects", type=int, metavar="N", help="people per set; default: 900 brains, 300 tumors, 200 heads")
@@ -102,20 +100,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--yes", action="store_true", help="download without asking")
     command("check", "check.check", "tell in one screen whether this machine is ready")
     add = command("strip", "scans.strip", "the brain out of MRI scans of heads: its mask, and the scan without skull")
-    add(
-        "scans",
-        nargs="+",
-        type=_named,
-        metavar="SCAN",
-        help="NIfTI files or folders of them; a DICOM folder, FOLDER/NUMBER for one of its series",
-    )
-    add(
-        "-o",
-        "--out",
-        type=_named,
-        metavar="OUT",
-        help="folder, or for one scan the file of the brain; default: beside the scan",
-    )
+    add("scans", nargs="+", type=_named, metavar="SCAN", help="NIfTI files, folders; DICOM folders, FOLDER/NUMBER")
+    add("-o", "--out", type=_named, metavar="OUT", help="folder, or for one scan its brain; default: beside it")
     as_json(add)
     add = command("age", "scans.age", "how old the brain in a T1 looks, with or without skull, and its volumes")
     add("scans", nargs="+", type=_named, metavar="SCAN", help="as for strip")
@@ -127,11 +113,5 @@ def _parser() -> argparse.ArgumentParser:
     add("-o", "--out", type=_named, metavar="OUT", required=True, help="file for the labels, .nii.gz")
     add("--brats", action="store_true", help="number the labels as BraTS 2023: 1 non-enhancing, 2 edema, 3 enhancing")
     as_json(add)
-    add(
-        "--weights",
-        default=argparse.SUPPRESS,
-        type=_named,
-        metavar="FILE",
-        help="your own, .safetensors; default: those shipped",
-    )
+    add("--weights", default=argparse.SUPPRESS, type=_named, metavar="FILE", help="your own, .safetensors")
     return parser

@@ -84,7 +84,7 @@ def device() -> Iterator[Finding]:
 
         found = compute.device()
     except (ImportError, OSError) as problem:  # a broken binary, such as a missing system library
-        remedy = "reinstall it: pip install --force-reinstall torch"
+        remedy = "free or allow more memory, or reinstall it: pip install --force-reinstall torch"
         yield Finding("device", f"torch does not start: {problem}", remedy, fatal=True)
     except Exception as problem:
         yield Finding("device", str(problem), "unset the environment variable PRESIMAL_DEVICE", fatal=True)

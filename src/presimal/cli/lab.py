@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -81,8 +82,8 @@ def refresh(originals: Path, copies: Path, view: Callable[[bytes], bytes] = for_
     write."""
     done: dict[str, list[str]] = {"added": [], "updated": [], "kept": []}
     try:
-        ledger = dict(json.loads((copies / LEDGER).read_text()))
-    except (FileNotFoundError, IsADirectoryError, ValueError, TypeError, RecursionError):
+        ledger = dict(json.loads((copies / LEDGER).read_text() if (copies / LEDGER).is_file() else "{}"))
+    except (ValueError, TypeError, RecursionError):
         ledger = {}  # without a ledger every copy counts as the student's own
     for original in sorted(originals.glob("*.ipynb")):
         name, copy, content = original.name, copies / original.name, view(original.read_bytes())
@@ -95,15 +96,14 @@ def refresh(originals: Path, copies: Path, view: Callable[[bytes], bytes] = for_
             ledger[name] = newest
         elif copied != newest:
             done["kept"].append(name)
-    write_files([(copies / LEDGER, json.dumps(ledger, indent=1).encode())])
+    with suppress(IsADirectoryError):
+        write_files([(copies / LEDGER, json.dumps(ledger, indent=1).encode())])
     return done
 
 
 def _digest(content: bytes) -> str:
     """A digest of cells and outputs only: JupyterLab rewrites the metadata of a notebook that is merely opened."""
-    try:
+    with suppress(Exception):  # if it is no notebook any more, in one of many ways, it is compared byte by byte
         cells = nbformat.reads(content.decode(), as_version=4).cells
         content = json.dumps([(cell.cell_type, cell.source, cell.get("outputs")) for cell in cells]).encode()
-    except Exception:  # not a notebook any more, in one of many ways: it is compared byte by byte
-        pass
     return hashlib.sha256(content).hexdigest()

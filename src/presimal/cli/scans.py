@@ -13,7 +13,7 @@ from brainscans import age as brain_age
 from brainscans import dicom, networks, skull_stripping, tumor_segmentation
 from brainscans.contrasts import TITLES
 from brainscans.writing import ENDINGS
-from presimal.cli import sentence
+from presimal.cli import plain, sentence
 from synthcohort.storage import DataError
 
 AGE_FIELDS = ("file", "age", "low", "high", "level", "reason", "warnings", "icv_ml", "volumes_ml", "centiles")
@@ -43,7 +43,7 @@ def strip(scans: list[str], out: str | None, as_json: bool) -> int:
                 found: dict[str, object] = {"file": str(file), "brain": str(brain_file), "mask": str(mask_file)}
                 found |= {"volume_ml": round(brain.volume_ml, 1), "agreement": round(brain.agreement, 3)}
                 told = f"{file}: {brain.volume_ml:.0f} ml, agreement {brain.agreement:.3f}  {brain_file}  {mask_file}"
-                bar.write(json.dumps(found) if as_json else told, file=sys.stdout)
+                bar.write(json.dumps(found) if as_json else plain(told), file=sys.stdout)
             except Exception as problem:  # whatever it is, the other scans are done
                 failed += 1
                 said = _said(file, problem)
@@ -63,8 +63,7 @@ def _counted(failed: int, all_of_them: int) -> int:
 def _said(file: Path, problem: Exception) -> str:
     """What went wrong with a scan, in one sentence that names it."""
     bug = f"stopped by a fault of this program ({type(problem).__name__}: {problem}): please report it."
-    said = sentence(problem) or " ".join(bug.split())
-    name = "\\n".join(str(file).splitlines())
+    said, name = sentence(problem) or plain(" ".join(bug.split())), plain(str(file))
     return said if name in said else f"{name}: {said}"
 
 
@@ -127,7 +126,7 @@ def segment(
         blind = ", and what enhances cannot be told" * ("t1gd" not in given)
         print(f"left out: {', '.join(lacking)}, without which tumor is missed more often{blind}")
     first = "1 non-enhancing or necrotic, 2 edema" if brats else "1 edema, 2 non-enhancing or necrotic"
-    print(f"{out}: {first}, 3 enhancing. Not for clinical use.")
+    print(f"{plain(out)}: {first}, 3 enhancing. Not for clinical use.")
     return 0
 
 
@@ -153,7 +152,7 @@ def age(scans: list[str], as_json: bool = False) -> int:
             failed, answer["reason"], line = failed + 1, _said(file, problem), ""
             print(f"presimal: {answer['reason']}", file=sys.stderr)
         if line or as_json:
-            print(json.dumps(answer) if as_json else line, flush=True)
+            print(json.dumps(answer) if as_json else plain(line), flush=True)
     return _counted(failed, len(files))
 
 

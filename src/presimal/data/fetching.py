@@ -28,7 +28,7 @@ def fetch(url: str, file: Path, digest: str = "", what: str = "") -> Path:
         unfinished.unlink(missing_ok=True)
     try:
         _receive(url, unfinished)
-    except OSError as problem:  # those of requests are OSErrors
+    except Exception as problem:  # of requests and what it stands on: OSErrors, and ValueErrors of odd answers
         raise _of_the_network(what or url, problem, bool(digest) and unfinished.exists()) from None
     if digest:
         kind, published = digest.split(":")
@@ -47,7 +47,8 @@ def _receive(url: str, file: Path) -> None:
     answer = _in_time(lambda: requests.get(url, headers=headers, stream=True, timeout=SILENCE))
     if answer.status_code == 416:  # there is no more than this: its checksum says what it is
         return
-    answer.raise_for_status()
+    if answer.status_code not in (200, 206)[: 1 + bool(start)]:  # 204 is no data, and 206 was not asked for
+        raise requests.HTTPError(response=answer)
     blocks, start = answer.iter_content(BLOCK), start * (answer.status_code == 206)
     arrived = _in_time(lambda: _next(blocks))
     if not start and arrived.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
@@ -60,7 +61,7 @@ def _receive(url: str, file: Path) -> None:
             arrived = _in_time(lambda: _next(blocks))
         short = stream.tell() != start + promised and promised >= 0 and "Content-Encoding" not in answer.headers
     answer.close()
-    if short:
+    if short or not file.stat().st_size:
         raise ConnectionError
 
 
@@ -88,8 +89,8 @@ def _in_time(action: Callable[[], T]) -> T:
 
 
 def _of_the_network(what: str, problem: Exception, kept: bool) -> DataError:
-    """The error of a download in one sentence; raises `problem` itself where it is that of the disk."""
-    if getattr(problem, "errno", None) and not isinstance(problem, ConnectionError):
+    """The error of a download in one sentence; raises `problem` itself where that says enough, or is of the disk."""
+    if isinstance(problem, DataError) or (getattr(problem, "errno", None) and not isinstance(problem, ConnectionError)):
         raise problem
     said = "cannot be reached or broke off: check the network and start again" + "; what has arrived is kept" * kept
     if (response := getattr(problem, "response", None)) is not None:

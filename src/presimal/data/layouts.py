@@ -18,6 +18,9 @@ from presimal.data.checks import check_table
 COLUMNS = {"t1_path": "image", "labels": "label", "gender": "sex", "age_at_scan": "age"}
 KNOWN = {name.lower(): name for name in (*COLUMNS, *COLUMNS.values(), "subject_id", "site", "split")}
 DECIMAL = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?|true|false", re.IGNORECASE)
+WORDS = {"subject_id": "string", "site": "string"}
+MISSING = {"", "NA", "N/A", "n/a", "NaN", "nan", "None", "none", "null", "NULL", "#N/A", "<NA>"}  # among numbers
 IXI_NAME = re.compile(r"(IXI\d+)-(\w+)-\d+")  # subject and hospital
 WORDINGS = {1: r"o?edema", 2: r"non", 3: r"^(?!non).*enhanc"}  # of the labels in dataset.json
 FIRST = ("subject_id", "image", "label", "age", "sex", "site", "split")  # columns, in their order
@@ -114,9 +117,18 @@ def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
         rows = [[one if is_text else _point(one) for one, is_text in zip(row, text, strict=False)] for row in rows]
     csv.writer(plain, lineterminator="\n").writerows([header, *rows])
     plain.seek(0)
-    table = pd.read_csv(plain, dtype=dict.fromkeys(("subject_id", "site"), "string"))
+    nothing = {k: _missing(name, [row[k] for row in rows if k < len(row)]) for k, name in enumerate(header)}
+    table = pd.read_csv(plain, dtype=WORDS, keep_default_na=False, na_values=nothing)
     table = table.loc[:, [bool(name) or bool(used) for name, used in zip(header, table.notna().any(), strict=True)]]
-    return table.astype({name: object for name in ("subject_id", "site") if name in table}).rename(columns=COLUMNS)
+    return table.astype({name: object for name in WORDS if name in table}).rename(columns=COLUMNS)
+
+
+def _missing(name: str, cells: list[str]) -> Iterable[str]:
+    """What stands for nothing in a column. Among words "NA" and "None" are two of them, but for a sex not known."""
+    words = any(cell not in MISSING and not NUMBER.fullmatch(cell) for cell in cells)
+    return (
+        [""] if name in WORDS or (words and name not in ("gender", "sex", "age_at_scan", "age", "split")) else MISSING
+    )
 
 
 def _text(source: Path) -> str:

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from brainscans.interval import one, real
+
 
 @dataclass(frozen=True)
 class Reliability:
@@ -17,15 +19,15 @@ class Reliability:
 def reliability(p: np.ndarray, y: np.ndarray, bins: int = 10) -> Reliability:
     """The points of a reliability diagram of probabilities (N,) and truth (N,), 0 or 1; bins of equal width. An edge
     belongs to the bin above it, 1 to the last. Raises ValueError if lengths differ or are 0, or values are none."""
-    p, y = np.asarray(p, dtype=float).ravel(), np.asarray(y, dtype=float).ravel()
+    p, y = (real(values, "Probabilities and truth").astype(float).ravel() for values in (p, y))
     if len(p) != len(y) or not len(p):
         raise ValueError(f"One value per case on both sides, and at least one: got {len(p)} and {len(y)}.")
     if not ((p >= 0) & (p <= 1)).all():
         raise ValueError("Probabilities lie between 0 and 1, and none is NaN: did you pass logits?")
-    if not np.isin(y, (0, 1)).all():
-        raise ValueError("The truth holds 0 and 1 only.")
+    if not np.isin(y, (0, 1)).all() or not 1 <= one(bins, "The number of bins") < 1e6 or bins % 1:
+        raise ValueError("The truth holds 0 and 1 only, and bins are a whole number.")
     # Not p * bins, which rounding pushes below an edge (0.29 * 100 is 28.999...).
-    bin_of = np.clip(np.searchsorted(np.linspace(0, 1, bins + 1), p, side="right") - 1, 0, bins - 1)
+    bin_of = np.clip(np.searchsorted(np.linspace(0, 1, int(bins) + 1), p, side="right") - 1, 0, bins - 1)
     count = np.bincount(bin_of, minlength=bins)
     held = count > 0
     predicted, observed = (np.bincount(bin_of, values, bins)[held] / count[held] for values in (p, y))

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from brainscans.interval import Interval
+from brainscans.interval import Interval, numbered, one, real
 
 
 def bootstrap_interval(
@@ -18,24 +18,25 @@ def bootstrap_interval(
     for a paired comparison. With `groups`, one label per case, all slices of a patient are drawn together, being no
     independent evidence. Resamples without a finite statistic (an AUC without any patient) are left out, for which
     scipy.stats.bootstrap gives up. What is the same in all resamples has an interval without width, with a warning; but
-    the mean of zeros or of ones alone has the exact one. ValueError if lengths differ or are 0, or neither the data nor
-    any resample give a finite number."""
-    arrays = tuple(np.atleast_1d(array) for array in arrays)
-    labels = np.arange(len(arrays[0])) if groups is None else np.asarray(groups)
-    lengths = {len(array) for array in (*arrays, labels)}
+    the mean of one array of truth values, all alike, has the exact one of a proportion: numbers may be differences that
+    are 0. ValueError if lengths differ or are 0, or neither the data nor any resample give a finite number."""
+    arrays = tuple(np.atleast_1d(real(array, "The data")) for array in arrays)
+    group = np.arange(len(arrays[0])) if groups is None else numbered(groups, "Groups")
+    lengths = {len(array) for array in (*arrays, group)}
     if len(lengths) != 1 or lengths == {0}:
         raise ValueError(f"All arrays need one entry per case, and at least one: they have {sorted(lengths)}.")
-    _, group = np.unique(labels, return_inverse=True)
+    if not 1 <= one(repeats, "Repeats") < 1e9:
+        raise ValueError(f"An interval needs at least one resample, and not {repeats}.")
     members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])  # cases of each group
-    random, drawn = np.random.default_rng(seed), np.empty(repeats)
-    for k in range(repeats):
+    random, drawn = np.random.default_rng(seed), np.empty(int(repeats))
+    for k in range(len(drawn)):
         cases = np.concatenate([members[n] for n in random.integers(0, len(members), len(members))])
-        drawn[k] = statistic(*(array[cases] for array in arrays))
-    value, drawn = float(statistic(*arrays)), drawn[np.isfinite(drawn)]
+        drawn[k] = one(statistic(*(array[cases] for array in arrays)), "The statistic")
+    value, drawn = one(statistic(*arrays), "The statistic"), drawn[np.isfinite(drawn)]
     if not len(drawn) or not np.isfinite(value):
         raise ValueError("The statistic is not finite: is there a NaN, or are there not cases of every kind?")
     if value == drawn.min() == drawn.max():
-        if len(arrays) == 1 and (arrays[0] == value).all() and value in (0, 1):
+        if len(arrays) == 1 and arrays[0].dtype == bool and (arrays[0] == value).all():
             return exact_interval(value, len(members), level)
         warnings.warn(f"All resamples give {value:g}: that this interval has no width says nothing.", stacklevel=2)
     return interval_of(np.array([value, *drawn]), level)
@@ -44,7 +45,7 @@ def bootstrap_interval(
 def exact_interval(value: float, count: int, level: float = 0.95) -> Interval:
     """The interval of a proportion, 0 or 1, of so many (Clopper and Pearson, 1934, Biometrika 26:404): that nobody of
     ten died does not say that nobody can."""
-    _check(level)
+    check_level(level)
     width = 1 - ((1 - level) / 2) ** (1 / count)
     return Interval(value, max(value - width, 0.0), min(value + width, 1.0))
 
@@ -52,7 +53,8 @@ def exact_interval(value: float, count: int, level: float = 0.95) -> Interval:
 def interval_of(draws: np.ndarray, level: float = 0.95) -> Interval:
     """The first entry, and the percentiles of the others, its resamples; or a difference of two such arrays. ValueError
     for less than one resample, NaN in all of them or in the first entry, or a level that is none."""
-    _check(level)
+    check_level(level)
+    draws = real(draws, "Resamples").astype(float)
     if np.ndim(draws) != 1 or len(draws) < 2 or np.isnan(draws[0]) or np.isnan(draws[1:]).all():
         raise ValueError("An interval needs a number and its resamples, in one row, and not all NaN.")
     low, high = np.nanquantile(draws[1:], [(1 - level) / 2, (1 + level) / 2])
@@ -63,7 +65,8 @@ def conformal_half_width(errors: np.ndarray, level: float = 0.9) -> float:
     """Half the width of an interval that holds the age of a new person with probability `level` or more. Split
     conformal prediction (Lei et al., J Am Stat Assoc 113:1094, 2018): the ceil((n + 1) level)-th smallest absolute
     error (years) of n people that the model has not trained on. Raises ValueError if they are too few."""
-    _check(level)
+    check_level(level)
+    errors = real(errors, "Errors")
     if np.ndim(errors) != 1 or not np.isfinite(errors).all():
         raise ValueError("Every error must be a finite number, one per person: leave out who lacks one.")
     rank = int(np.ceil((len(errors) + 1) * level - 1e-9))
@@ -72,6 +75,6 @@ def conformal_half_width(errors: np.ndarray, level: float = 0.9) -> float:
     return float(np.sort(np.abs(errors))[rank - 1])
 
 
-def _check(level: float) -> None:
-    if not 0 < level < 1:
+def check_level(level: float) -> None:
+    if not 0 < one(level, "The level") < 1:
         raise ValueError(f"The level of an interval lies between 0 and 1, as 0.95 does, and is not {level:g}.")

@@ -2,8 +2,11 @@
 
 import warnings
 
+import numpy as np
 import torch
 from torch import Tensor
+
+from brainscans.interval import real
 
 
 def dice(found: Tensor, truth: Tensor) -> Tensor:
@@ -20,19 +23,22 @@ def hausdorff95(found: Tensor, truth: Tensor, spacing: float | tuple[float, ...]
     """The 95th percentile of the distances between the surfaces of masks, mm, (N, R): infinite where one is empty, as a
     region that was missed or invented, and NaN where both are. Masks are (N, R, X, Y, Z), `spacing` their voxel size in
     mm. The larger of the two directed percentiles, as MONAI's. Raises ValueError as `dice`."""
-    if not ((lengths := torch.as_tensor(spacing, dtype=torch.float64)) > 0).all() or not lengths.isfinite().all():
-        raise ValueError(f"Voxels have positive sizes in mm, and not {spacing}.")
+    lengths, (found, truth) = real(spacing, "Voxel sizes").astype(float), _masks(found, truth)
+    if not (np.isfinite(lengths) & (lengths > 0)).all() or lengths.shape not in ((), (found.ndim - 2,)):
+        raise ValueError(f"Voxels have positive sizes in mm, one or one per axis, and not {spacing}.")
     from monai.metrics import compute_hausdorff_distance  # seconds to import: only for those who score masks
 
-    found, truth = _masks(found, truth)
     with warnings.catch_warnings(action="ignore"):  # of empty masks, and of MONAI's own deprecated argument
-        distance = compute_hausdorff_distance(found.float(), truth.float(), True, percentile=95, spacing=spacing)
+        distance = compute_hausdorff_distance(
+            found.float(), truth.float(), True, percentile=95, spacing=lengths.tolist()
+        )
     one, other = found.flatten(2).any(2), truth.flatten(2).any(2)
     return distance.double().where(one & other, torch.inf).where(one | other, torch.nan)
 
 
 def _masks(found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    found, truth = torch.as_tensor(found), torch.as_tensor(truth)
+    plain = [isinstance(mask, Tensor) and not mask.is_complex() for mask in (found, truth)]
+    found, truth = (m if p else torch.as_tensor(real(m, "Masks")) for m, p in zip((found, truth), plain, strict=True))
     if found.shape != truth.shape:
         raise ValueError(f"Both masks need one shape: these are {tuple(found.shape)} and {tuple(truth.shape)}.")
     if found.ndim < 3:

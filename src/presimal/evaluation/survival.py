@@ -11,9 +11,9 @@ from numpy import ndarray as Array
 from scipy.stats import CensoredData, ecdf
 from torchsurv.stats.ipcw import get_ipcw
 
-from brainscans.interval import Interval
+from brainscans.interval import Interval, one, real
 
-from .intervals import exact_interval
+from .intervals import check_level, exact_interval
 
 
 def concordance_draws(
@@ -25,7 +25,7 @@ def concordance_draws(
     count one half. Pairs are weighted by the inverse probability, among all people, of not being censored (Uno et al.,
     Stat Med 30:1105, 2011), so that the length of follow-up does not matter. The same seed draws the same people, which
     makes the difference of two results a paired one. Raises ValueError if no pair can be compared."""
-    risk, time, died = _checked(risk, time, died)
+    risk, time, died = _checked(risk, time, died, horizon)
     if not died.any():
         raise ValueError("No pair can be compared: nobody is known to have died.")
     weight = get_ipcw(torch.from_numpy(died), torch.from_numpy(time).float()).double().numpy() ** 2
@@ -41,9 +41,8 @@ def concordance_draws(
 def dead_by(time: Array, died: Array, horizon: float, level: float = 0.95) -> Interval:
     """The probability to die by `horizon` with its interval: 1 - Kaplan-Meier, Greenwood on the log-log scale; where
     nobody or everybody has died, the exact one of those who were seen until then. Raises ValueError as above."""
-    _, time, died = _checked(time, time, died)
-    if np.isnan(horizon):
-        raise ValueError("The horizon is NaN: give a time.")
+    check_level(level)
+    _, time, died = _checked(time, time, died, horizon)
     survival = ecdf(CensoredData(uncensored=time[died], right=time[~died])).sf
     with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # no interval if nobody or everybody died
         band = survival.confidence_interval(level, method="log-log")
@@ -54,13 +53,16 @@ def dead_by(time: Array, died: Array, horizon: float, level: float = 0.95) -> In
     return Interval(1 - value, 1 - high, 1 - low)
 
 
-def _checked(values: Any, time: Any, died: Any) -> tuple[Array, ...]:
+def _checked(values: Any, time: Any, died: Any, horizon: Any) -> tuple[Array, ...]:
     """The three as arrays; raises ValueError for what would give a number without a meaning."""
-    values, time, died = np.asarray(values, float), np.asarray(time, float), np.asarray(died)
+    values, time = (real(column, "Risks and times").astype(float) for column in (values, time))
+    died = real(died, "`died` must be 1 (dead) or 0 (alive)")
     if not values.shape == time.shape == died.shape or values.ndim != 1 or not len(values):
         raise ValueError(f"Give one entry per person: these are {values.shape}, {time.shape} and {died.shape}.")
     if not (np.isfinite(values).all() and np.isfinite(time).all() and (time >= 0).all()):
         raise ValueError("Every risk and time must be a finite number, and no time negative: leave out who lacks one.")
-    if died.dtype.kind not in "biuf" or not np.isin(died, (0, 1)).all():
+    if np.isnan(one(horizon, "The horizon")):
+        raise ValueError("The horizon is NaN: give a time.")
+    if not np.isin(died, (0, 1)).all():
         raise ValueError("`died` must be 1 (dead) or 0 (alive at last contact) for everybody: recode it.")
     return values, time, died.astype(bool)
