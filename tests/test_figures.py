@@ -128,6 +128,18 @@ def sliding(monkeypatch):
     return slider, picture, called
 
 
+def test_pictures_need_no_newer_ipython_than_that_of_colab(monkeypatch):
+    class Image:  # with the arguments of IPython 7.34
+        def __init__(self, data=None, url=None, filename=None, format=None, embed=None, metadata=None):
+            self.metadata = metadata
+
+    shown = []
+    monkeypatch.setattr(figures, "Image", Image)
+    monkeypatch.setattr(figures, "display", shown.append)
+    figures.show(plt.figure(), "nothing.")
+    assert shown[0].metadata == {"alt": "nothing."}
+
+
 def test_a_slider_changes_the_picture_and_its_alternative_text(sliding):
     slider, picture, called = sliding
     before = picture.value

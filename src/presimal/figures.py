@@ -33,7 +33,7 @@ def show(figure: Figure, sentence: str) -> None:
     plt.close(figure)
     with PIL.Image.open(drawn) as picture:  # 256 colors are enough for a figure, and less than half the bytes
         picture.convert("RGB").quantize(256, dither=PIL.Image.Dither.NONE).save(png, "png", optimize=True)
-    display(Image(png.getvalue(), format="png", alt=sentence))
+    display(Image(png.getvalue(), format="png", metadata={"alt": sentence}))
     print(f"Figure: {sentence}")
 
 
