@@ -67,7 +67,9 @@ def main() -> None:
     known = Cohort().truth([int(name[-4:]) for name in table.subject_id], "brain")
     volumes = torch.cat([standardize(data.load(table[k : k + 25])).half() for k in range(0, len(table), 25)])
     train = np.flatnonzero(table.split == "train")
-    found = encoded(networks.load("brain_age")[0], volumes)
+    encoder, _ = networks.load("brain_age")
+    assert isinstance(encoder, AgeNet)
+    found = encoded(encoder, volumes)
     found = (found - found[train].mean(0)) / (found[train].std(0) + 1e-6)  # scaling needs no labels
     rows: list[dict[str, object]] = []
     for question in QUESTIONS:
