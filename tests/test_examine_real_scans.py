@@ -279,4 +279,4 @@ def test_two_real_cases(monkeypatch, tmp_path, capsys):
     assert examination.main(["--folder", str(REAL), "--json", str(tmp_path / "all.json")]) == 0
     kept = json.loads((tmp_path / "all.json").read_text())
     assert kept["mask/IXI012"]["dice"][0] > 0.94 and kept["refuse/labels"]["refused"]
-    assert "| mask | T1, adults 23-51 y | 1 | algorithm | Dice 0.9" in capsys.readouterr().out
+    assert "| mask | T1, adults 24-51 y | 1 | algorithm | Dice 0.9" in capsys.readouterr().out
