@@ -164,6 +164,7 @@ REFUSED = {
     # headers: https://nifti.nimh.nih.gov gives the offsets
     "unknown data type": (header((70, "<h", 77)), "has a damaged header"),
     "data begins in the header": (header((108, "<f", 100.0)), "has a damaged header"),
+    "data begins at the header": (header((108, "<f", 0.0)), "begin at byte 0, within it"),
     "data begins at infinity": (header((108, "<f", np.inf)), "has a damaged header"),
     "nine dimensions": (header((40, "<h", 9)), DAMAGED),
     "negative dimensions": (header((40, "<h", -1)), DAMAGED),
@@ -227,6 +228,7 @@ def test_what_is_no_image_is_refused_for_its_true_cause(tmp_path, name):
         (VALUES.astype(np.complex64), "type complex64"),
         (VALUES * 1e300, "has values up to"),
         (VALUES * 1e-300, "has values up to"),
+        (VALUES * 1e-12, "has values up to"),
         ((VALUES % 4).astype(np.uint8), "labels and no image"),
     ],
 )

@@ -10,7 +10,7 @@ import torch
 from scipy import ndimage
 
 from brainscans.scans import read_scan
-from brainscans.skull_stripping import _center_of_head, find_brain, normalize, own_reflection, strip
+from brainscans.skull_stripping import _center_of_head, find_brain, normalize, output_files, own_reflection, strip
 from synthcohort import Cohort
 from synthcohort.storage import DataError
 
@@ -344,3 +344,11 @@ def test_a_real_head():
             for v in (volume, found.mask)
         )
         assert dice(find_brain(torch.from_numpy(nod), affine).mask, nodded > 0.5) > 0.96
+
+
+@pytest.mark.parametrize("name", ["out.mgz", "out.img", "out.NII.gz"])
+def test_no_folder_is_made_under_the_name_of_an_image(tmp_path, name):
+    with pytest.raises(DataError, match="ends in neither .nii nor .nii.gz; call it so, or name a folder"):
+        output_files(tmp_path / "head.nii.gz", tmp_path / name)
+    (tmp_path / name).mkdir()
+    assert output_files(tmp_path / "head.nii.gz", tmp_path / name)[0] == tmp_path / name / "head_brain.nii.gz"

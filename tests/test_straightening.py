@@ -67,3 +67,12 @@ def test_what_is_no_brain_fits_poorly():
         noise = torch.rand(volume.shape, generator=torch.Generator().manual_seed(0))
         _, fit = upright(*on_grid(volume * noise, np.diag([3.0, 3, 3, 1]) @ from_matvec(np.eye(3), (-30, -30, -30))))
         assert fit < LEAST_FIT, name
+
+
+def test_what_the_registration_says_of_starts_that_do_not_overlap_is_not_shown(capfd):
+    """A hot voxel at a corner draws the center of mass away from the brain: some starts see nothing of it."""
+    volume, grid = on_grid(*average_brain())
+    volume = volume.clone()
+    volume[1, 1, 1] = 1e9
+    upright(volume, grid)
+    assert capfd.readouterr().err == ""

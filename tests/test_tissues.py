@@ -115,6 +115,17 @@ def test_how_the_file_is_stored_and_in_what_unit_does_not_matter(head, found):
         assert other.volumes_ml[name] == pytest.approx(ml, rel=0.03), name
 
 
+def test_one_voxel_decides_nothing(head, found):
+    images, affine, _ = head
+    odd = images[0].clone()
+    odd[0, 0, 0] = -1e6
+    odd[tuple(np.argwhere(found.brain.mask)[len(np.argwhere(found.brain.mask)) // 2])] = 1e6
+    other = find_tissues(odd, affine)
+    assert other.warnings == found.warnings
+    for name, ml in found.volumes_ml.items():
+        assert other.volumes_ml[name] == pytest.approx(ml, rel=0.03), name
+
+
 def test_a_t2_is_refused(head):
     images, affine, _ = head
     with pytest.raises(DataError, match="does not look like a T1"):

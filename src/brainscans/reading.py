@@ -27,7 +27,8 @@ ZIPPED: dict[str, Any] = {".gz": gzip.open, ".mgz": gzip.open, ".bz2": bz2.open}
 SHEARED = 0.05  # cosine between two axes, beyond which they are not at right angles
 FEWEST_VALUES = 12  # of an image; less are labels
 FARTHEST = 1e6  # mm, of a scan from the origin of its coordinates
-LARGEST, SMALLEST = 1e30, 1e-30  # of the brightest voxel: float32 holds it with room for squares
+LARGEST = 1e30  # of the brightest voxel: float32 holds it with room for squares
+SMALLEST = 1e-5  # what is less than 1e-6, networks are shown as black
 
 
 def open_image(file: Path | str) -> Any:
@@ -55,7 +56,12 @@ def open_image(file: Path | str) -> Any:
             refuse_if(
                 nothing, file, f"has voxels of {' x '.join(map(str, lengths))} mm", "set their size in its header"
             )
-            left = size - image.dataobj.offset - math.prod(image.shape) * image.get_data_dtype().itemsize
+            begins = image.dataobj.offset
+            alone = isinstance(image, nib.Nifti1Image)  # and no pair of header and voxels
+            early = alone and begins < len(image.header.binaryblock)  # 0, which others take for 352
+            within = f"has a damaged header: its voxels begin at byte {begins}, within it"
+            refuse_if(early, file, within, "export it again")
+            left = size - begins - math.prod(image.shape) * image.get_data_dtype().itemsize
             if left > 0:  # as after a transfer as text, or from a header that tells of less
                 said = f"has {left} bytes more than its header tells of: look whether its picture is whole"
                 warnings.warn(f"{file} {said}.", ScanWarning, stacklevel=2)

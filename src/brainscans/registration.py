@@ -51,12 +51,15 @@ def descend(
         return method.MetricEvaluate(fixed, moving)
 
     threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    shown = sitk.ProcessObject.GetGlobalWarningDisplay()
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)  # of starts that do not overlap, which fit worst
     sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)  # sums in one order give the same answer every time
     try:
         method.SetInitialTransform(min(starts, key=misfit))
         return method.Execute(fixed, moving)
     finally:
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+        sitk.ProcessObject.SetGlobalWarningDisplay(shown)
 
 
 def itk_image(volume: Tensor, affine: np.ndarray) -> sitk.Image:

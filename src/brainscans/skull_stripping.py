@@ -20,8 +20,9 @@ from torch import Tensor, nn
 
 from synthcohort.storage import DataError
 
+from .reading import ENDINGS as IMAGES
 from .reading import open_image
-from .refusal import ScanWarning
+from .refusal import ScanWarning, refuse_if
 from .resampling import Grid, from_grid, stem, to_grid
 from .scans import Device, File, both_sides, faces, largest_piece, read_scan, ready, without_holes
 from .writing import ENDINGS, check_place, image_like, is_ours, write
@@ -58,12 +59,17 @@ def _brightest(image: Tensor) -> float:
     return max(float(torch.quantile(bright, 0.98)), 1e-6) if len(bright) else 1.0
 
 
+def above_black(volume: Tensor) -> Tensor:
+    """A scan (X, Y, Z) without a negative background, as a resampled one may have; a few voxels do not decide."""
+    darkest = volume.flatten()[:: max(1, volume.numel() // 100_000)].quantile(0.01)
+    return (volume - darkest.clamp(max=0)).clamp(min=0)
+
+
 def find_brain(volume: Tensor, affine: np.ndarray, model: nn.Module | None = None, device: Device = None) -> BrainMask:
     """The brain in a scan (X, Y, Z) whose `affine` takes voxels to RAS mm: the largest piece, its holes filled.
     DataError if none can be trusted. The network's grid is placed by the outline of the head, then by the brain."""
     model, device = ready(model, WEIGHTS, device)
-    darkest = volume.flatten()[:: max(1, volume.numel() // 100_000)].quantile(0.01)
-    volume = (volume - darkest.clamp(max=0)).clamp(min=0)  # a resampled scan may have a negative background
+    volume = above_black(volume)
     center = _center_of_head(volume, affine)
     for _ in range(4):  # at most: until the grid, centered on the brain found, moves less than 4 mm
         grid = Grid(SHAPE, SPACING, tuple(center))
@@ -144,6 +150,8 @@ def output_files(scan: File, out: File | None) -> tuple[Path, Path]:
     folder = Path(scan).parent if out is None else Path(out)
     if folder.name.endswith(ENDINGS):
         return folder, folder.with_name(f"{stem(folder)}_mask.nii.gz")
+    other = out is not None and folder.name.lower().endswith(IMAGES) and not os.path.isdir(folder)
+    refuse_if(other, folder, "ends in neither .nii nor .nii.gz", "call it so, or name a folder")
     return folder / f"{stem(scan)}_brain.nii.gz", folder / f"{stem(scan)}_mask.nii.gz"
 
 

@@ -18,7 +18,7 @@ from synthcohort.storage import DataError
 
 from .resampling import Grid, to_grid
 from .scans import Device, both_sides, ready, rise_inward
-from .skull_stripping import BrainMask, find_brain
+from .skull_stripping import BrainMask, above_black, find_brain
 from .straightening import LEAST_FIT, MOST_TILT, degrees, upright
 from .straightening import SPACING as AVERAGE_SPACING
 
@@ -86,7 +86,7 @@ def find_tissues(volume: Tensor, affine: np.ndarray, model: nn.Module | None = N
     brain that can be trusted, or if its contrast is not that of a T1."""
     model, device = ready(model, WEIGHTS, device)
     brain = find_brain(volume, affine, device=device)
-    stripped = torch.where(torch.from_numpy(brain.mask), volume - volume.min().clamp(max=0), 0.0)
+    stripped = torch.where(torch.from_numpy(brain.mask), above_black(volume), 0.0)
     grid = grid_around(brain.mask, affine, SPACING)
     image = normalize(to_grid(stripped, affine, grid)[None, None])
     inside = to_grid(torch.from_numpy(brain.mask).float(), affine, grid).numpy() > 0.5
@@ -97,7 +97,7 @@ def find_tissues(volume: Tensor, affine: np.ndarray, model: nn.Module | None = N
         )
     fractions, agreement = ask(model, image, device)
     rough = grid_around(brain.mask, affine, AVERAGE_SPACING)
-    movement, fit = upright(to_grid(stripped, affine, rough), rough)
+    movement, fit = upright(normalize(to_grid(stripped, affine, rough)[None, None])[0, 0], rough)
     warnings = []
     if fit < LEAST_FIT:
         warnings.append("it is not like the average brain: is it a whole head, and of an adult?")
