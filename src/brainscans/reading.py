@@ -27,6 +27,7 @@ ZIPPED: dict[str, Any] = {".gz": gzip.open, ".mgz": gzip.open, ".bz2": bz2.open}
 SHEARED = 0.05  # cosine between two axes, beyond which they are not at right angles
 FEWEST_VALUES = 12  # of an image; less are labels
 FARTHEST = 1e6  # mm, of a scan from the origin of its coordinates
+UNITS = {1: "meter", 3: "micron"}  # codes of NIfTI; 2 are millimeters, 0 is not said, and others are damage
 LARGEST = 1e30  # of the brightest voxel: float32 holds it with room for squares
 SMALLEST = 1e-5  # what is less than 1e-6, networks are shown as black
 
@@ -152,7 +153,8 @@ def read_image(file: Path | str, channels: int = 1, image: Any = None) -> tuple[
     odd_unit = not SMALLEST < top < LARGEST
     refuse_if(odd_unit, file, f"has values up to {top:.3g}", "correct slope and intercept in its header")
     check_affine(affine, file)
-    if isinstance(image, nib.Nifti1Pair) and (unit := image.header.get_xyzt_units()[0]) in ("meter", "micron"):
+    unit = UNITS.get(int(image.header["xyzt_units"]) % 8) if isinstance(image, nib.Nifti1Pair) else None
+    if unit:
         said = f"gives its lengths in {unit}s: taken as millimeters, as for a head they must be"
         warnings.warn(f"{file} {said}.", ScanWarning, stacklevel=2)
     coded = isinstance(image, nib.Nifti1Pair) and (image.header["sform_code"] or image.header["qform_code"])
