@@ -9,7 +9,8 @@
 set -u
 cd "$(dirname "$0")/.."
 export PYTHONPATH=src:scripts${PYTHONPATH:+:$PYTHONPATH}
-tests="tests/synthcohort tests/test_networks_unet.py tests/test_networks_age.py tests/test_compute.py"
+tests="tests/synthcohort tests/test_networks_unet.py tests/test_networks_age.py tests/test_compute.py \
+    tests/test_scripts_wide_tumors.py"
 failed=0
 
 python3 scripts/check_gpu.py || failed=1

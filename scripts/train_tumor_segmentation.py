@@ -63,8 +63,8 @@ def stripped(mask: Tensor, generator: Generator) -> Tensor:
 
 
 def fainter(x: Tensor, whole: Tensor, generator: Generator) -> Tensor:
-    """Normalized images (N, 4, X, Y, Z) in which T1Gd adds less to T1 within the tumor `whole` (N, 1, X, Y, Z), as on
-    scans whose other tissue spreads wider than that of generated people."""
+    """Normalized images (N, 4, X, Y, Z) in which T1Gd adds less to T1 within the tumor `whole` (N, 1, X, Y, Z) of
+    some people: real uptake that was missed was found once its gain was doubled."""
     some, amount = uniform(generator, 2, len(x), 1, 1, 1, 1).unbind(0)
     lost = (1 - LEAST_GAIN) * amount * (some < FAINT)
     t1, t1gd = x[:, 1:2], x[:, 2:3]

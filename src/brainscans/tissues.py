@@ -77,8 +77,7 @@ def ask(model: nn.Module, image: Tensor, device: torch.device) -> tuple[Tensor, 
 def fluid_signal(fractions: Tensor, image: Tensor) -> float:
     """Mean signal of an image (X, Y, Z) in fluid, as a fraction of that in white matter; infinite without this."""
     means = (fractions * image).sum((1, 2, 3)) / fractions.sum((1, 2, 3)).clamp(min=1e-6)
-    signal = dict(zip(TISSUES, (means / means[TISSUES.index("white")]).tolist(), strict=True))
-    return signal["fluid"]
+    return float(means[TISSUES.index("fluid")] / means[TISSUES.index("white")])
 
 
 def find_tissues(volume: Tensor, affine: np.ndarray, model: nn.Module | None = None, device: Device = None) -> Tissues:
