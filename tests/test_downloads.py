@@ -66,6 +66,8 @@ def server(monkeypatch):
 
 @pytest.fixture
 def home(tmp_path, monkeypatch):
+    """An empty data folder on a disk with room for every set, however full the disk of the tests is."""
+    monkeypatch.setattr(downloads.shutil, "disk_usage", lambda folder: types.SimpleNamespace(free=100 * 10**9))
     monkeypatch.setenv("PRESIMAL_DATA", str(tmp_path / "images" / "data"))  # a path that says "image" itself
     return tmp_path / "images" / "data"
 
