@@ -93,6 +93,14 @@ def test_an_attached_picture_is_a_file_too():
     assert pictures["figures/00_a-five.png"].startswith(b"\x89PNG")
 
 
+def test_what_one_learns_is_a_list_and_no_narrow_column():
+    table = "| minutes to teach (core / all) | seconds on 2 CPU cores | you will be able to |\n|---|---|---|\n"
+    cell = prose(f"# 00 · A title\n\nWhat for?\n\n{table}| 70 / 90 | 15 | say $x$<br>do *more* |\n\nSo.")
+    text, _ = pages.page({"cells": [cell]}, "00_a")
+    assert "Minutes to teach (core / all): 70 / 90. Seconds on 2 CPU cores: 15." in text
+    assert "\nYou will be able to\n\n- say $x$\n- do *more*\n\nSo." in text and "|" not in text
+
+
 def test_a_page_has_one_title():
     text, _ = page(prose("# Part 1 · A network\n\nSo."), code("# no title\nx = 1"))
     assert re.findall(r"^#+ .+", text.split("```")[0], flags=re.MULTILINE) == [
@@ -200,6 +208,7 @@ def test_the_page_of_a_notebook_is_whole(file):
     assert {path for path, _ in drawn} == set(pictures) and len(drawn) == text.count("<img ") == len(pictures)
     assert "stored:" not in re.sub(r"```.*?```", "", text, flags=re.DOTALL) and "\nFigure: " not in text
     assert text.count("<details") == text.count("</details>") == text.count("<summary>")
+    assert "You will be able to\n\n- " in text and "<br>" not in text.split("\n## ")[0]
 
 
 def test_readme_is_not_written_twice():

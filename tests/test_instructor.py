@@ -68,9 +68,12 @@ def test_what_is_said_elsewhere_agrees_with_the_table(stem):
         written = [int(number) for number in re.findall(r"^(\d+) minutes, (\d+) with", entry)[0]]
         assert all(abs(one - true) <= 4 for one, true in zip(written, counted, strict=True)), counted
     measured = sum(section.seconds for section in TIMINGS[stem])
-    assert (
-        measured <= int(re.search(r"Runs in (\d+) s", entry)[1]) <= 1.6 * measured + 6
-    )  # a kernel has to start as well
+    if not measured:
+        pytest.skip(f"no seconds yet: python scripts/measure_notebooks.py {stem[:2]}")
+    told = int(
+        re.search(r"Runs in (\d+) s", entry)[1]
+    )  # with the start of a kernel, on a machine that does nothing else
+    assert abs(measured + 5 - told) <= 0.5 * told
 
 
 def test_the_hours_of_the_course():

@@ -15,6 +15,7 @@ Pictures = dict[str, bytes]  # {path in the book: PNG or WebP}
 Sliders = dict[str, dict[str, Any]]  # {key of a cell: what scripts/measure_notebooks.py keeps, and "files", the bytes}
 
 STORED = re.compile(r"[ \t]*<!--.*?-->", re.DOTALL)  # what a comment says is for the tests
+TITLE_TABLE = re.compile(r"^\| (minutes.*)\|(.+)\|(.+)\|\n\|[-| ]+\n\|(.+)\|(.+)\|(.+)\|$", re.MULTILINE)
 SUMMARIES = {"install": "Set-up", "setup": "Set-up", "drawing": "How it is drawn", "hide-input": "Code"}
 EXERCISES = {"check": "Check", "solution": "Solution"}  # folded with all that they print
 PREDICT = "Predict first, then open"
@@ -48,8 +49,15 @@ def page(notebook: dict[str, Any], stem: str, links: str = "", sliders: Sliders 
                     parts[-1] = parts[-1].removesuffix(closing) + part.removeprefix(opening)
                 else:
                     parts.append(part)
-    title, _, rest = parts[0].partition("\n")
+    title, _, rest = TITLE_TABLE.sub(listed, parts[0]).partition("\n")
     return "\n\n".join([title, links, rest, *parts[1:]]) + "\n", pictures
+
+
+def listed(table: re.Match[str]) -> str:
+    """The table of a title as lines, for a phone is too narrow for three columns."""
+    minutes, seconds, able, *values, goals = (cell.strip() for cell in table.groups())
+    first = f"{minutes.capitalize()}: {values[0]}. {seconds.capitalize().replace('cpu', 'CPU')}: {values[1]}."
+    return "\n".join([first, "", f"{able.capitalize()}", "", *(f"- {goal}" for goal in goals.split("<br>"))])
 
 
 def prose(cell: Cell, stem: str, pictures: Pictures) -> str:
