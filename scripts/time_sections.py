@@ -26,7 +26,7 @@ RULE = f"""{TITLE}
 No class has been timed with a clock. The minutes follow from what stands in the notebooks, by one rule: {WORDS} words
 a minute, {LINE} seconds for each line of code that is not folded, {PICTURE} seconds for a picture, {EXERCISE // 60}
 minutes for an exercise, and the wait for cells of {LONG:.0f} seconds and more. The seconds are measured, on one core
-of two; a notebook with a dash in its last line has not been measured yet. `python scripts/time_sections.py` counts anew.
+of two; a notebook with a dash in its last line has yet to be. `python scripts/time_sections.py` counts anew.
 """
 HEAD = """
 ### {number}
