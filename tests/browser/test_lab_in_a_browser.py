@@ -7,8 +7,11 @@ import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -68,6 +71,10 @@ def serve(folder, port, teach):
         found.groups() for line in process.stderr if (found := re.search(r"(http://127.0.0.1:\d+)\S*token=(\w+)", line))
     )
     threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would stop the server
+    for _ in range(600):  # it may say its address before it listens
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            break
+        time.sleep(0.1)
     yield address, token, folder
     for child in psutil.Process(process.pid).children(recursive=True):
         child.kill()
