@@ -45,6 +45,5 @@ def _of_instructor(cell: Cell) -> bool:
 
 
 def _folded(cell: Cell) -> Cell:
-    text = "".join(cell["source"])
-    folded = f"<details><summary>{HEADING}</summary>\n\n{text}\n</details>"
+    folded = f"<details><summary>{HEADING}</summary>\n\n{''.join(cell['source'])}\n</details>"
     return cell | {"source": folded.splitlines(keepends=True)}
