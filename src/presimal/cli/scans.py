@@ -30,7 +30,6 @@ def strip(scans: list[str], out: str | None, as_json: bool) -> int:
         print(f"{len(places) - len(files)} scans have been stripped before.", file=sys.stderr)
     if out and out.endswith(ENDINGS) and len(files) > 1:
         raise DataError(f"-o {out} names one file for {len(files)} scans: give a folder.")
-    model, _ = networks.load(skull_stripping.WEIGHTS)
     files, failed = [*none_in, *files], 0
     with tqdm(files, unit="scan", leave=False, disable=len(files) < 2) as bar:
         for file in bar:
@@ -39,7 +38,7 @@ def strip(scans: list[str], out: str | None, as_json: bool) -> int:
                     raise none_in[file]
                 if places[file] in shared:
                     raise DataError(f"{file}: another scan would be written to the same place; rename one of the two.")
-                brain, brain_file, mask_file = skull_stripping.strip(file, out, model)
+                brain, brain_file, mask_file = skull_stripping.strip(file, out)
                 found: dict[str, object] = {"file": str(file), "brain": str(brain_file), "mask": str(mask_file)}
                 found |= {"volume_ml": round(brain.volume_ml, 1), "agreement": round(brain.agreement, 3)}
                 told = f"{file}: {brain.volume_ml:.0f} ml, agreement {brain.agreement:.3f}  {brain_file}  {mask_file}"
