@@ -19,6 +19,10 @@ axe = pytest.importorskip("axe_playwright_python.base", reason="axe-playwright-p
 pytest.importorskip("sphinx", reason="the extra [book] is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or None  # None: the one that Playwright brought
 ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+
+from book import site  # noqa: E402
+
 MEGABYTES = 3.0
 SIZES = {"desk": (1300, 900), "phone": (390, 844)}
 PAGES = [file.stem for file in sorted((ROOT / "notebooks").glob("*.ipynb"))]
@@ -119,7 +123,7 @@ def test_a_slider_has_positions_that_keys_choose(page, address, name):
     page.goto(f"{address}/{name}.html")
     page.evaluate(OPEN)
     chosen = page.locator(".positions").all()
-    assert chosen
+    assert len(chosen) == len(site.sliders(name))
     for one in chosen:
         assert one.evaluate("one => one.scrollWidth <= one.clientWidth")
         for row in one.locator("fieldset").all():
