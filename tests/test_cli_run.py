@@ -73,7 +73,21 @@ def test_peak_memory_is_the_largest_that_was_seen(monkeypatch):
 def test_a_cell_that_takes_too_long_and_a_kernel_that_dies_are_told_apart(write, monkeypatch):
     monkeypatch.setattr(run, "CELL_SECONDS", 2)
     assert "longer than 2 s" in run.execute(write("slow", "import time; time.sleep(30)")).problem
-    assert "memory ran out" in run.execute(write("dead", "import os; os._exit(1)")).problem
+    assert run.execute(write("left", "import os; os._exit(3)")).problem == "the kernel ended with exit code 3"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no signals")
+def test_only_a_kernel_that_the_system_may_have_killed_is_said_to_lack_memory(write):
+    killed, crashed = (write(str(k), f"import os; os.kill(os.getpid(), {k})") for k in (9, 11))
+    assert run.execute(killed).problem == "the kernel ended by signal 9, which often means that memory ran out"
+    assert run.execute(crashed).problem == "the kernel ended by signal 11"
+
+
+def test_what_a_notebook_says_is_no_command_to_the_terminal(write, capsys):
+    told = "print('take-away: \\x1b[2J 1')"
+    assert run.run([write("a\x1b[2Jb", told), write("c", told, "raise ValueError('\\x1b[2J')")]) == 1
+    table = capsys.readouterr().out
+    assert "\x1b" not in table and "a\\x1b[2Jb" in table and table.count("\\x1b[2J") == 3
 
 
 def test_saving_stores_outputs_but_no_state_of_the_run(write):

@@ -152,6 +152,10 @@ def test_an_answer_cannot_change_the_arguments_of_a_check(capsys):
     changed = "✗ changes_its_input: not yet. Your function changes what it was given: "
     assert says(capsys, "changes_its_input", claim).startswith(changed)
     assert says(capsys, "changes_its_input", claim).startswith(changed)
+    named = given(x=torch.zeros(2)).returns(torch.ones(2))
+    assert says(capsys, "changes_its_input", named).startswith(changed)
+    wrong = given(torch.zeros(2)).returns(torch.zeros(2), {"Take the mean.": torch.ones(2)})
+    assert says(capsys, "changes_its_input", wrong).startswith(changed)
     said = says(capsys, "changes_within", given([[1], (2, np.array([0, np.nan]))]).returns(2))
     assert "changes what it was given" in said
     assert says(capsys, "takes_any", given([[1], (2, np.array([0, np.nan]))], {}, None, "a").returns(4)).endswith(

@@ -132,6 +132,16 @@ def pipe(folder, name="a.nii"):
     return folder / name
 
 
+def renamed(name, content):
+    """What is one thing by its content and another by its name."""
+    return with_bytes(name, gzip.compress(content, mtime=0) if name.endswith("z") else content)
+
+
+NIFTI, NIFTI2 = image().to_bytes(), nib.Nifti2Image(VALUES, AFFINE).to_bytes()
+OTHER_NAMES = {
+    f"NIfTI called {name}": (renamed(name, NIFTI), "is NIfTI under another name; let it end in .nii")
+    for name in ("a.mgh", "a.mgz", "a.gii", "a.par", "a.PAR", "a.head", "a.HEAD", "a.brik", "a.mnc", "a.dat", "a")
+}
 DAMAGED, CUT = "damaged", "is cut short or damaged"
 REFUSED = {
     "missing": (lambda folder: folder / "none.nii.gz", "is not there"),
@@ -193,6 +203,10 @@ REFUSED = {
         header((84, "<f", 0.0), (252, "<h", 1), (254, "<h", 0), name="a.nii.gz"), "of 2.0 x 0.0 x 2.5 mm; set"
     ),
     "voxels of a size that is no number": (header((80, "<f", np.nan), (252, "<h", 0), (254, "<h", 0)), "of nan x 2.0"),
+    "NIfTI-2 called a.mgh": (renamed("a.mgh", NIFTI2), "is NIfTI under another name; let it end in .nii."),
+    "compressed, called a.mgh": (with_bytes("a.mgh", gzip.compress(NIFTI)), "another name; let it end in .nii.gz."),
+    "compressed in silence": (with_bytes("a.nii", gzip.compress(NIFTI)), "is compressed, of which its name says"),
+    **OTHER_NAMES,
     "meters": (header(*[(280 + 20 * k, "<f", 0.002) for k in range(3)]), "correct the unit"),
 }  # fmt: skip
 
@@ -216,6 +230,14 @@ def test_what_is_no_image_is_refused_for_its_true_cause(tmp_path, name):
     assert any(words in said for words in cause.split("|")), said
 
 
+RANDOM = np.random.default_rng(2)
+MANY_LABELS = np.kron(RANDOM.integers(0, 150, (6, 7, 6)), np.ones((6, 6, 6), int)).astype(np.int16)  # of 6 voxels each
+INSIDE = np.pad(np.ones((18, 20, 18), bool), 6)
+HOUNSFIELD = np.where(INSIDE, 40, -1000) + RANDOM.normal(0, 30, INSIDE.shape)
+HOUNSFIELD[6:8] = 1100  # bone
+TISSUE = np.where(INSIDE, RANDOM.normal(600, 200, INSIDE.shape), RANDOM.normal(20, 5, INSIDE.shape)).round()
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
@@ -230,10 +252,25 @@ def test_what_is_no_image_is_refused_for_its_true_cause(tmp_path, name):
         (VALUES * 1e-300, "has values up to"),
         (VALUES * 1e-12, "has values up to"),
         ((VALUES % 4).astype(np.uint8), "labels and no image"),
+        (MANY_LABELS, "labels and no image"),
+        (MANY_LABELS[::2, ::2, ::2].astype(np.float32), "labels and no image"),
+        (HOUNSFIELD, "Hounsfield units of a CT; give an MRI"),
     ],
 )
 def test_voxels_that_are_no_scan_are_refused(tmp_path, values, words):
     assert words in refusal(store(tmp_path / "a.nii.gz", image(values)))
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        TISSUE, TISSUE - 1000, TISSUE * 2 - 1024, TISSUE.clip(0, 500), TISSUE.clip(0, 255), (TISSUE // 16).clip(0),
+        np.where(INSIDE, TISSUE, 0), np.where(INSIDE, TISSUE, -32768), TISSUE.repeat(2, 0).repeat(2, 1).repeat(2, 2),
+    ],
+)  # fmt: skip
+def test_scans_of_few_numbers_or_with_an_offset_are_scans(tmp_path, values):
+    found, _ = read_image(store(tmp_path / "a.nii.gz", image(values.astype(np.int16))))
+    assert np.array_equal(found, values)
 
 
 def test_color_is_refused(tmp_path):

@@ -15,6 +15,7 @@ from brainscans.skull_stripping import (
     LEVELS,
     WEIGHTS,
     _center_of_head,
+    above_black,
     find_brain,
     normalize,
     output_files,
@@ -225,6 +226,23 @@ def test_a_negative_background_is_black(ball_with_mast):
     affine = np.diag([3.0, 3.0, 3.0, 1.0])
     found = find_brain(volume - 70, affine, Bright())
     assert np.array_equal(found.mask, find_brain(volume, affine, Bright()).mask) and dice(found.mask, ball) > 0.98
+
+
+@pytest.mark.parametrize("padding", [-32768, -2000, 32767, 65535])
+def test_padding_is_black(head, padding):
+    volume, affine = torch.from_numpy(head[0].get_fdata(dtype=np.float32)), head[0].affine
+    padded = volume.where(volume > 0.02 * volume.max(), float(padding))
+    assert (padded == padding).float().mean() > 0.2
+    assert dice(find_brain(padded, affine).mask, find_brain(volume, affine).mask) > 0.98
+
+
+@pytest.mark.parametrize("values", [(-3.6, 9), (0, 255), (900, 1100), (-1000, 900)])
+def test_what_is_no_padding_stays(values):
+    volume = torch.linspace(*values, 4096).reshape(16, 16, 16)
+    volume[:4] = volume.min()  # as around a stripped brain
+    assert torch.equal(above_black(volume), volume - min(values[0], 0))
+    volume[8, 8, 8] = 1e7  # a hot voxel
+    assert torch.equal(above_black(volume), volume - min(values[0], 0))
 
 
 def test_the_first_guess_is_below_the_crown_in_the_middle_of_the_sides():

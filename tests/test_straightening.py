@@ -6,8 +6,9 @@ import torch
 from nibabel.affines import from_matvec
 from scipy.spatial.transform import Rotation
 
+from brainscans.posture import SPACING, average_brain
 from brainscans.resampling import Grid, to_grid
-from brainscans.straightening import LEAST_FIT, NOD, SPACING, average_brain, degrees, upright
+from brainscans.straightening import LEAST_FIT, NOD, degrees, upright
 from synthcohort import Cohort
 
 

@@ -15,6 +15,7 @@ from torch import Tensor
 from synthcohort import MSD_CONTRASTS
 from synthcohort.storage import DataError
 
+from .posture import UNLIKE, is_placed
 from .reading import read_image
 from .refusal import ScanWarning, refuse, refuse_if
 from .scans import Device, File, faces, largest_piece, read_scan, rise_inward
@@ -77,7 +78,15 @@ def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[T
 
 def brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = None) -> tuple[Tensor, Tensor]:
     """Images (4, X, Y, Z) with a background of 0, and the brain (X, Y, Z): what differs from the background anywhere,
-    or what `presimal strip` finds where a scan has its skull. DataError, which begins with `name`, if there is none."""
+    or what `presimal strip` finds where a scan has its skull. DataError, which begins with `name`, if there is none;
+    a warning where it is not shaped as one."""
+    there, inside = _brain_of(images, affine, name, device)
+    if not is_placed(inside.numpy(), affine):
+        warnings.warn(f"{name}: {UNLIKE}", ScanWarning, stacklevel=2)
+    return there, inside
+
+
+def _brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = None) -> tuple[Tensor, Tensor]:
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     around = faces(images)
     background = around.median(1).values.view(-1, 1, 1, 1)

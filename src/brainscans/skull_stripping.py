@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from synthcohort.storage import DataError
 
+from .posture import UNLIKE, is_placed
 from .reading import ENDINGS as IMAGES
 from .reading import open_image
 from .refusal import ScanWarning, refuse_if
@@ -39,7 +40,10 @@ LEVELS = (0.08, 0.16), (0.57, 0.43)
 STRIPPED = 0.85
 UNSURE = 0.90  # agreement below which a mask is not to be believed
 BRIGHT_AIR = 1.3  # times the brain; at most 0.23 around 58 real scans
+PADDED = 0.005  # of a scan, at least, that holds one and the same number far from all others
 LIKE_A_BALL = 0.92  # own reflection: brains 0.88 and less, also cut off; balls, cylinders, shells 0.93 and more
+FARTHEST, LOWEST, LEAST_BESIDE = 140.0, 60.0, 0.1  # mm beside and below a brain; the part of all that is no air
+BESIDE = "it shows as much beside the head as a second head would: only one was taken"
 NOTHING = "There is no brain in it that the network could find: is it a scan of a head?"
 
 
@@ -67,8 +71,16 @@ def _brightest(image: Tensor) -> float:
 
 
 def above_black(volume: Tensor) -> Tensor:
-    """A scan (X, Y, Z) without a negative background, as a resampled one may have; a few voxels do not decide."""
-    darkest = volume.flatten()[:: max(1, volume.numel() // 100_000)].quantile(0.01)
+    """A scan (X, Y, Z) without a negative background, as a resampled one may have, and without padding: a number far
+    from all others. A few voxels do not decide."""
+    values = volume.flatten()[:: max(1, volume.numel() // 100_000)]
+    for padding in (values.min(), values.max()):
+        others = values[values != padding]
+        if len(others) < (1 - PADDED) * len(values):
+            low, high = others.quantile(0.001), others.quantile(0.999)
+            if padding < low.clamp(max=0) - (high - low) or padding > high + (high - low):
+                volume, values = (part.where(part != padding, low) for part in (volume, values))
+    darkest = values.quantile(0.01)
     return (volume - darkest.clamp(max=0)).clamp(min=0)
 
 
@@ -125,6 +137,14 @@ def _check(brain: BrainMask, volume: Tensor, image: np.ndarray, inside: np.ndarr
         raise DataError(f"{wrong}: is it a scan of a head, and is its orientation right?")
 
 
+def oddities(volume: Tensor, affine: np.ndarray, mask: np.ndarray) -> list[str]:
+    """What speaks against a mask of a scan (X, Y, Z), which is taken nevertheless: a sentence each."""
+    points = _outline(above_black(volume), affine) - apply_affine(affine, np.argwhere(mask).mean(0))
+    beside = (np.abs(points[:, :2]).max(1) > FARTHEST) & (points[:, 2] > -LOWEST)
+    odd = {UNLIKE: not is_placed(mask, affine), BESIDE: beside.mean() > LEAST_BESIDE}
+    return [said for said, found in odd.items() if found]
+
+
 def strip(
     scan: File, out: File | None = None, model: nn.Module | None = None, device: Device = None
 ) -> tuple[BrainMask, Path, Path]:
@@ -144,6 +164,8 @@ def strip(
     if brain.agreement < UNSURE:
         unsure = f"its mask and that of its mirror image agree by {brain.agreement:.2f} only: do not believe it unseen"
         warnings.warn(f"{scan}: {unsure}", ScanWarning, stacklevel=2)
+    for said in oddities(volume, affine, brain.mask):
+        warnings.warn(f"{scan}: {said}", ScanWarning, stacklevel=2)
     content: Any = image.dataobj
     scaled = isinstance(image, nib.Nifti1Pair) and hasattr(content, "get_unscaled")
     stored = np.asanyarray(content.get_unscaled() if scaled else content)
@@ -169,12 +191,17 @@ def output_files(scan: File, out: File | None) -> tuple[Path, Path]:
 
 def _center_of_head(volume: Tensor, affine: np.ndarray) -> np.ndarray:
     """A first guess of the center of the brain, RAS mm: 85 mm below the top of the head, midway between its sides."""
-    step = [max(1, n // 64) for n in volume.shape]
-    coarse = volume[:: step[0], :: step[1], :: step[2]].numpy()
-    points = apply_affine(affine, np.argwhere(coarse > 0.12 * np.quantile(coarse, 0.99)) * step)
+    points = _outline(volume, affine)
     top = np.quantile(points[:, 2], 0.998)
     low, high = np.quantile(points[points[:, 2] > top - 130], [0.01, 0.99], axis=0)
     return np.array([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, top - 85])
+
+
+def _outline(volume: Tensor, affine: np.ndarray) -> np.ndarray:
+    """Points (N, 3) of what is no air in a scan (X, Y, Z), RAS mm, about 64 along each of its axes."""
+    step = [max(1, n // 64) for n in volume.shape]
+    coarse = volume[:: step[0], :: step[1], :: step[2]].numpy()
+    return apply_affine(affine, np.argwhere(coarse > 0.12 * np.quantile(coarse, 0.99)) * step)
 
 
 def _detail(image: np.ndarray, inside: np.ndarray) -> float:

@@ -1,36 +1,20 @@
 """How a head lies in the scanner: the rigid movement that turns it upright, as the average brain lies."""
 
-from functools import lru_cache
-
 import numpy as np
 import SimpleITK as sitk
-import torch
-import torch.nn.functional as F
 from nibabel.affines import from_matvec
 from scipy.linalg import polar
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from synthcohort.template.brain import LOW, load_icbm
-
+from .posture import average_brain
 from .registration import TO_LPS, descend, itk_image
 from .resampling import Grid
 
-SPACING = 3  # mm of the average
-GRAY = 0.7  # of the signal of white matter
 TILTS = (-30, -15, 0, 15, 30)  # degrees of nodding, of which the best is the start
 NOD = 13.0  # degrees, as heads lie in scanners: the mean of twenty that the tissue network has seen
 MOST_TILT = 20.0  # degrees against that
 LEAST_FIT = 0.8  # correlation with the average brain; 0.89 to 0.98 in 26 T1 of people of 19 to 96 years
-
-
-@lru_cache
-def average_brain() -> tuple[Tensor, np.ndarray]:
-    """Gray and white matter of the ICBM152 average as a stripped T1 (X, Y, Z) of SPACING mm, and its affine."""
-    _, gray, white = load_icbm()
-    fine = torch.from_numpy(white + GRAY * gray)
-    affine = from_matvec(np.eye(3) * SPACING, np.array(LOW) + (SPACING - 1) / 2)
-    return F.avg_pool3d(fine[None, None], SPACING)[0, 0], affine
 
 
 def upright(image: Tensor, grid: Grid) -> tuple[np.ndarray, float]:

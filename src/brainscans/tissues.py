@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from synthcohort.storage import DataError
 
+from .posture import SPACING as AVERAGE_SPACING
 from .resampling import Grid, to_grid
 from .scans import Device, both_sides, ready, rise_inward
-from .skull_stripping import BrainMask, above_black, find_brain
+from .skull_stripping import BrainMask, above_black, find_brain, oddities
 from .straightening import LEAST_FIT, MOST_TILT, degrees, upright
-from .straightening import SPACING as AVERAGE_SPACING
 
 WEIGHTS = "tissues"
 SPACING = 2.0  # mm, of the network's grid
@@ -97,7 +97,7 @@ def find_tissues(volume: Tensor, affine: np.ndarray, model: nn.Module | None = N
     fractions, agreement = ask(model, image, device)
     rough = grid_around(brain.mask, affine, AVERAGE_SPACING)
     movement, fit = upright(normalize(to_grid(stripped, affine, rough)[None, None])[0, 0], rough)
-    warnings = []
+    warnings = oddities(volume, affine, brain.mask)
     if fit < LEAST_FIT:
         warnings.append("it is not like the average brain: is it a whole head, and of an adult?")
     elif (tilt := degrees(movement)) > MOST_TILT:

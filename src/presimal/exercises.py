@@ -164,13 +164,13 @@ class given:
         def claim(function: Callable) -> str | None:
             if not callable(function):
                 return "This should be a function: keep the line that starts with `def`."
-            arguments = copy.deepcopy(self.arguments)
-            value = function(*arguments, **copy.deepcopy(self.named))
+            arguments, options = copy.deepcopy((self.arguments, self.named))
+            value = function(*arguments, **options)
             if value is None:
                 return "Your function returns nothing: does it end with `return`?"
-            hint = about_value(value)
-            if not hint and not _unchanged(arguments, self.arguments):
-                hint = "Your function changes what it was given: work on copies, for the cells below need it as it was."
+            changed = "Your function changes what it was given: work on copies, for the cells below need it as it was."
+            before = (*self.arguments, *self.named.values())
+            hint = about_value(value) if _unchanged((*arguments, *options.values()), before) else changed
             named = [f"{name}={_short(value)}" for name, value in self.named.items()]
             return hint and f"{hint} (tried with {', '.join([*map(_short, self.arguments), *named])})"
 

@@ -6,7 +6,7 @@ import re
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -19,7 +19,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from tqdm import tqdm
 
 from brainscans.writing import write_files
-from presimal.cli import paths
+from presimal.cli import paths, plain
 from synthcohort.storage import DataError
 
 CELL_SECONDS = 600  # as in the tests
@@ -47,7 +47,7 @@ def run(notebooks: Sequence[str | Path] = (), save: bool = False) -> int:
     print(f"{'notebook':{width}}  seconds  peak MB  result  take-away")
     for one in outcomes:
         result, said = ("fail", one.problem) if one.problem else ("pass", one.take_away)
-        print(f"{one.name:{width}}  {one.seconds:7.1f}  {one.peak_mb:7.0f}  {result:6}  {said}")
+        print(f"{one.name:{width}}  {one.seconds:7.1f}  {one.peak_mb:7.0f}  {result:6}  {plain(said)}")
     passed = sum(not one.problem for one in outcomes)
     print(f"{passed} of {len(outcomes)} passed in {sum(one.seconds for one in outcomes):.0f} s")
     return int(passed < len(outcomes))
@@ -72,22 +72,23 @@ def find_notebooks(wanted: Sequence[str | Path]) -> list[Path]:
 
 def execute(file: Path, save: bool = False) -> Outcome:
     """Execute one notebook in its folder (one of an installed package elsewhere); a failure becomes a `problem`."""
-    outcome, started = Outcome(file.stem), time.perf_counter()
+    outcome, started = Outcome(plain(file.stem)), time.perf_counter()
     try:
         notebook = nbformat.read(file, as_version=4)
         nbformat.validate(notebook)
     except OSError as error:
-        outcome.problem = f"{file} cannot be read: {error.strerror}"
+        return replace(outcome, problem=f"{file} cannot be read: {error.strerror}")
     except Exception:  # cut short, conflict markers, another format: nbformat raises whatever it stumbles over
-        outcome.problem = f"{file} is damaged or no notebook: get it again, or resolve its conflicts"
-    if outcome.problem:
-        return outcome
-    bar = tqdm(total=sum(cell.cell_type == "code" for cell in notebook.cells), desc=file.stem, unit="cell", leave=False)
+        return replace(outcome, problem=f"{file} is damaged or no notebook: get it again, or resolve its conflicts")
+    bar = tqdm(total=sum(c.cell_type == "code" for c in notebook.cells), desc=outcome.name, unit="cell", leave=False)
     client: Any = NotebookClient(notebook, timeout=CELL_SECONDS, coalesce_streams=True)
     client.extra_arguments = ["--IPKernelApp.log_level=ERROR"]
-    client.on_notebook_start = lambda notebook: Thread(
-        target=_watch, args=(client.km.provisioner.pid, outcome), daemon=True
-    ).start()
+
+    def watch(notebook: Any) -> None:
+        client.kernel = client.km.provisioner.process  # which the client forgets when it ends
+        Thread(target=_watch, args=(client.kernel.pid, outcome), daemon=True).start()
+
+    client.on_notebook_start = watch
     client.on_cell_executed = lambda cell, cell_index, execute_reply: bar.update()
     # nbclient's stand-in for output widgets now and then misses a reply until the time-out (nbclient issue 312).
     client.widget_registry = {}  # what widgets show is not kept: do without it
@@ -98,7 +99,9 @@ def execute(file: Path, save: bool = False) -> Outcome:
         except CellTimeoutError:
             outcome.problem = f"a cell took longer than {CELL_SECONDS} s"
         except DeadKernelError:
-            outcome.problem = "the kernel died, which often means that memory ran out"
+            code = client.kernel.poll() or 0
+            ended = f"by signal {-code}" if code < 0 else f"with exit code {code}"
+            outcome.problem = f"the kernel ended {ended}" + ", which often means that memory ran out" * (code == -9)
         except CellExecutionError as error:
             outcome.problem = f"{error.ename}: {error.evalue}".splitlines()[0]
         except NoSuchKernel as error:

@@ -141,8 +141,7 @@ def age(scans: list[str], as_json: bool = False) -> int:
             if file in none_in:
                 raise none_in[file]
             found = brain_age.estimate_age(file)
-            years = zip(("age", "low", "high"), found.age, strict=True)
-            answer |= {name: round(value, 1) for name, value in years}
+            answer |= {name: round(value, 1) for name, value in zip(AGE_FIELDS[1:4], found.age, strict=True)}
             answer |= {"level": brain_age.LEVEL, "warnings": found.warnings, "icv_ml": round(found.intracranial_ml)}
             answer["volumes_ml"] = {name: round(ml, 1) for name, ml in found.volumes_ml.items()}
             answer["centiles"] = {name: round(centile) for name, centile in found.centiles.items()}
@@ -161,6 +160,5 @@ def _proposal(folder: Path, out: str) -> str:
     series = dicom.list_series(folder)
     likely = dicom.propose(series)
     named = " ".join(f"--{key} {shlex.quote(str(folder / one.name))}" for key, one in likely.items())
-    listed = "; ".join(map(str, series))
-    start = f"{folder}: holds {len(series)} series ({listed}); name those of each contrast"
+    start = f"{folder}: holds {len(series)} series ({'; '.join(map(str, series))}); name those of each contrast"
     return f"{start}, perhaps: presimal segment {named} -o {out}" if likely else f"{start}."
