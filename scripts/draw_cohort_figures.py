@@ -24,7 +24,7 @@ from synthcohort import MSD_CONTRASTS, Cohort
 from synthcohort.brain import aging
 
 FOLDER = Path(__file__).resolve().parents[1] / "assets" / "figures"
-SPACING = 2.0  # mm
+SPACING = 1.5  # mm
 REGION_COLORS = ListedColormap(["#56B4E9", "#E69F00", "#CC79A7"])  # edema, core, enhancing
 AGES = (20, 35, 50, 65, 80)
 
@@ -96,7 +96,7 @@ def draw_tumors() -> None:
         shown = np.ma.masked_equal(labels[:, :, z], 0)
         row[4].imshow(shown.T, origin="lower", cmap=REGION_COLORS, vmin=1, vmax=3, alpha=0.85,
                       interpolation="nearest")  # fmt: skip
-    save(figure, "cohort_tumors", 200)
+    save(figure, "cohort_tumors", 160)
 
 
 def draw_heads() -> None:
@@ -114,7 +114,7 @@ def draw_heads() -> None:
             if outline.any():
                 axis.contour(outline.T, [0.5], colors="#E69F00", linewidths=0.8)
         row[0].set_ylabel({"t1gd": "T1Gd"}.get(contrast, contrast.upper()), fontsize=15)
-    save(figure, "cohort_heads")
+    save(figure, "cohort_heads", 48)
 
 
 def draw_sites() -> None:

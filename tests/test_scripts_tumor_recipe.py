@@ -22,6 +22,14 @@ def test_the_script_changes_the_numbers_of_patients_and_epochs_in_the_notebooks_
         tumor_recipe.changed(reading, 210, 12)
 
 
+def test_the_script_runs_what_the_notebook_runs_on_request():
+    on = tumor_recipe.switched_on(tumor_recipe.cells("recipe")[3:])
+    assert sum("FAST = True" in source for source in on) == 1 and not any("FAST = False" in source for source in on)
+    assert all("if FAST:" in source for source in on if "fastMONAI" in source)
+    with pytest.raises(ValueError, match="another switch"):
+        tumor_recipe.switched_on(on)
+
+
 def test_the_notebook_shows_the_stored_table():
     table = pd.read_csv(tumor_recipe.TABLE)
     source = "\n".join(tumor_recipe.cells("measured"))

@@ -9,8 +9,11 @@ import pytest
 import torch
 from scipy import ndimage
 
+from brainscans import networks, skull_stripping
 from brainscans.scans import read_scan
 from brainscans.skull_stripping import (
+    LEVELS,
+    WEIGHTS,
     _center_of_head,
     above_black,
     find_brain,
@@ -174,6 +177,26 @@ def test_the_grid_follows_the_brain(ball_with_mast):
     volume, ball = ball_with_mast
     found = find_brain(volume, np.diag([3.0, 3.0, 3.0, 1.0]), Bright())
     assert dice(found.mask, ball) > 0.98 and found.agreement > 0.99
+
+
+def test_a_stripped_scan_keeps_its_own_outline(head):
+    """A network that calls everything brain finds no more than is there; around a whole head it is not held back."""
+    scan, truth = head
+    volume, brain = torch.from_numpy(scan.get_fdata(dtype=np.float32)), truth.get_fdata() > 0
+    generous = torch.from_numpy(ndimage.binary_dilation(brain, iterations=2))
+    whole, stripped = torch.where(generous, volume, 0.0), torch.where(torch.from_numpy(brain), volume, 0.0)
+    assert not (find_brain(stripped, scan.affine).mask & ~ndimage.binary_fill_holes(brain)).any()
+    assert (find_brain(whole, scan.affine).mask & ~brain).any()
+
+
+def test_where_the_mask_ends_depends_on_the_contrast(monkeypatch):
+    """Of the shipped network: in a T1, which is brighter inside, lower than in an image that is not; a higher level
+    leaves less of the same answer. Another network's mask ends at 0.5."""
+    batch = Cohort(7).render([1], "head", 4.0, ("t1",))
+    volume, affine = batch.images[0, 0], batch.affine.numpy()
+    shipped, own = find_brain(volume, affine).volume_ml, find_brain(volume, affine, networks.load(WEIGHTS)[0]).volume_ml
+    monkeypatch.setattr(skull_stripping, "LEVELS", (LEVELS[0], LEVELS[1][::-1]))
+    assert shipped > own > find_brain(volume, affine).volume_ml
 
 
 def test_a_bright_background_is_no_air(head):

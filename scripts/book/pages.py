@@ -4,23 +4,33 @@ import base64
 import html
 import io
 import re
+import zlib
 from collections.abc import Iterator
 from typing import Any
 
 import PIL.Image
 
 Cell = dict[str, Any]
-Pictures = dict[str, bytes]  # {path in the book: PNG}
+Pictures = dict[str, bytes]  # {path in the book: PNG or WebP}
+Sliders = dict[str, dict[str, Any]]  # {key of a cell: what scripts/measure_notebooks.py keeps, and "files", the bytes}
 
 STORED = re.compile(r"[ \t]*<!--.*?-->", re.DOTALL)  # what a comment says is for the tests
+TITLE_TABLE = re.compile(r"^\| (minutes.*)\|(.+)\|(.+)\|\n\|[-| ]+\n\|(.+)\|(.+)\|(.+)\|$", re.MULTILINE)
 SUMMARIES = {"install": "Set-up", "setup": "Set-up", "drawing": "How it is drawn", "hide-input": "Code"}
 EXERCISES = {"check": "Check", "solution": "Solution"}  # folded with all that they print
 PREDICT = "Predict first, then open"
-SLIDERS = "*The sliders move in the notebook; the picture below shows where they can stand.*"
+MOVES = "*It moves in the notebook; the picture below shows where it can stand.*"
+POSITIONS = "Positions of the slider; in the notebook it moves"
 
 
-def page(notebook: dict[str, Any], stem: str, links: str = "") -> tuple[str, Pictures]:
-    """The page of one notebook, with a line of links below its title, and its pictures."""
+def key(source: str) -> str:
+    """By which a cell's code is known in what scripts/measure_notebooks.py has kept of it."""
+    return str(zlib.crc32(source.encode()))
+
+
+def page(notebook: dict[str, Any], stem: str, links: str = "", sliders: Sliders | None = None) -> tuple[str, Pictures]:
+    """The page of one notebook, with a line of links below its title, and its pictures; `sliders` are {key of a cell:
+    its positions}."""
     pictures: Pictures = {}
     parts: list[str] = []
     asked = False  # must the reader first predict what comes?
@@ -31,16 +41,23 @@ def page(notebook: dict[str, Any], stem: str, links: str = "") -> tuple[str, Pic
                 parts.append(_fold("For the instructor", f":::{{container}} instructor\n{source}\n:::", "instructor"))
                 continue
             asked = "**Predict" in source
-            parts.append(source)
+            parts.append(re.sub(r"^# ", "## ", source) if parts else source)  # a page has one title
         else:
-            for part in _code(cell, stem, pictures, asked):
+            for part in _code(cell, stem, pictures, asked, sliders or {}):
                 opening, closing = part.partition("\n\n")[0], "\n\n</details>"
                 if 'class="source"' in opening and parts[-1].startswith(opening + "\n"):  # one fold for two cells
                     parts[-1] = parts[-1].removesuffix(closing) + part.removeprefix(opening)
                 else:
                     parts.append(part)
-    title, _, rest = parts[0].partition("\n")
+    title, _, rest = TITLE_TABLE.sub(listed, parts[0]).partition("\n")
     return "\n\n".join([title, links, rest, *parts[1:]]) + "\n", pictures
+
+
+def listed(table: re.Match[str]) -> str:
+    """The table of a title as lines, for a phone is too narrow for three columns."""
+    minutes, seconds, able, *values, goals = (cell.strip() for cell in table.groups())
+    first = f"{minutes.capitalize()}: {values[0]}. {seconds.capitalize().replace('cpu', 'CPU')}: {values[1]}."
+    return "\n".join([first, "", f"{able.capitalize()}", "", *(f"- {goal}" for goal in goals.split("<br>"))])
 
 
 def prose(cell: Cell, stem: str, pictures: Pictures) -> str:
@@ -64,19 +81,18 @@ def image(path: str, alternative: str, png: bytes) -> str:
     return f'<img src="{path}" alt="{alternative}" width="{width}" height="{height}" loading="lazy">'
 
 
-def _code(cell: Cell, stem: str, pictures: Pictures, asked: bool) -> Iterator[str]:
+def _code(cell: Cell, stem: str, pictures: Pictures, asked: bool, sliders: Sliders) -> Iterator[str]:
     source, tags = _fence("".join(cell["source"]), "python"), _tags(cell)
     outputs = list(_outputs(cell, stem, pictures))
-    if "static-twin" in tags:
-        outputs = _positions(outputs, f"{stem}-{len(pictures)}")
+    if "widget" in tags:
+        slider = sliders.get(key("".join(cell["source"])))
+        outputs = [_positions(slider, pictures) if slider else MOVES]
     for tag, summary in EXERCISES.items():
         if tag in tags:
             yield _fold(summary, "\n\n".join([source, *outputs]), "exercise")
             return
     summary = next((summary for tag, summary in SUMMARIES.items() if tag in tags), "")
     yield _fold(_name(cell) or summary, source, "source") if summary else source
-    if "widget" in tags:
-        yield SLIDERS
     if outputs:
         shown = "\n\n".join(outputs)
         yield _fold(PREDICT, shown, "predict") if asked else shown
@@ -99,18 +115,21 @@ def _outputs(cell: Cell, stem: str, pictures: Pictures) -> Iterator[str]:
                 yield f'<div class="output">\n\n{_fence(text, "text")}\n\n</div>'
 
 
-def _positions(outputs: list[str], name: str) -> list[str]:
-    """Of several pictures one is seen at a time: radio buttons choose, with mouse, finger or keys, without a script."""
-    drawn = [output for output in outputs if output.startswith("<img ")]
-    if len(drawn) < 2:
-        return outputs
-    buttons = "".join(
-        f'<input type="radio" name="{name}" id="{name}-{k}"{" checked" * (k == 1)}><label for="{name}-{k}">{k}</label>'
-        for k in range(1, len(drawn) + 1)
-    )
-    pictures = "".join(output.replace(' loading="lazy"', "") for output in drawn)
-    chosen = f'<fieldset class="positions"><legend>Positions of the sliders</legend>{buttons}{pictures}</fieldset>'
-    return [chosen, *(output for output in outputs if output not in drawn)]
+def _positions(slider: dict[str, Any], pictures: Pictures) -> str:
+    """One picture is seen at a time: radio buttons choose, with mouse, finger or keys, without a script."""
+    drawn = []
+    for (sentence, name), content in zip(slider["pictures"], slider["files"], strict=True):
+        pictures[f"figures/{name}"] = content
+        drawn.append(image(f"figures/{name}", sentence, content))
+    rows = ""
+    for number, group in enumerate(slider["groups"]):
+        name, buttons = f"{slider['pictures'][0][1].partition('.')[0]}-{number}", ""
+        for k, label in enumerate(group["labels"]):
+            checked = " checked" * (k == group["start"])
+            buttons += f'<label><input type="radio" name="{name}"{checked}> {html.escape(label)}</label>'
+        rows += f"<fieldset><legend>{html.escape(group['legend'])}</legend>{buttons}</fieldset>"
+    kind = f"positions of-{len(slider['groups'])}"
+    return f'<div class="{kind}" role="group" aria-label="{POSITIONS}">{rows}{"".join(drawn)}</div>'
 
 
 def _name(cell: Cell) -> str:

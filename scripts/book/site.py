@@ -9,6 +9,7 @@ from book import pages
 
 ROOT = Path(__file__).parents[2]
 SOURCE = "https://github.com/MMIV-ML/presimal/blob/main/"
+SLIDERS = ROOT / "assets" / "sliders" / "sliders.json"
 OWN = {"notebooks/INSTRUCTOR.md": "instructor.md", "notebooks/glossary.md": "glossary.md"}
 
 
@@ -20,7 +21,7 @@ def write(folder: Path) -> None:
     stems = []
     for file in sorted((ROOT / "notebooks").glob("*.ipynb")):
         notebook = json.loads(file.read_text(encoding="utf-8"))
-        text, pictures = pages.page(notebook, file.stem, ways_to_open(readme, file.name))
+        text, pictures = pages.page(notebook, file.stem, ways_to_open(readme, file.name), sliders(file.stem))
         stems.append(file.stem)
         (folder / f"{file.stem}.md").write_text(text, encoding="utf-8")
         for path, png in pictures.items():
@@ -39,6 +40,14 @@ def write(folder: Path) -> None:
     for stem in stems:  # the numbers behind an entry, such as (02, 04)
         glossary = re.sub(rf"(?<=[( ]){stem[:2]}(?=[,)])", f"[{stem[:2]}]({stem}.md)", glossary)
     (folder / "glossary.md").write_text(anchored(glossary), encoding="utf-8")
+
+
+def sliders(stem: str) -> pages.Sliders:
+    """Where each slider of a notebook can stand, by its cell."""
+    kept = json.loads(SLIDERS.read_text(encoding="utf-8")).get(stem, [])
+    for slider in kept:
+        slider["files"] = [(SLIDERS.parent / name).read_bytes() for _, name in slider["pictures"]]
+    return {slider["cell"]: slider for slider in kept}
 
 
 def section(readme: str, title: str) -> str:

@@ -32,7 +32,7 @@ REGIONS = ("whole tumor", "tumor core", "enhancing tumor")  # nested, as the net
 LEAST_GAIN = 0.75  # standard deviations by which T1Gd must exceed T1 in what is called enhancing
 BRIGHTEST_TUMOR = 2.5  # standard deviations on T2, beyond which it is taken for fluid
 LEAST_ML = 1.0  # smaller pieces of tumor are left out
-WHOLE = 0.4  # probability from which four contrasts show tumor: at 0.5 its edge was left out on real scans
+WHOLE = 0.4  # probability from which tumor is shown: at 0.5 its edge, and with two contrasts one in eight, was left out
 SURE, PERHAPS = 0.95, 0.05  # probabilities within which volumes are counted for the interval
 LABELS_SIZE = 2**20  # bytes: more than compressed labels take
 NUMBERS = {"msd": (0, 1, 2, 3), "brats": (0, 2, 1, 3)}  # of background, edema, non-enhancing, enhancing
@@ -102,7 +102,7 @@ def find_tumor(
         outside = brain & (probabilities[0] < 0.5)
         check_order(images, outside if outside.sum() > brain.sum() / 3 else brain, name)
     check_names(x[0], inside[0, 0] & (resampled[shown] != 0).all(0), shown, SPACING, name)
-    labels = _labels(probabilities.numpy(), voxel_ml, WHOLE if given.all() else 0.5)
+    labels = _labels(probabilities.numpy(), voxel_ml)
     volumes = {region: _volume(labels > k, probabilities[k].numpy(), voxel_ml) for k, region in enumerate(REGIONS)}
     return Segmentation(np.pad(labels, around), np.pad(probabilities.numpy(), [(0, 0), *around]), volumes)
 
@@ -114,8 +114,8 @@ def _grid_around(shape: tuple[int, ...], affine: np.ndarray) -> Grid:
     return Grid(tuple(np.ceil((high - low) / SPACING).astype(int).tolist()), SPACING, tuple((low + high) / 2))
 
 
-def _labels(probabilities: np.ndarray, voxel_ml: float, threshold: float = 0.5) -> np.ndarray:
-    whole, core, enhancing = probabilities[0] > threshold, probabilities[1] > 0.5, probabilities[2] > 0.5
+def _labels(probabilities: np.ndarray, voxel_ml: float) -> np.ndarray:
+    whole, core, enhancing = probabilities[0] > WHOLE, probabilities[1] > 0.5, probabilities[2] > 0.5
     enhancing &= enhancing.sum() * voxel_ml >= 0.5  # less enhancing tumor in all is called none
     numbered, voxels = pieces(whole)
     whole &= (voxels * voxel_ml >= LEAST_ML)[numbered]

@@ -53,10 +53,12 @@ def augment(x: torch.Tensor) -> torch.Tensor:
     return x * (1 + 0.05 * torch.randn(len(x), 1, 1, 1, 1, device=x.device))
 
 
-def train(name: str, x, y, seconds: float, rate: float, where: torch.device) -> tuple[nn.Module, float, float]:
+def train(
+    name: str, x, y, seconds: float, rate: float, where: torch.device, seed: int = 0
+) -> tuple[nn.Module, float, float]:
     """The trained network, the seconds it took, and how often it saw each person."""
     clock = time.process_time if where.type == "cpu" else time.perf_counter
-    torch.manual_seed(0)
+    torch.manual_seed(seed)
     model = make(name, float(y.mean()), float(y.std())).to(where, memory_format=torch.channels_last_3d).train()
     optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=0.05)
     started, steps, progress = clock(), 0, 0.0

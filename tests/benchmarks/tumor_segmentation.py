@@ -87,13 +87,17 @@ def dice_and_entropy(outputs, y):
 def contenders(seconds, patience, seed=0):
     torch.manual_seed(seed)
     old = Padded(MonaiUNet(3, 4, 3, channels=(16, 32, 64, 128, 256), strides=(2, 2, 2, 2), num_res_units=2, act="mish"))
-    ours = networks.UNet(4, 3, sharp=8)
     squared = DiceLoss(sigmoid=True, squared_pred=True, smooth_nr=0, smooth_dr=1e-5)
     return [
         Contender("2022 workshop", old, torch.optim.Adam(old.parameters(), 1e-3), squared, False, 2, patience),
-        Contender("ours", ours, torch.optim.AdamW(ours.parameters(), 4e-3, weight_decay=0.01), dice_and_entropy,
-                  True, 1, seconds),
-    ]  # fmt: skip
+        ours(networks.UNet(4, 3, sharp=8), seconds),
+    ]
+
+
+def ours(model, seconds, rate=4e-3):
+    """A network in our recipe."""
+    optimizer = torch.optim.AdamW(model.parameters(), rate, weight_decay=0.01)
+    return Contender("ours", model, optimizer, dice_and_entropy, True, 1, seconds)
 
 
 def race(seconds, patience, turns, seed):

@@ -108,6 +108,29 @@ def test_a_page_opens_from_the_disk_and_finds_words(page, folder):
     assert page.complaints == []
 
 
+SEEN = (
+    """one => [...one.querySelectorAll('img')].filter((image) => image.checkVisibility()).map((image) => image.alt)"""
+)
+
+
+@pytest.mark.parametrize("name", [name for name in PAGES if name[:2].isdecimal()])
+def test_a_slider_has_positions_that_keys_choose(page, address, name):
+    """One picture at a time; each row of buttons is one stop of the keyboard, whose arrows change the picture."""
+    page.goto(f"{address}/{name}.html")
+    page.evaluate(OPEN)
+    chosen = page.locator(".positions").all()
+    assert chosen
+    for one in chosen:
+        assert one.evaluate("one => one.scrollWidth <= one.clientWidth")
+        for row in one.locator("fieldset").all():
+            before = one.evaluate(SEEN)
+            row.locator("input:checked").focus()
+            page.keyboard.press("ArrowRight")
+            after = one.evaluate(SEEN)
+            assert len(before) == len(after) == 1 and before != after
+            assert row.locator("input").count() >= 3
+
+
 def test_the_search_shows_the_lines_that_fit(page, address):
     page.goto(f"{address}/search.html?q=voxel")
     page.wait_for_selector(".search li p.context")

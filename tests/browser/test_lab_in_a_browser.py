@@ -3,11 +3,15 @@
 Needs Playwright and a Chromium (`pip install playwright && playwright install chromium`); skipped without Playwright.
 """
 
+import json
 import os
 import re
 import shutil
+import socket
 import subprocess
 import threading
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import nbformat
@@ -15,6 +19,7 @@ import psutil
 import pytest
 
 from presimal.cli import lab, paths, run
+from presimal.cli.views import HEADING, for_presenters
 
 playwright = pytest.importorskip("playwright.sync_api", reason="Playwright is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or None  # None: the one that Playwright brought
@@ -38,8 +43,24 @@ def server(tmp_path_factory):
     """A JupyterLab as `presimal lab` starts it, on copies in a folder of its own: (address, token, folder)."""
     root = tmp_path_factory.mktemp("repository")
     lab.refresh(paths.originals(), root / "my_work")
-    options = ["--no-browser", "--LabApp.expose_app_in_browser=True", "--ServerApp.port=8951"]
-    command = lab.lab_command(root / "my_work", options)
+    yield from serve(root / "my_work", 8951, teach=False)
+
+
+@pytest.fixture(scope="module")
+def presented(tmp_path_factory):
+    """The same for `presimal lab --teach`."""
+    folder = tmp_path_factory.mktemp("repository") / "my_teaching"
+    lab.refresh(paths.originals(), folder, for_presenters)
+    settings = folder / lab.TEACHING / lab.LARGE
+    settings.parent.mkdir(parents=True)
+    settings.write_text(json.dumps(lab.LARGE_TYPE))
+    yield from serve(folder, 8952, teach=True)
+
+
+def serve(folder, port, teach):
+    root = folder.parent
+    options = ["--no-browser", "--LabApp.expose_app_in_browser=True", f"--ServerApp.port={port}"]
+    command = lab.lab_command(folder, options, teach)
     own = {"JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces"}
     own |= {"JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "runtime"}
     beside = Path(__file__).parents[2] / "assets" / "jupyter"  # what an install puts beside JupyterLab
@@ -50,7 +71,11 @@ def server(tmp_path_factory):
         found.groups() for line in process.stderr if (found := re.search(r"(http://127.0.0.1:\d+)\S*token=(\w+)", line))
     )
     threading.Thread(target=process.stderr.read, daemon=True).start()  # a full pipe would stop the server
-    yield address, token, root / "my_work"
+    for _ in range(600):  # it may say its address before it listens
+        with suppress(OSError), socket.create_connection(("127.0.0.1", port)):
+            break
+        time.sleep(0.1)
+    yield address, token, folder
     for child in psutil.Process(process.pid).children(recursive=True):
         child.kill()
     process.kill()
@@ -161,3 +186,37 @@ def test_an_exported_page_has_the_sentences_too(page, server):
     text = page.request.get(f"{address}/nbconvert/html/my_work/{lab.FIRST}?token={token}").text()
     assert text.count("<img ") >= 3 and len(re.findall(r'<img[^>]* alt="[^"]{20,}"', text)) == text.count("<img ")
     assert "No description" not in text
+
+
+CLIPPED = """all => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent)"""
+
+
+def test_what_is_printed_breaks_between_words(page, server):
+    open_notebook(page, server, "02_gradient_descent.ipynb")
+    page.wait_for_selector(".jp-OutputArea-output pre")
+    assert page.evaluate("getComputedStyle(document.querySelector('.jp-OutputArea-output pre')).wordBreak") == "normal"
+
+
+def test_a_presenter_has_large_type_notes_folded_and_the_seconds_of_long_cells(page, presented):
+    address, token, folder = presented
+    name = "01_function_approximation.ipynb"
+    page.goto(f"{address}/doc/tree/my_teaching/{name}?reset&token={token}")
+    page.wait_for_selector(".jp-NotebookPanel .jp-Cell", timeout=60_000)
+    page.wait_for_selector(".jp-InputArea .cm-content")
+    assert not page.locator(".jp-FileBrowser").is_visible()
+    assert page.evaluate("getComputedStyle(document.querySelector('.cm-content')).fontSize") == "20px"
+    long = [cell.source for cell in nbformat.read(folder / name, as_version=4).cells if "This takes" in cell.source]
+    assert long and all(re.search(r"^# .*This takes about \d+ s\.$", source.splitlines()[0]) for source in long)
+    for words in (HEADING, "This takes about"):
+        page.evaluate(
+            """words => {
+            const notebook = window.jupyterapp.shell.currentWidget.content;
+            const has = (cell) => cell.model.sharedModel.source.includes(words);
+            notebook.scrollToItem(notebook.widgets.findIndex(has), 'start');
+        }""",
+            words,
+        )
+        page.locator(f".jp-Cell:has-text('{words}')").first.wait_for()
+    assert page.locator(f"details:has(summary:has-text('{HEADING}'))").count() >= 1
+    assert page.locator("details[open]").count() == 0
+    assert page.eval_on_selector_all(".jp-InputPrompt", CLIPPED) == []

@@ -11,3 +11,8 @@ document.addEventListener("DOMContentLoaded", () => {
   });
   document.querySelectorAll("article pre, article .table-wrapper, article div.math").forEach((wide) => fits.observe(wide));
 });
+
+// A picture opens in its full size when it is touched or clicked: a phone shows a wide one small.
+document.addEventListener("click", ({ target }) => {
+  if (target.matches("article img")) location.href = target.src;
+});

@@ -9,9 +9,7 @@ import warnings
 from collections.abc import Callable
 from importlib import import_module
 
-NO_MEMORY = (
-    r"(?i)(can't|cannot|unable to) allocate|out of memory|bad_alloc|failed to map segment|can't start new thread"
-)
+NO_MEMORY = r"(?i)(n't|not|unable to) allocate|out of memory|bad_alloc|failed to map segment|can't start new thread"
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -56,8 +54,7 @@ def plain(text: str) -> str:
 
 
 def _named(text: str) -> str:
-    """An argument of the command line that names a file or folder: not an empty one, as of an unset variable, which
-    would mean the current folder."""
+    """An argument that names a file or folder: not empty, as of an unset variable, which means the current folder."""
     if not text.strip():
         raise argparse.ArgumentTypeError("its name is empty")
     return text

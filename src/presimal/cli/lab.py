@@ -27,59 +27,51 @@ LEDGER = ".copied.json"  # which version of each notebook was copied: {file name
 
 
 def open_lab(original: bool = False, teach: bool = False, options: Sequence[str] = ()) -> int:
-    """Start JupyterLab on the student's copies, on the presenter's or on the originals, and wait until it ends;
-    DataError if it cannot."""
-    if find_spec("jupyterlab") is None:
-        raise DataError(f"JupyterLab is not installed: run {sys.executable} -m pip install jupyterlab")
-    if problem := paths.problem():
+    """Start JupyterLab on copies for students, for presenters or on the originals, until it ends; else DataError."""
+    lacking = f"JupyterLab is not installed: run {sys.executable} -m pip install jupyterlab"
+    if problem := paths.problem() if find_spec("jupyterlab") else lacking:
         raise DataError(problem)
     folder = paths.originals()
     if not original:
-        folder = paths.home() / ("my_teaching" if teach else "my_work")
+        name, view = ("my_teaching", for_presenters) if teach else ("my_work", for_students)
+        folder = paths.home() / name
         try:
-            view = for_presenters if teach else for_students
             added, updated, kept = refresh(paths.originals(), folder, view).values()
             if teach and not (folder / TEACHING / LARGE).exists():
                 write_files([(folder / TEACHING / LARGE, json.dumps(LARGE_TYPE, indent=1).encode())])
         except OSError as error:
-            remedy = "free space or fix its rights"
-            raise DataError(f"cannot write your copies to {folder} ({error.strerror}): {remedy}.") from None
+            raise DataError(f"no copies in {folder} ({error.strerror}): free space or fix its rights.") from None
         if added or updated:
             print(f"{len(added)} notebook(s) added and {len(updated)} updated in {folder}")
         for name in kept:
             print(f"{name} has a newer version; yours is kept. To get the new one, rename yours and start again.")
-    return subprocess.call(lab_command(folder, options, teach), env=os.environ | thread_settings(os.environ))
+    return subprocess.call(lab_command(folder, options, teach), env=thread_settings(os.environ))
 
 
 def lab_command(folder: Path, options: Sequence[str] = (), teach: bool = False) -> list[str]:
-    """How to open JupyterLab on the first notebook of `folder`: on this machine only, and with Jupyter's own token; to
-    teach, large and without the browser of files."""
+    """JupyterLab on the first notebook of `folder`, for this machine only, with its token; to teach, larger."""
     # -P: what lies in the current folder, such as a student's random.py, is not imported.
     command = [sys.executable, "-P", "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1"]
     command += [f"--ServerApp.root_dir={folder.parent}", f"--FileContentsManager.preferred_dir={folder.name}"]
     view = "doc" if teach else "lab"  # one document, without tabs
     command += [f"--LabApp.default_url=/{view}/tree/{folder.name}/{FIRST}", f"--LabApp.app_settings_dir={SETTINGS}"]
-    if teach:
-        command.append(f"--LabApp.user_settings_dir={folder / TEACHING}")
-    if hasattr(os, "geteuid") and os.geteuid() == 0:
-        command.append("--allow-root")  # in a container one is root, and Jupyter would refuse to start
-    return [*command, *options]
+    command += [f"--LabApp.user_settings_dir={folder / TEACHING}"] * teach
+    root = hasattr(os, "geteuid") and os.geteuid() == 0  # as in a container, where Jupyter would refuse to start
+    return [*command, *["--allow-root"] * root, *options]
 
 
 def thread_settings(environment: Mapping[str, str]) -> dict[str, str]:
-    """OpenMP settings, unless in the environment: one thread per physical core, which sleeps while it waits."""
+    """The environment, with OpenMP set unless it is: one thread per physical core, which sleeps while it waits."""
     cores = psutil.cpu_count(logical=False) or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else cores
     # Threads that spin while they wait make two notebooks on one machine many times slower.
-    wanted = {"OMP_NUM_THREADS": str(min(cores, allowed)), "OMP_WAIT_POLICY": "PASSIVE"}
-    return {name: environment.get(name, value) for name, value in wanted.items()}
+    return {"OMP_NUM_THREADS": str(min(cores, allowed)), "OMP_WAIT_POLICY": "PASSIVE", **environment}
 
 
 def refresh(originals: Path, copies: Path, view: Callable[[bytes], bytes] = for_students) -> dict[str, list[str]]:
-    """Bring the copies up to date with the original notebooks, as `view` (views.py) shows their files; returns the
-    names "added", "updated" and "kept". A copy as it was made follows its original; one that the student has changed in
-    any way stays, and is named as kept if its original changed too. Nothing is ever deleted. OSError if it cannot
-    write."""
+    """Bring the copies up to date with the originals as `view` (views.py) shows them: names "added", "updated", "kept".
+    A copy as it was made follows its original; one that was changed in any way stays, and is named as kept if its
+    original changed too. Nothing is ever deleted. OSError if it cannot write."""
     done: dict[str, list[str]] = {"added": [], "updated": [], "kept": []}
     try:
         ledger = dict(json.loads((copies / LEDGER).read_text() if (copies / LEDGER).is_file() else "{}"))

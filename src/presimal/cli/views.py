@@ -1,11 +1,16 @@
 """Two views of one notebook: for students, who predict, and have no notes; for presenters, with the notes folded."""
 
 import json
+import re
+import zlib
 from collections.abc import Callable
 from typing import Any
 
+from presimal.cli import paths
+
 Cell = dict[str, Any]
 HEADING = "For the instructor"
+LONG = 5.0  # seconds that an audience should hear of
 
 
 def for_students(content: bytes) -> bytes:
@@ -14,8 +19,11 @@ def for_students(content: bytes) -> bytes:
 
 
 def for_presenters(content: bytes) -> bytes:
-    """A notebook's file in which the instructor's cells are folded under a heading that says so."""
-    return _changed(content, lambda cells: [_folded(cell) if _of_instructor(cell) else cell for cell in cells])
+    """A notebook's file with the instructor's cells folded under a heading that says so, and seconds at long ones."""
+    file = paths.originals() / "seconds.json"  # which scripts/measure_notebooks.py has written
+    table = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    seconds = {key: took for parts in table.values() for cells in parts.values() for key, took in cells.items()}
+    return _changed(content, lambda cells: [_presented(cell, seconds) for cell in cells])
 
 
 def _changed(content: bytes, change: Callable[[list[Cell]], list[Cell]]) -> bytes:
@@ -34,9 +42,8 @@ def _to_predict(cells: list[Cell]) -> list[Cell]:
     for cell in cells:
         if cell["cell_type"] == "markdown":
             asked = "**Predict" in "".join(cell["source"])
-        elif asked and cell["cell_type"] == "code":
-            cell = cell | {"outputs": [], "execution_count": None}
-        seen.append(cell)
+        hidden = asked and cell["cell_type"] == "code"
+        seen.append(cell | {"outputs": [], "execution_count": None} if hidden else cell)
     return seen
 
 
@@ -44,6 +51,10 @@ def _of_instructor(cell: Cell) -> bool:
     return "instructor" in cell["metadata"].get("tags", [])
 
 
-def _folded(cell: Cell) -> Cell:
-    folded = f"<details><summary>{HEADING}</summary>\n\n{''.join(cell['source'])}\n</details>"
-    return cell | {"source": folded.splitlines(keepends=True)}
+def _presented(cell: Cell, seconds: dict[str, float]) -> Cell:
+    text = "".join(cell["source"])
+    if _of_instructor(cell):
+        text = f"<details><summary>{HEADING}</summary>\n\n{text}\n</details>"
+    elif (took := seconds.get(str(zlib.crc32(text.encode())), 0)) >= LONG:
+        text = re.sub(r"\A(# .*)?\n?", lambda line: f"{line[1] or '#'} This takes about {took:.0f} s.\n", text)
+    return cell | {"source": text.splitlines(keepends=True)}

@@ -4,6 +4,9 @@
 (() => {
   let shared;
   const told = new Set(); // the sentences that pictures of this page carry
+  // What is printed breaks between words, and the number of a cell is seen in large type too.
+  const STYLE = `.jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }
+    body { --jp-cell-prompt-width: calc(4.93 * var(--jp-code-font-size)); }`;
 
   async function renderers() {
     const [version] = Object.values(shared["@jupyterlab/rendermime"]);
@@ -35,6 +38,7 @@
       rank, // as JupyterLab has it
       dataType: "string",
     });
+    document.head.append(Object.assign(document.createElement("style"), { textContent: STYLE }));
     return [plugin("png", "image/png", 90, Picture), plugin("stdout", "application/vnd.jupyter.stdout", 120, Printed)];
   }
 
