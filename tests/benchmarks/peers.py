@@ -1,6 +1,6 @@
 """Ours beside its peers, on the same data and cores in one run, as one table in Markdown: medians of three.
 
-    PRESIMAL_REALDATA=FOLDER python tests/benchmarks/peers.py [--seconds 60] [--only age tumor masks people]
+    PYTHONPATH=scripts PRESIMAL_REALDATA=FOLDER python tests/benchmarks/peers.py [--seconds 45] [--only age tumor ...]
 
 *age*: mean absolute error of validation people after equal seconds of processor time: ours, MONAI's Regressor in our
 recipe, and the recipe of fastMONAI's tutorial (Regressor, absolute error, `fit_flat_cos`, default rate).
@@ -201,7 +201,7 @@ def people(seconds: float) -> Iterator[Row]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--seconds", type=float, default=60, help="of computing for each training")
+    parser.add_argument("--seconds", type=float, default=45, help="of computing for each training")
     parser.add_argument("--only", nargs="+", choices=("age", "tumor", "masks", "people"))
     wanted = parser.parse_args()
     torch.set_num_threads(1)
