@@ -106,7 +106,8 @@ def find_brain(volume: Tensor, affine: np.ndarray, model: nn.Module | None = Non
     filled = np.where(ndimage.binary_fill_holes(inside), np.maximum(probability, inside), probability)
     near = (filled * ndimage.binary_dilation(inside, iterations=2)).astype(np.float32)
     on_scan = from_grid(torch.from_numpy(near), grid, affine, volume.shape)
-    level = np.interp(rise_inward(image.numpy() / np.quantile(image[inside], 0.85), inside, SPACING), *levels)
+    scaled = image.numpy() / max(np.quantile(image[inside], 0.85), 1e-6)
+    level = np.interp(rise_inward(scaled, inside, SPACING), *levels)
     mask = without_holes(largest_piece(on_scan.numpy() > level))
     lit = volume.numpy() > 0.005 * np.median(volume.numpy()[mask])
     if lit[(on_scan.numpy() > 0.05) & ~mask].mean() < STRIPPED:
