@@ -30,7 +30,8 @@ def one(value: Any, what: str, error: type[Exception] = ValueError) -> float:
 def numbered(labels: Any, what: str) -> np.ndarray:
     """Labels (N,), of any one kind, as numbers from 0 in their order. ValueError where one is missing."""
     try:
-        found = np.asarray(labels)
+        # Of a list numpy would make text where one label is, and a missing one "nan".
+        found = np.asarray(labels, object if isinstance(labels, (list, tuple)) else None)
         missing = bool((found != found).any()) or None in found.tolist() or found.ndim != 1 or np.ma.is_masked(labels)
         _, number = np.unique(found, return_inverse=True)
     except Exception:  # of labels that cannot be compared

@@ -35,7 +35,7 @@ SAME_AS_NEIGHBOR = 0.6
 AIR, SOFT, LEAST_AIR, LEAST_SOFT = (-1100, -900), (-150, 150), 0.05, 0.6
 FARTHEST = 1e6  # mm, of a scan from the origin of its coordinates
 UNITS = {1: "meter", 3: "micron"}  # codes of NIfTI; 2 are millimeters, 0 is not said, and others are damage
-LARGEST = 1e30  # of the brightest voxel: float32 holds it with room for squares
+LARGEST = 1e15  # of the brightest voxel: float32 holds the sum of all squares
 SMALLEST = 1e-5  # what is less than 1e-6, networks are shown as black
 
 
