@@ -30,8 +30,9 @@ def one(value: Any, what: str, error: type[Exception] = ValueError) -> float:
 def numbered(labels: Any, what: str) -> np.ndarray:
     """Labels (N,), of any one kind, as numbers from 0 in their order. ValueError where one is missing."""
     try:
-        # Of a list numpy would make text where one label is, and a missing one "nan".
-        found = np.asarray(labels, object if isinstance(labels, (list, tuple)) else None)
+        found = np.asarray(labels)
+        if found.dtype.kind == "U":  # of a list numpy makes text where one label is, and a missing one "nan"
+            found = np.asarray(labels, object)
         missing = bool((found != found).any()) or None in found.tolist() or found.ndim != 1 or np.ma.is_masked(labels)
         _, number = np.unique(found, return_inverse=True)
     except Exception:  # of labels that cannot be compared
