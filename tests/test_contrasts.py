@@ -222,6 +222,16 @@ def test_a_second_copy_however_changed_is_refused(patient, files, kind, other):
         segment({name: files[name] for name in other})
 
 
+@pytest.mark.parametrize("noise", [0.4, 1.0])
+def test_t1gd_that_is_t1_with_noise_is_said_to_show_no_more(patient, noise):
+    """It cannot be refused: a patient whose T1Gd was taken too early has such ones."""
+    images = fewer(patient[0], ("t1", "t1"), ("t1", "t1gd"))
+    added = torch.from_numpy(smooth_noise(images.shape[1:], 0)).float() * (images[1] > 0)
+    images[2] += noise * images[1].std() * added
+    with pytest.warns(ScanWarning, match="x: T1Gd shows no more than T1: if it is T1 once more"):
+        find_tumor(images, patient[2], Remembers(), name="x")
+
+
 def test_a_copy_on_another_grid_is_refused(patient, files):
     images, _, affine = patient
     place = affine @ np.diag([1.4, 1.4, 1.4, 1.0])

@@ -122,7 +122,7 @@ def test_what_is_no_number_gives_no_interval(odd):
         conformal_half_width(np.r_[np.arange(20.0), odd], 0.5)
 
 
-@pytest.mark.parametrize("draws", [[1.0], 1.0, [np.nan, 1.0], [1.0, np.nan], [[1.0, 2.0]]])
+@pytest.mark.parametrize("draws", [[1.0], 1.0, [np.nan, 1.0], [1.0, np.nan], [[1.0, 2.0]], [1.0, 2.0, np.inf]])
 def test_resamples_that_are_none_are_refused(draws):
     with pytest.raises(ValueError, match="a number and its resamples"):
         interval_of(np.array(draws))
@@ -207,7 +207,16 @@ def test_what_is_no_array_of_real_numbers_gets_one_sentence_at_every_door(door):
 
 
 @pytest.mark.parametrize(
-    "groups", [[1, None, 2], [1.0, np.nan, 2], ["a", 1, None], [[1], [1, 2], [3]], [[1], [2], [3]]]
+    "groups",
+    [
+        [1, None, 2],
+        [1.0, np.nan, 2],
+        ["a", 1, None],
+        ["a", np.nan, "b"],
+        ["1", 1, 2],
+        [[1], [1, 2], [3]],
+        [[1], [2], [3]],
+    ],
 )
 def test_groups_with_a_gap_are_refused(groups):
     with pytest.raises(ValueError, match="Groups: give one label per case, all of one kind, and none missing."):

@@ -249,6 +249,7 @@ TISSUE = np.where(INSIDE, RANDOM.normal(600, 200, INSIDE.shape), RANDOM.normal(2
         (np.full(SHAPE, -3, np.int16), "one value everywhere"),
         (VALUES.astype(np.complex64), "type complex64"),
         (VALUES * 1e300, "has values up to"),
+        (VALUES * 1e24, "has values up to"),
         (VALUES * 1e-300, "has values up to"),
         (VALUES * 1e-12, "has values up to"),
         ((VALUES % 4).astype(np.uint8), "labels and no image"),

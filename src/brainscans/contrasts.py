@@ -41,6 +41,10 @@ INWARD = {"T1": (0.1, np.inf), "T1Gd": (0.1, np.inf), "T2": (-np.inf, 0.45), "FL
 # what is darker, whose logarithm is .04 to 1.5 in these people and -.1 to 1.3 in generated ones.
 LESS_INWARD, LESS_FACTOR = (-0.25, 0.0), (-0.6, -0.25)  # refused below the first, said below the second
 MUCH = 0.99  # the quantile
+# Whatever the tumor, vessels take up gadolinium. By so large a factor, as a logarithm, what T1Gd has more than follows
+# from T1 must exceed what it has less: 0.6 to 1.5 in seven patients, 0.4 and more in four generated ones, 0 where it is
+# T1 with noise. T1 made smooth or coarse has -0.4 to 0.8, and so is not always seen.
+LEAST_UPTAKE, UPTAKE = 0.25, 0.999  # the quantile
 
 
 def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[Tensor, np.ndarray, Path]:
@@ -173,11 +177,23 @@ def check_names(images: Tensor, inside: Tensor, given: Sequence[int], spacing: f
         refuse_if(evidence < refused, name, f"{both} look exchanged", "give each under its own name")
         if evidence < said:
             warnings.warn(f"{name}: {both} may be exchanged: look at them", ScanWarning, stacklevel=2)
+    if {1, 2} <= {*given} and _uptake(images[1].numpy(), images[2].numpy(), core) < LEAST_UPTAKE:
+        no_more = "T1Gd shows no more than T1: if it is T1 once more, what enhances cannot be told"
+        warnings.warn(f"{name}: {no_more}", ScanWarning, stacklevel=2)
     for title, rise in [(titles[k], rise) for k, rise in inward.items()]:
         if rise and not INWARD[title][0] <= rise <= INWARD[title][1]:
             warnings.warn(
                 f"{name}: {title} does not look like one: is it what it is called?", ScanWarning, stacklevel=2
             )
+
+
+def _uptake(t1: np.ndarray, t1gd: np.ndarray, core: np.ndarray) -> float:
+    """How much larger, as a logarithm, what T1Gd has more than follows from T1 is than what it has less. Smoothed by a
+    voxel, as noise is no uptake."""
+    before, after = (ndimage.gaussian_filter(image, 1.0)[core] for image in (t1, t1gd))
+    rest = after - np.polyval(np.polyfit(before, after, 1), before)
+    up, down = (np.quantile(sign * rest, UPTAKE).clip(1e-6) for sign in (1, -1))
+    return float(np.log(up / down))
 
 
 def check_order(images: Tensor, healthy: Tensor, name: str) -> None:

@@ -31,6 +31,8 @@ def numbered(labels: Any, what: str) -> np.ndarray:
     """Labels (N,), of any one kind, as numbers from 0 in their order. ValueError where one is missing."""
     try:
         found = np.asarray(labels)
+        if found.dtype.kind == "U":  # of a list numpy makes text where one label is, and a missing one "nan"
+            found = np.asarray(labels, object)
         missing = bool((found != found).any()) or None in found.tolist() or found.ndim != 1 or np.ma.is_masked(labels)
         _, number = np.unique(found, return_inverse=True)
     except Exception:  # of labels that cannot be compared

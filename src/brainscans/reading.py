@@ -35,7 +35,7 @@ SAME_AS_NEIGHBOR = 0.6
 AIR, SOFT, LEAST_AIR, LEAST_SOFT = (-1100, -900), (-150, 150), 0.05, 0.6
 FARTHEST = 1e6  # mm, of a scan from the origin of its coordinates
 UNITS = {1: "meter", 3: "micron"}  # codes of NIfTI; 2 are millimeters, 0 is not said, and others are damage
-LARGEST = 1e30  # of the brightest voxel: float32 holds it with room for squares
+LARGEST = 1e15  # of the brightest voxel: float32 holds the sum of all squares
 SMALLEST = 1e-5  # what is less than 1e-6, networks are shown as black
 
 
@@ -189,12 +189,14 @@ def read_image(file: Path | str, channels: int = 1, image: Any = None) -> tuple[
 
 
 def _holds_labels(values: np.ndarray) -> bool:
-    """Are most bright voxels of a volume (X, Y, Z), those of the largest value apart, as their neighbors are?"""
+    """Are most bright voxels of a volume (X, Y, Z), those of the largest value apart, as their neighbors are? Nor do
+    those of the first corner's count: with a mean of 0 in the brain, the background may be the brighter half."""
     mean, top, same = values.mean(), values.max(), []
+    background = values[0, 0, 0]
     for axis in range(3):
         rows = np.moveaxis(values, axis, 0)[:, ::3, ::3]
         one, other = rows[:-1], rows[1:]
-        bright = (one > mean) & (other > mean) & (one < top) & (other < top)
+        bright = (one > mean) & (other > mean) & (one < top) & (other < top) & (one != background)
         same.append((one == other)[bright].mean() if bright.any() else 0.0)
     return min(same) > SAME_AS_NEIGHBOR
 

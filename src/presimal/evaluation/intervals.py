@@ -52,11 +52,11 @@ def exact_interval(value: float, count: int, level: float = 0.95) -> Interval:
 
 def interval_of(draws: np.ndarray, level: float = 0.95) -> Interval:
     """The first entry, and the percentiles of the others, its resamples; or a difference of two such arrays. ValueError
-    for less than one resample, NaN in all of them or in the first entry, or a level that is none."""
+    for less than one resample, an infinite one, NaN in all of them or in the first entry, or a level that is none."""
     check_level(level)
     draws = real(draws, "Resamples").astype(float)
-    if np.ndim(draws) != 1 or len(draws) < 2 or np.isnan(draws[0]) or np.isnan(draws[1:]).all():
-        raise ValueError("An interval needs a number and its resamples, in one row, and not all NaN.")
+    if draws.ndim != 1 or len(draws) < 2 or np.isinf(draws).any() or np.isnan(draws[0]) or np.isnan(draws[1:]).all():
+        raise ValueError("An interval needs a number and its resamples, in one row, none infinite and not all NaN.")
     low, high = np.nanquantile(draws[1:], [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(draws[0]), float(low), float(high))
 
