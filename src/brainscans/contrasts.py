@@ -26,7 +26,7 @@ ORDER = ", ".join(TITLES.values())
 LEAST_BRAIN = 400  # ml of what may be a whole brain
 MARGIN = 0.3  # of the fit to another order: refuses none of seven real gliomas in the right order
 # Shared edges, 1/3 by chance. Two contrasts of one brain have 0.57 to 0.94 (14 patients, 51 pairs; generated ones up to
-# 0.97), noise and other people at most 0.44; a copy has 0.98 and more, whatever its unit, sign, noise or grid.
+# 0.97), noise and other people at most 0.48; a copy has 0.98 and more, whatever its unit, sign, noise or grid.
 # T1Gd that takes up nothing is T1 measured again, which only a copy without a change, SAME, may not be.
 UNRELATED, COPIED, SAME = 0.46, 0.98, 0.995
 # Both shared edges and the part of one image that follows from the other's: of two contrasts at most 0.93, and 0.945 or
