@@ -68,7 +68,7 @@ def test_real_patients_are_read_at_coarser_voxels(tmp_path):
     affine = np.diag([1.0, 1, 2, 1])
     nib.save(nib.Nifti1Image(labels, affine), tmp_path / "labels.nii.gz")
     image = labels * 1.5 + 1
-    image[6:, 6:] += np.linspace(0, 1, 54).reshape(6, 9)  # so few values as labels have are no image
+    image[3:] += np.linspace(0, 1, image[3:].size).reshape(9, 12, 9)  # numbers that repeat are labels and no image
     nib.save(nib.Nifti1Image(image, affine), tmp_path / "flair.nii.gz")
     rows = [
         "task,name,group,files,reference,labels",

@@ -16,6 +16,7 @@ import itertools
 import os
 import time
 from collections.abc import Callable, Iterator
+from importlib import import_module
 from pathlib import Path
 from statistics import median
 from typing import NamedTuple
@@ -174,11 +175,11 @@ def strippers() -> dict[str, Callable[[Path], np.ndarray]]:
 
     ways = {"ours": lambda file: find_brain(*read_scan(file)).mask}
     try:
-        from deepbet.bet import BrainExtraction
+        deepbet = import_module("deepbet.bet")  # no dependency of ours
     except ImportError:
         print("deepbet is not installed, and is left out: pip install deepbet")
     else:
-        network = BrainExtraction(no_gpu=True)
+        network = deepbet.BrainExtraction(no_gpu=True)
         ways["deepbet, trained on real scans"] = lambda file: network.run(str(file))[1].get_fdata()
     return ways | {"threshold and opening": classical}
 
