@@ -189,6 +189,15 @@ def test_a_stripped_scan_keeps_its_own_outline(head):
     assert (find_brain(whole, scan.affine).mask & ~brain).any()
 
 
+@pytest.mark.filterwarnings("error")
+def test_a_mask_that_vanishes_on_the_scan_is_refused_in_one_sentence(head, monkeypatch):
+    """Where the level is beyond every probability there is no median and no surroundings: no warning of numpy's."""
+    volume, affine = torch.from_numpy(head[0].get_fdata(dtype=np.float32)), head[0].affine
+    monkeypatch.setattr(skull_stripping, "LEVELS", (LEVELS[0], (1.5, 1.5)))
+    with pytest.raises(DataError, match="no brain"):
+        find_brain(volume, affine)
+
+
 def test_where_the_mask_ends_depends_on_the_contrast(monkeypatch):
     """Of the shipped network: in a T1, which is brighter inside, lower than in an image that is not; a higher level
     leaves less of the same answer. Another network's mask ends at 0.5."""

@@ -109,9 +109,10 @@ def find_brain(volume: Tensor, affine: np.ndarray, model: nn.Module | None = Non
     scaled = image.numpy() / max(np.quantile(image[inside], 0.85), 1e-6)
     level = np.interp(rise_inward(scaled, inside, SPACING), *levels)
     mask = without_holes(largest_piece(on_scan.numpy() > level))
-    lit = volume.numpy() > 0.005 * np.median(volume.numpy()[mask])
-    if lit[(on_scan.numpy() > 0.05) & ~mask].mean() < STRIPPED:
-        mask &= without_holes(largest_piece(lit))
+    if mask.any():  # else it is refused below
+        lit, around = volume.numpy() > 0.005 * np.median(volume.numpy()[mask]), (on_scan.numpy() > 0.05) & ~mask
+        if lit[around].sum() < STRIPPED * around.sum():
+            mask &= without_holes(largest_piece(lit))
     one, other = straight > 0.5, mirrored > 0.5
     agreement = 2 * float((one & other).sum()) / float(one.sum() + other.sum())
     brain = BrainMask(mask, float(mask.sum() * abs(np.linalg.det(affine[:3, :3])) / 1000), agreement)
