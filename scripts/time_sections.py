@@ -14,13 +14,8 @@ from typing import Any
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "notebooks" / "INSTRUCTOR.md"
 TITLE = "## How long each section takes"
-WORDS, LINE, PICTURE, EXERCISE, LONG = (
-    150,
-    4,
-    30,
-    240,
-    5.0,
-)  # words a minute; seconds of each; cells that are waited for
+# Words a minute; seconds for a line, a picture and an exercise; seconds of a cell that is waited for.
+WORDS, LINE, PICTURE, EXERCISE, LONG = 150, 4, 30, 240, 5.0
 RULE = f"""{TITLE}
 
 No class has been timed with a clock. The minutes follow from what stands in the notebooks, by one rule: {WORDS} words

@@ -155,11 +155,11 @@ def masks(folder: Path) -> Iterator[Row]:
     for name, strip in strippers().items():
         scores, seconds = [], []
         for case in heads.itertuples():
-            truth, _ = read(folder / case.reference)
+            truth, affine = read(folder / case.reference)
             started = time.process_time()
             found = strip(folder / case.files)
             seconds.append(time.process_time() - started)
-            scores.append(overlap(found > 0, brain_of(truth, read(folder / case.reference)[1])) or 0.0)
+            scores.append(overlap(found > 0, brain_of(truth, affine)) or 0.0)
         rows[name] = scores, seconds
     for column, what in enumerate(("Dice", "CPU-seconds")):
         for name, results in rows.items():
