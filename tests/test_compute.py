@@ -165,3 +165,22 @@ def test_memory_that_is_no_longer_used_goes_back_to_the_system():
     before = process.memory_info().rss
     compute.release_memory()
     assert before - process.memory_info().rss > 200_000_000 and stays.sum() == 250_000
+
+
+def test_more_threads_for_a_while():
+    before = torch.get_num_threads()
+    with pytest.raises(KeyError), compute.threads(before + 1):
+        assert torch.get_num_threads() == before + 1
+        raise KeyError
+    assert torch.get_num_threads() == before
+
+
+def test_packages_are_left_out_for_a_while_unless_they_are_loaded(monkeypatch):
+    monkeypatch.delitem(sys.modules, "this", raising=False)
+    with compute.leave_out("this", "random"):
+        import random as loaded
+
+        assert loaded is random
+        with pytest.raises(ImportError):
+            import this
+    assert "this" not in sys.modules and sys.modules["random"] is random

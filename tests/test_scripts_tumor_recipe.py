@@ -17,7 +17,7 @@ def test_the_script_changes_the_numbers_of_patients_and_epochs_in_the_notebooks_
     found = tumor_recipe.changed(settings, 210, 12)
     assert "np.flatnonzero(train)[:210]" in found and "ROUNDS, RATE = 12," in found
     assert len(found.splitlines()) == len(settings.splitlines())
-    assert "best_dice" in training and "fast_dice" in others[-1]  # what the script takes from them
+    assert "last_dice" in training and "fast_dice" in others[-1]  # what the script takes from them
     with pytest.raises(ValueError, match="has changed"):
         tumor_recipe.changed(reading, 210, 12)
 
