@@ -1,6 +1,7 @@
 """Where a computation runs."""
 
 import ctypes
+import importlib
 import random
 import sys
 from contextlib import nullcontext
@@ -178,9 +179,21 @@ def test_more_threads_for_a_while():
 def test_packages_are_left_out_for_a_while_unless_they_are_loaded(monkeypatch):
     monkeypatch.delitem(sys.modules, "this", raising=False)
     with compute.leave_out("this", "random"):
-        import random as loaded
-
-        assert loaded is random
+        assert importlib.import_module("random") is random
         with pytest.raises(ImportError):
-            import this
+            importlib.import_module("this")
     assert "this" not in sys.modules and sys.modules["random"] is random
+
+
+def test_memory_goes_back_at_once_where_the_c_library_can_be_asked(monkeypatch):
+    asked = []
+
+    class Library:
+        def mallopt(self, *arguments):
+            asked.append(arguments)
+
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: Library())
+    compute.return_at_once(4)
+    assert asked == [(-3, 4 * 2**20)]
+    monkeypatch.setattr(ctypes, "CDLL", lambda name: object())  # another library: nothing happens
+    compute.return_at_once()

@@ -100,6 +100,13 @@ def release_memory() -> None:
         ctypes.CDLL("libc.so.6").malloc_trim(0)
 
 
+def return_at_once(megabytes: int = 1) -> None:
+    """From now on memory in pieces of so many megabytes goes back to the system as soon as it is free, which the C
+    library of Linux does not do by itself: peaks are lower, paging takes a few percent more time. Elsewhere nothing."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL("libc.so.6").mallopt(-3, megabytes << 20)  # M_MMAP_THRESHOLD
+
+
 def banner(device: torch.device) -> str:
     """One line that names the device, its threads or memory, and what speed to expect on it."""
     if device.type == "cuda":
