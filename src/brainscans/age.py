@@ -46,7 +46,7 @@ COMMON_ML = 1400.0  # of the skull's content in these charts: with it they agree
 OPPOSITE = -0.6  # correlation of gray and white at one age, from the spread of their sum in the same table
 # The charts' labels (DLMUSE) differ from FreeSurfer's, which the network has learned: in twelve development scans that
 # have such labels, they hold this part of its ventricles in ml above OTHER_ML. Of its gray over white they hold 0.87,
-# and held 0.97 with earlier weights: what lies between was chosen on 21 development people; each 0.01 is a year of adults.
+# and held 0.97 with earlier weights; what lies between, a year of adults for each 0.01, was chosen on 21 people.
 MORE_GRAY, LATERAL, OTHER_ML = 0.95, 0.90, 5.4
 DRAWN = 0.75  # scans scatter so much less than images drawn of label maps: chosen on 21 development people
 # Tissue over the skull's content: our fit to OASIS-1, 316 people without dementia (Marcus et al., J Cogn Neurosci
