@@ -7,8 +7,7 @@
   // What is printed breaks between words; the number of a cell, and tables, are seen in large type too.
   const STYLE = `.jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }
     body { --jp-cell-prompt-width: calc(4.93 * var(--jp-code-font-size)); }
-    body .jp-RenderedHTMLCommon table { font-size: 0.85em; }
-    body .jp-RenderedHTMLCommon td br { content: ""; display: block; margin-top: 0.4em; }`;
+    body .jp-RenderedHTMLCommon table { font-size: 0.85em; }`;
 
   async function renderers() {
     const [version] = Object.values(shared["@jupyterlab/rendermime"]);
