@@ -1,8 +1,8 @@
 """What the mask of a brain is, and what varies from head to head round it, in packed tissue maps.
 
 For `scripts/train_skull_stripping.py`. **What the mask is**, alike for generated heads and for label maps of real ones,
-and close to public masks of real heads that were looked at: tissue of the brain, with gaps that are narrower than four
-voxels closed and holes filled, and BORDER round it, less at the cerebellum, in fluid and in bone alike: on real scans
+and close to public masks of real heads that were looked at: tissue of the brain, with gaps that are narrower than 12 mm
+closed and holes filled, and BORDER round it, less at the cerebellum, in fluid and in bone alike: on real scans
 public masks end about 1 mm outside the visible edge, also in the young, whose brain touches the skull.
 """
 
@@ -18,6 +18,7 @@ FOSSA_BORDER = 0.7  # mm, round the cerebellum
 VAULT = -20.0  # mm above the middle of the brain, from where the vault begins
 FOSSA = (-22.0, -15.0)  # mm above and in front of the middle: the cerebellum lies lower and farther back
 THIN = 3.0  # mm of fluid that cortex may fill, out to the skull
+CLOSED = 6.0  # mm, half the width of what is closed
 INNER = 4.0  # mm below the surface, from where all is brain
 
 
@@ -75,7 +76,7 @@ def vary(
     _becomes(soft, amount * chance(generator, dura, *each), ("muscle", "marrow"), uniform(generator, 2, *each))
 
     tissue = torch.stack([soft[name] for name in BRAIN if name != "csf"]).sum(0)
-    closed = torch.maximum(_closed(tissue), mask * soft_step(-INNER - distance, 0.5))
+    closed = torch.maximum(_closed(tissue, round(CLOSED / spacing)), mask * soft_step(-INNER - distance, 0.5))
     fossa = soft_step(FOSSA[0] - height, 4.0) * soft_step(FOSSA[1] - behind, 6.0)
     border = BORDER + (FOSSA_BORDER - BORDER) * fossa
     wider = (0.5 + (border - _distance(closed, spacing)) / spacing).clamp(0, 1)
@@ -102,23 +103,30 @@ def _becomes(soft: dict[str, Tensor], amount: Tensor, names: tuple[str, ...], sh
 
 
 def _distance(mask: Tensor, spacing: float) -> Tensor:
-    """Distance in mm from the edge of soft masks (N, X, Y, Z), negative inside, up to about 3 voxels.
+    """Distance in mm from the edge of soft masks (N, X, Y, Z), negative inside, up to about 9 mm.
 
-    A straight edge blurred by a Gaussian of width s is the normal distribution of distance / s.
+    A straight edge blurred by a Gaussian of width s is the normal distribution of distance / s; each mean over 3 voxels
+    adds 2/3 to the variance.
     """
-    blurred = F.avg_pool3d(F.avg_pool3d(mask[:, None], 3, 1, 1), 3, 1, 1)[:, 0]
-    return -((4 / 3) ** 0.5) * spacing * torch.special.ndtri(blurred.clamp(0.005, 0.995))
+    blurred, times = mask[:, None], round(18 / spacing**2)
+    for _ in range(times):
+        blurred = F.avg_pool3d(blurred, 3, 1, 1)
+    return -((2 / 3 * times) ** 0.5) * spacing * torch.special.ndtri(blurred[:, 0].clamp(0.005, 0.995))
 
 
-def _closed(mask: Tensor) -> Tensor:
-    """Soft masks (N, X, Y, Z) without gaps narrower than four voxels: grown by two voxels and shrunk again."""
-    return -_grown(-_grown(mask[:, None]))[:, 0]
+def _closed(mask: Tensor, voxels: int) -> Tensor:
+    """Soft masks (N, X, Y, Z) without gaps narrower than 2 `voxels`: grown by so many and shrunk again."""
+    return -_grown(-_grown(mask[:, None], voxels), voxels)[:, 0]
 
 
-def _grown(mask: Tensor) -> Tensor:
-    cube = F.max_pool3d(mask, 3, 1, 1)  # a cube and a cross in turn make something round
-    sides = ((3, 1, 1), (1, 3, 1), (1, 1, 3))
-    return torch.stack([F.max_pool3d(cube, side, 1, [n // 2 for n in side]) for side in sides]).amax(0)
+def _grown(mask: Tensor, voxels: int) -> Tensor:
+    for step in range(voxels):  # a cube and a cross in turn make something round
+        if step % 2 == 0:
+            mask = F.max_pool3d(mask, 3, 1, 1)
+        else:
+            sides = ((3, 1, 1), (1, 3, 1), (1, 1, 3))
+            mask = torch.stack([F.max_pool3d(mask, side, 1, [n // 2 for n in side]) for side in sides]).amax(0)
+    return mask
 
 
 def _from_the_middle(mask: Tensor, axis: int, spacing: float) -> Tensor:
