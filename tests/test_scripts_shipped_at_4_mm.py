@@ -14,7 +14,8 @@ import shipped_at_4_mm as script
 def test_the_script_runs_the_function_of_the_notebook():
     assert sum("def by_shipped(" in source for source in script.sources()) == 1
     assert not any("check(" in source for source in script.sources())
-    (source,) = [cell.source for cell in nbformat.read(script.NOTEBOOK, as_version=4).cells if cell.source.startswith("MORE = ")]
+    cells = nbformat.read(script.NOTEBOOK, as_version=4).cells
+    (source,) = [cell.source for cell in cells if cell.source.startswith("MORE = ")]
     assert f"MORE = {script.PEOPLE} if" in source
 
 
