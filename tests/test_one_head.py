@@ -1,10 +1,13 @@
 """Contrasts that do not lie over each other, are turned, or show no tissue, are refused with the true cause."""
 
+import warnings
+
 import numpy as np
 import pytest
 from scipy import ndimage
 
 from brainscans.one_head import check_one_head
+from brainscans.refusal import ScanWarning
 from synthcohort import MSD_CONTRASTS, Cohort
 from synthcohort.storage import DataError
 
@@ -74,7 +77,16 @@ def test_a_mask_however_smooth_is_no_contrast(patient, kind, keys):
     )
 
 
+@pytest.mark.parametrize("degrees", [12, 20, 40])
+def test_a_contrast_that_is_tilted_does_not_pass_in_silence(patient, degrees):
+    images, brain = patient
+    tilted = ndimage.rotate(images["T2"], degrees, (1, 2), reshape=False, order=1)
+    with warnings.catch_warnings(action="error"), pytest.raises((DataError, ScanWarning), match="x: .*T2"):
+        check_one_head(images | {"T2": tilted}, brain, 3.0, "x")
+
+
 @pytest.mark.parametrize("keys", [NAMES, ("FLAIR", "T1Gd"), ("T1", "T2"), ("T2",)])
 def test_contrasts_of_one_brain_pass(patient, keys):
     images, brain = patient
-    check_one_head({name: images[name] for name in keys}, brain, 3.0, "x")
+    with warnings.catch_warnings(action="error"):
+        check_one_head({name: images[name] for name in keys}, brain, 3.0, "x")

@@ -1,19 +1,21 @@
 """Do the contrasts of one patient show one head, in one place, and each something of its own? Told by their edges,
 which tissues have at the same places whatever the contrast, and by what of one image follows from another one."""
 
+import warnings
 from collections.abc import Mapping
 from itertools import combinations, permutations, product
 
 import numpy as np
 from scipy import fft, ndimage
 
-from .refusal import refuse_if
+from .refusal import ScanWarning, refuse_if
 
 FLAT = 0.1  # of the spread in the brain with its rim; 0.6 to 1 in contrasts
 # Shared edges, 1/3 by chance. Two contrasts of one brain have 0.57 to 0.97 (15 patients, 53 pairs; 12 generated ones,
-# 72 pairs), and each has 0.68 or more with one of the others; noise and other people have at most 0.48, a copy, also
-# through another coil or in another unit, 0.98 and more.
-UNRELATED, SURE, ALIKE = 0.46, 0.67, 0.975
+# 72 pairs), and of three and more each has 0.68 or more with another one; noise has at most 0.48, other people 0.46 to
+# 0.59, and a copy, also through another coil or in another unit, 0.98 and more.
+UNRELATED, DOUBTFUL, SURE, ALIKE = 0.5, (0.55, 0.6), 0.67, 0.975  # doubtful of two contrasts, and of more
+ONE_HEAD = 0.58  # when moved or turned: other people have at most 0.56 in the best place
 REACH = 10  # voxels by which images are moved against each other
 APART, BETTER = 1.5, 0.04  # voxels, and how much more is shared then: of those pairs one gains 0.02, by one voxel
 TURNED = 0.06  # how much more an image shares that is turned: of those pairs all share 0.1 less
@@ -31,7 +33,7 @@ UNIQUE = [(k, m) for k in range(3) for m in range(k, 3)]  # of a symmetric matri
 def check_one_head(images: Mapping[str, np.ndarray], inside: np.ndarray, spacing: float, name: str) -> None:
     """Refuse normalized images (X, Y, Z) by their titles, in voxels of `spacing` mm, if one shows nothing in the mask
     `inside`, or follows from its outline or from another image; if one lies elsewhere or is turned; or shows something
-    else than the others do, as noise or another person."""
+    else than the others do, as noise or another person; warn where this is only likely."""
     core, deep = ndimage.binary_erosion(inside, iterations=3), ndimage.distance_transform_edt(inside)
     scan = "give the scan itself, and no mask"
     flat = [title for title, image in images.items() if image[core].std() < FLAT]
@@ -49,17 +51,21 @@ def check_one_head(images: Mapping[str, np.ndarray], inside: np.ndarray, spacing
     for title in images:  # wherever it lies
         own = {one if one != title else other: alike for (one, other), alike in pairs.items() if title in (one, other)}
         best, other = max(((float(alike.max()), key) for key, alike in own.items()), default=(1.0, ""))
-        turned = best < SURE and _turned(images[title], edges[other], core) > best + TURNED
+        turned = best < SURE and _turned(images[title], edges[other], core) > max(best + TURNED, ONE_HEAD)
         said = f"{title} and {other} show one head, turned or mirrored against each other"
         refuse_if(turned, name, said, "see that the orientation in both headers is right")
-    for (one, other), alike in pairs.items():
-        shift = float(np.linalg.norm(np.array(np.unravel_index(alike.argmax(), alike.shape)) - REACH))
-        apart = shift > APART and alike.max() > max(here[one, other], UNRELATED + BETTER) + BETTER
+    for (one, other), moved in pairs.items():
+        shift = float(np.linalg.norm(np.array(np.unravel_index(moved.argmax(), moved.shape)) - REACH))
+        apart = shift > APART and moved.max() > max(here[one, other] + BETTER, ONE_HEAD)
         said = f"{one} and {other} lie {shift * spacing:.0f} mm apart, though not by their headers"
         refuse_if(apart, name, said, "bring them onto each other first")
-    alone = [title for title in images if pairs and max(v for pair, v in here.items() if title in pair) < UNRELATED]
+    most = {title: max((alike for pair, alike in here.items() if title in pair), default=1.0) for title in images}
+    alone = [title for title, alike in most.items() if alike < UNRELATED]
     said = " and ".join(alone) + " show different things" if len(images) == 2 else "{} shows what no other one does"
     refuse_if(alone, name, said, "see that all are scans of the same head, in the same place, and none is noise")
+    if odd := [title for title, alike in most.items() if alike < DOUBTFUL[len(images) > 2]]:
+        said = f"{name}: {' and '.join(odd)} may show another head or another place than the rest: look at them"
+        warnings.warn(said, ScanWarning, stacklevel=2)
 
 
 def follows(one: np.ndarray, other: np.ndarray, core: np.ndarray) -> tuple[float, np.ndarray]:
