@@ -213,9 +213,10 @@ def answers(table: Table, device: torch.device) -> None:
         for exact in (True, False):
             name_and_precision = f"training step of {name}, {PRECISION[exact]}"
             table.row(name_and_precision, training_step, build, shape, loss, device, exact)
+    head = here.render(range(2), "head", skull_stripping.SPACING, ("t1",)).images
     inputs = {
         "tumor": brains(here.render(range(2), "tumor", 2.0, MSD_CONTRASTS)),
-        "skull_stripping": skull_stripping.normalize(here.render(range(2), "head", skull_stripping.SPACING, ("t1",)).images),
+        "skull_stripping": skull_stripping.normalize(head),
         "brain_age": standardize(here.render(range(2), "brain", 4.0, ("t1",)).images),
     }
     for name, x in inputs.items():

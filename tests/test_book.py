@@ -171,6 +171,7 @@ def test_where_sliders_can_stand_is_chosen_with_buttons():
     assert re.findall(r"(\d)</label>", text) == ["1", "2", "3"]
     assert text.count('type="radio"') == 3 and text.count('name="00-1-1-0"') == 3
     assert text.count(" checked") == 1 and " checked> 2</label>" in text
+    assert text.index('<div aria-live="polite"><img') > text.index("</fieldset>")  # what is chosen is read aloud
     changed, pictures = pages.page({"cells": cells}, "00_a")  # without positions, a sentence
     assert pages.MOVES in changed and not pictures
 
@@ -192,8 +193,9 @@ def test_every_slider_has_positions_that_are_drawn_as_it_is_now(file):
         assert all(len(sentence.split()) >= 5 for sentence in sentences) and len(set(sentences)) >= 3
         assert len(set(slider["files"])) >= 3 and all(group["legend"] for group in slider["groups"])
         if all(re.fullmatch(r"[−\d., ]+", label) for group in slider["groups"] for label in group["labels"]):
-            # Ten pictures a second, on a core that does nothing else. A list of names is no slider.
-            assert slider["seconds"] <= 0.15
+            # Ten pictures a second, on a core that does nothing else. A list of names is no slider. The window of the
+            # convolution writes 83 numbers.
+            assert slider["seconds"] <= (0.13 if "row of the window" in str(slider["groups"]) else 0.1)
 
 
 @pytest.mark.parametrize("file", NOTEBOOKS, ids=lambda file: file.stem)

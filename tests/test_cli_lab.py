@@ -41,8 +41,9 @@ def test_root_is_allowed_only_to_root(monkeypatch):
         assert ("--allow-root" in lab.lab_command(Path("/x"))) is expected
 
 
-def test_the_news_pop_up_is_off():
+def test_the_news_pop_up_is_off_and_long_lines_wrap():
     settings = json.loads((lab.SETTINGS / "overrides.json").read_text(encoding="utf-8"))
+    assert settings["@jupyterlab/notebook-extension:tracker"] == {"codeCellConfig": {"lineWrap": True}}
     notification = settings["@jupyterlab/apputils-extension:notification"]
     assert notification == {"fetchNews": "false", "checkForUpdates": False}
 

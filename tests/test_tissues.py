@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 from nibabel.affines import from_matvec
+from scipy.spatial.transform import Rotation
 
 from brainscans.resampling import Grid
 from brainscans.scans import rise_inward
@@ -60,16 +61,13 @@ def test_asymmetry_is_the_part_that_the_other_side_lacks():
     white, fluid = TISSUES.index("white"), TISSUES.index("fluid")
     fractions = torch.zeros(len(TISSUES), *grid.shape)
     fractions[white] = 1
-    assert asymmetry(fractions, grid, np.eye(4)) == pytest.approx(0, abs=1e-6)
+    assert asymmetry(fractions, grid) == pytest.approx(0, abs=1e-6)
     fractions[white, :across], fractions[fluid, :across] = 0, 1  # one of four blocks
-    one_side = asymmetry(fractions, grid, np.eye(4))
+    one_side = asymmetry(fractions, grid)
     assert one_side == pytest.approx(0.5)  # it and its mirror image are both alone
     fractions[white, -across:], fractions[fluid, -across:] = 0, 1
-    assert asymmetry(fractions, grid, np.eye(4)) == pytest.approx(0, abs=1e-6)
-    shifted = Grid(grid.shape, 2.0, (BLOCK, BLOCK / 2, BLOCK / 2))  # a block to the side, and moved back
-    back = from_matvec(np.eye(3), (-BLOCK, 0, 0))
-    assert asymmetry(fractions, shifted, back) == pytest.approx(0, abs=1e-6)
-    assert asymmetry(fractions, shifted, np.eye(4)) > 0.5
+    assert asymmetry(fractions, grid) == pytest.approx(0, abs=1e-6)
+    assert asymmetry(fractions, Grid(grid.shape, 2.0, (BLOCK, BLOCK / 2, BLOCK / 2))) > 0.5  # a block to the side
 
 
 class Left(torch.nn.Module):
@@ -115,6 +113,16 @@ def test_how_the_file_is_stored_and_in_what_unit_does_not_matter(head, found):
         assert other.volumes_ml[name] == pytest.approx(ml, rel=0.03), name
 
 
+def test_how_the_head_was_tilted_does_not_matter(head, found):
+    """It is laid straight first; on a grid along the scanner's axes white matter changes by 2 %, hippocampus by 17."""
+    images, affine, _ = head
+    turn = from_matvec(Rotation.from_euler("xy", (15, 10), degrees=True).as_matrix())
+    tilted = find_tissues(images[0], turn @ affine)
+    for name, tolerance in {"white": 0.01, "cortex": 0.01, "hippocampus": 0.03, "ventricle": 0.04}.items():
+        assert tilted.volumes_ml[name] == pytest.approx(found.volumes_ml[name], rel=tolerance), name
+    assert np.abs(tilted.movement @ turn - found.movement)[:3, :3].max() < 0.05
+
+
 def test_one_voxel_decides_nothing(head, found):
     images, affine, _ = head
     odd = images[0].clone()
@@ -155,5 +163,5 @@ def test_a_large_lesion_on_one_side_is_warned_of(ordinary):
 def test_little_contrast_is_warned_of(ordinary):
     """Between T1 and FLAIR: white matter and cortex drawn together."""
     image, affine = ordinary
-    (warning,) = find_tissues(image**0.25, affine).warnings
+    (warning,) = find_tissues(image**0.5, affine).warnings
     assert "hardly brighter" in warning

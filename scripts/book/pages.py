@@ -116,7 +116,8 @@ def _outputs(cell: Cell, stem: str, pictures: Pictures) -> Iterator[str]:
 
 
 def _positions(slider: dict[str, Any], pictures: Pictures) -> str:
-    """One picture is seen at a time: radio buttons choose, with mouse, finger or keys, without a script."""
+    """One picture is seen at a time: radio buttons choose, with mouse, finger or keys, without a script, and screen
+    readers say its sentence."""
     drawn = []
     for (sentence, name), content in zip(slider["pictures"], slider["files"], strict=True):
         pictures[f"figures/{name}"] = content
@@ -128,8 +129,8 @@ def _positions(slider: dict[str, Any], pictures: Pictures) -> str:
             checked = " checked" * (k == group["start"])
             buttons += f'<label><input type="radio" name="{name}"{checked}> {html.escape(label)}</label>'
         rows += f"<fieldset><legend>{html.escape(group['legend'])}</legend>{buttons}</fieldset>"
-    kind = f"positions of-{len(slider['groups'])}"
-    return f'<div class="{kind}" role="group" aria-label="{POSITIONS}">{rows}{"".join(drawn)}</div>'
+    kind, live = f"positions of-{len(slider['groups'])}", f'<div aria-live="polite">{"".join(drawn)}</div>'
+    return f'<div class="{kind}" role="group" aria-label="{POSITIONS}">{rows}{live}</div>'
 
 
 def _name(cell: Cell) -> str:

@@ -12,6 +12,7 @@ from functools import partial
 import numpy as np
 import torch
 from nibabel.affines import apply_affine
+from scipy import ndimage
 from torch import Tensor, nn
 
 from synthcohort.storage import DataError
@@ -31,10 +32,10 @@ TISSUES = (
     "outside", "ventricle", "fluid", "cortex", "striatum", "thalamus", "hippocampus", "white", "cerebellum", "stem",
 )  # fmt: skip
 LEAST_RISE = 0.05  # of the signal, inward: T2 and many FLAIR are below 0.01
-USUAL_RISE = 0.11  # 0.114 to 0.25 in T1 of 26 people, 0.06 to 0.23 where there is a glioma, 0.07 to 0.11 in other FLAIR
+USUAL_RISE = 0.11  # 0.125 to 0.28 in T1 of 26 people, 0.05 to 0.27 where there is a glioma, 0.05 to 0.11 in other FLAIR
 BLOCK = 16.0  # mm
-MOST_ASYMMETRY = 0.115  # 0.038 to 0.112 in these people, 0.07 to 0.24 in six people with gliomas
-LEAST_AGREEMENT = 0.93  # of what is found in a scan and in its mirror image: 0.941 to 0.963, and 0.885 to 0.956
+MOST_ASYMMETRY = 0.115  # 0.037 to 0.107 in these people, 0.06 to 0.22 in six people with gliomas
+LEAST_AGREEMENT = 0.93  # of what is found in a scan and in its mirror image: 0.945 to 0.958, and 0.882 to 0.952
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Tissues:
     """What a brain is made of."""
 
     fractions: Tensor  # (len(TISSUES), X, Y, Z), of each voxel of the grid; they add up to 1
-    grid: Grid
+    grid: Grid  # on which the head lies straight, however it lay in the scanner
+    movement: np.ndarray  # (4, 4) of RAS mm, from the scan to the grid
     brain: BrainMask  # on the grid of the scan
     fluid: float  # mean signal of what was found as fluid, as a fraction of that of white matter
     agreement: float  # of what is found in the scan and in its mirror image, 0 to 1
@@ -86,17 +88,18 @@ def find_tissues(volume: Tensor, affine: np.ndarray, model: nn.Module | None = N
     model, device = ready(model, WEIGHTS, device)
     brain = find_brain(volume, affine, device=device)
     stripped = torch.where(torch.from_numpy(brain.mask), above_black(volume), 0.0)
-    grid = grid_around(brain.mask, affine, SPACING)
-    image = normalize(to_grid(stripped, affine, grid)[None, None])
-    inside = to_grid(torch.from_numpy(brain.mask).float(), affine, grid).numpy() > 0.5
+    rough = grid_around(brain.mask, affine, AVERAGE_SPACING)
+    movement, fit = upright(normalize(to_grid(stripped, affine, rough)[None, None])[0, 0], rough)
+    place = movement @ affine
+    grid = grid_around(brain.mask, place, SPACING)
+    image = normalize(to_grid(stripped, place, grid)[None, None])
+    inside = to_grid(torch.from_numpy(brain.mask).float(), place, grid).numpy() > 0.5
     rise = rise_inward(image[0, 0].numpy(), inside, SPACING)
     if rise < LEAST_RISE:
         raise DataError(
             "This does not look like a T1, where white matter is brighter than cortex: give a T1-weighted scan."
         )
     fractions, agreement = ask(model, image, device)
-    rough = grid_around(brain.mask, affine, AVERAGE_SPACING)
-    movement, fit = upright(normalize(to_grid(stripped, affine, rough)[None, None])[0, 0], rough)
     warnings = oddities(volume, affine, brain.mask)
     if fit < LEAST_FIT:
         warnings.append("it is not like the average brain: is it a whole head, and of an adult?")
@@ -104,26 +107,27 @@ def find_tissues(volume: Tensor, affine: np.ndarray, model: nn.Module | None = N
         warnings.append(f"the head is tilted by {tilt:.0f} degrees: volumes, and the age, are less certain")
     if rise < USUAL_RISE:
         warnings.append("white matter is hardly brighter than cortex: is it a T1, and without contrast agent?")
-    if asymmetry(fractions, grid, movement) > MOST_ASYMMETRY:
+    if asymmetry(fractions, grid) > MOST_ASYMMETRY:
         warnings.append("one side of the brain differs from the other: is there a tumor or a large lesion?")
     if agreement < LEAST_AGREEMENT:
         warnings.append("a scan and its mirror image are read differently: is there a tumor, or is it no T1?")
-    return Tissues(fractions, grid, brain, fluid_signal(fractions, image[0, 0]), agreement, warnings)
+    return Tissues(fractions, grid, movement, brain, fluid_signal(fractions, image[0, 0]), agreement, warnings)
 
 
 def grid_around(mask: np.ndarray, affine: np.ndarray, spacing: float) -> Grid:
     """The grid of `spacing` mm around a mask (X, Y, Z), with MARGIN."""
-    corners = apply_affine(affine, np.argwhere(mask)[::20])
-    low, high = corners.min(0) - MARGIN, corners.max(0) + MARGIN
+    surface = apply_affine(affine, np.argwhere(mask & ~ndimage.binary_erosion(mask)))
+    low, high = surface.min(0) - MARGIN, surface.max(0) + MARGIN
     x, y, z = np.ceil((high - low) / spacing).astype(int).tolist()
     return Grid((x, y, z), spacing, tuple((low + high) / 2))
 
 
-def asymmetry(fractions: Tensor, grid: Grid, movement: np.ndarray) -> float:
+def asymmetry(fractions: Tensor, grid: Grid) -> float:
     """The part of a brain's tissues (len(TISSUES), X, Y, Z), in blocks of BLOCK mm, that its other side lacks, 0 to 1;
-    `movement` (4, 4) of RAS mm turns it upright."""
-    corner = np.abs(apply_affine(movement @ np.asarray(grid.affine), np.array(list(np.ndindex(2, 2, 2))) * grid.shape))
+    it lies straight on the grid, its middle at 0 from side to side."""
+    place = np.asarray(grid.affine)
+    corner = np.abs(apply_affine(place, np.array(list(np.ndindex(2, 2, 2))) * grid.shape))
     x, y, z = (2 * np.ceil(corner.max(0) / BLOCK).astype(int)).tolist()
-    blocks = Grid((x, y, z), BLOCK, (0.0, 0.0, 0.0))  # its middle plane is that of the head
-    own = torch.stack([to_grid(part, movement @ np.asarray(grid.affine), blocks) for part in fractions[1:]])
+    blocks = Grid((x, y, z), BLOCK, (0.0, 0.0, 0.0))
+    own = torch.stack([to_grid(part, place, blocks) for part in fractions[1:]])
     return float(1 - torch.minimum(own, own.flip(1)).sum() / own.sum().clamp(min=1e-6))

@@ -220,3 +220,6 @@ def test_a_presenter_has_large_type_notes_folded_and_the_seconds_of_long_cells(p
     assert page.locator(f"details:has(summary:has-text('{HEADING}'))").count() >= 1
     assert page.locator("details[open]").count() == 0
     assert page.eval_on_selector_all(".jp-InputPrompt", CLIPPED) == []
+    page.set_viewport_size({"width": 1280, "height": 720})  # a projector
+    page.wait_for_timeout(1000)
+    assert page.eval_on_selector_all(".cm-scroller", CLIPPED) == []

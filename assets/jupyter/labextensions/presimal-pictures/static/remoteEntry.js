@@ -4,9 +4,10 @@
 (() => {
   let shared;
   const told = new Set(); // the sentences that pictures of this page carry
-  // What is printed breaks between words, and the number of a cell is seen in large type too.
+  // What is printed breaks between words; the number of a cell, and tables, are seen in large type too.
   const STYLE = `.jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }
-    body { --jp-cell-prompt-width: calc(4.93 * var(--jp-code-font-size)); }`;
+    body { --jp-cell-prompt-width: calc(4.93 * var(--jp-code-font-size)); }
+    body .jp-RenderedHTMLCommon table { font-size: 0.85em; }`;
 
   async function renderers() {
     const [version] = Object.values(shared["@jupyterlab/rendermime"]);
