@@ -147,6 +147,7 @@ PLACES = {
     "another ending": (lambda folder: folder / "out.mgz", "ends in neither"),
     "NRRD": (lambda folder: folder / "out.nrrd", "ends in neither"),
     "no ending": (lambda folder: folder / "out", "ends in neither"),
+    "no name": (lambda folder: folder / ".nii.gz", "has an ending and no name, which hides it"),
     "taken": (there, "is there already"),
     "a link to nowhere": (dangling, "is there already"),
     "taken by a folder": (folder_there, "is there already"),

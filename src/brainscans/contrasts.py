@@ -9,12 +9,12 @@ import numpy as np
 import torch
 from nibabel.affines import apply_affine
 from scipy import ndimage
-from scipy.stats import rankdata
 from torch import Tensor
 
 from synthcohort import MSD_CONTRASTS
 from synthcohort.storage import DataError
 
+from .one_head import AGAIN, follows
 from .posture import UNLIKE, is_placed
 from .reading import read_image
 from .refusal import ScanWarning, refuse, refuse_if
@@ -25,14 +25,6 @@ TITLES = dict(zip(MSD_CONTRASTS, ("FLAIR", "T1", "T1Gd", "T2"), strict=True))  #
 ORDER = ", ".join(TITLES.values())
 LEAST_BRAIN = 400  # ml of what may be a whole brain
 MARGIN = 0.3  # of the fit to another order: refuses none of seven real gliomas in the right order
-# Shared edges, 1/3 by chance. Two contrasts of one brain have 0.57 to 0.94 (14 patients, 51 pairs; generated ones up to
-# 0.97), noise and other people at most 0.48; a copy has 0.98 and more, whatever its unit, sign, noise or grid.
-# T1Gd that takes up nothing is T1 measured again, which only a copy without a change, SAME, may not be.
-UNRELATED, COPIED, SAME = 0.46, 0.98, 0.995
-# Both shared edges and the part of one image that follows from the other's: of two contrasts at most 0.93, and 0.945 or
-# more of most copies that are coarser, clipped, or moved by half a voxel.
-ALIKE = 0.945
-FLAT = 0.1  # of the spread in the brain with its rim; 0.6 to 1 in contrasts
 COVERED = 0.95  # of the brain; at least 0.997 in those ten patients
 # By how many standard deviations a contrast is brighter inward, in 14 people: .25 to .95, -.5 to .25, -.8 to .45.
 INWARD = {"T1": (0.1, np.inf), "T1Gd": (0.1, np.inf), "T2": (-np.inf, 0.45), "FLAIR": (-np.inf, 0.6)}
@@ -41,10 +33,9 @@ INWARD = {"T1": (0.1, np.inf), "T1Gd": (0.1, np.inf), "T2": (-np.inf, 0.45), "FL
 # what is darker, whose logarithm is .04 to 1.5 in these people and -.1 to 1.3 in generated ones.
 LESS_INWARD, LESS_FACTOR = (-0.25, 0.0), (-0.6, -0.25)  # refused below the first, said below the second
 MUCH = 0.99  # the quantile
-# Whatever the tumor, vessels take up gadolinium. By so large a factor, as a logarithm, what T1Gd has more than follows
-# from T1 must exceed what it has less: 0.6 to 1.5 in seven patients, 0.4 and more in four generated ones, 0 where it is
-# T1 with noise. T1 made smooth or coarse has -0.4 to 0.8, and so is not always seen.
-LEAST_UPTAKE, UPTAKE = 0.25, 0.999  # the quantile
+# Whatever the tumor, vessels take up gadolinium. Where T1Gd follows from T1 ALMOST, what it has more must exceed what
+# it has less by so large a factor, as a logarithm: 0.5 and more in patients, at most 0.08 of T1 with noise.
+ALMOST, LEAST_UPTAKE, UPTAKE = 0.8, 0.25, 0.999  # the last one is a quantile
 
 
 def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[Tensor, np.ndarray, Path]:
@@ -117,43 +108,6 @@ def _brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = No
     return there, torch.from_numpy(inside)
 
 
-def check_one_brain(images: Tensor, inside: Tensor, given: Sequence[int], name: str) -> None:
-    """Refuse normalized images (4, X, Y, Z), of which those `given` were, if one shows nothing in the mask (X, Y, Z),
-    something else than the others do, as noise or another person, or the same as another one. Whatever the contrast,
-    tissues have their edges at the same places (Haber and Modersitzki, Methods Inf Med 46:292, 2007)."""
-    titles, core = list(TITLES.values()), ndimage.binary_erosion(inside, iterations=3)
-    flat = [titles[k] for k in given if images[k].numpy()[core].std() < FLAT]
-    refuse_if(flat, name, "{} is the same all over the brain", "give the scan itself, and no mask")
-    edges = {k: np.stack(np.gradient(ndimage.gaussian_filter(images[k].numpy(), 1.0)))[:, core] for k in given}
-    shared: dict[int, list[float]] = {k: [] for k in given}
-    for one, other in combinations(given, 2):
-        a, b = edges[one], edges[other]
-        lengths = np.linalg.norm(a, axis=0) * np.linalg.norm(b, axis=0)
-        alike = float(((a * b).sum(0) ** 2 / (lengths + 1e-12)).sum() / (lengths.sum() + 1e-12))
-        values = [images[k].numpy()[core] for k in (one, other)]
-        again = (one, other) == (1, 2) and float(np.corrcoef(values)[0, 1]) > 0
-        follows = not again and alike > ALIKE and _follows(images[one], images[other], core) > ALIKE
-        same = follows or alike > (SAME if again else COPIED)
-        refuse_if(same, name, f"{titles[other]} is {titles[one]} once more, changed", "give each its own scan")
-        shared[one].append(alike)
-        shared[other].append(alike)
-    alone = [titles[k] for k in given if shared[k] and max(shared[k]) < UNRELATED]
-    said = " and ".join(alone) + " show different things" if len(given) == 2 else "{} shows what no other one does"
-    refuse_if(alone, name, said, "see that all are scans of the same head, in the same place")
-
-
-def _follows(one: Tensor, other: Tensor, core: np.ndarray, bins: int = 64) -> float:
-    """The part of the variance of one image, in ranks, that the other one determines, whichever way is more."""
-    ranks = [rankdata(ndimage.gaussian_filter(image.numpy(), 1.0)[core]) / core.sum() for image in (one, other)]
-
-    def part(by: np.ndarray, of: np.ndarray) -> float:
-        bin_of = np.minimum((by * bins).astype(int), bins - 1)
-        means = np.bincount(bin_of, of, bins) / np.maximum(np.bincount(bin_of, minlength=bins), 1)
-        return float(means[bin_of].var() / of.var())
-
-    return max(part(*ranks), part(*reversed(ranks)))
-
-
 def check_names(images: Tensor, inside: Tensor, given: Sequence[int], spacing: float, name: str) -> None:
     """Refuse normalized images (4, X, Y, Z) in voxels of `spacing` mm, of which those `given` were, if two of them are
     under each other's names, by where in the brain, `inside`, they are bright; warn where it is only likely, or one
@@ -177,7 +131,7 @@ def check_names(images: Tensor, inside: Tensor, given: Sequence[int], spacing: f
         refuse_if(evidence < refused, name, f"{both} look exchanged", "give each under its own name")
         if evidence < said:
             warnings.warn(f"{name}: {both} may be exchanged: look at them", ScanWarning, stacklevel=2)
-    if {1, 2} <= {*given} and _uptake(images[1].numpy(), images[2].numpy(), core) < LEAST_UPTAKE:
+    if {1, 2} <= {*given} and _shows_no_more(images[1].numpy(), images[2].numpy(), core):
         no_more = "T1Gd shows no more than T1: if it is T1 once more, what enhances cannot be told"
         warnings.warn(f"{name}: {no_more}", ScanWarning, stacklevel=2)
     for title, rise in [(titles[k], rise) for k, rise in inward.items()]:
@@ -187,13 +141,11 @@ def check_names(images: Tensor, inside: Tensor, given: Sequence[int], spacing: f
             )
 
 
-def _uptake(t1: np.ndarray, t1gd: np.ndarray, core: np.ndarray) -> float:
-    """How much larger, as a logarithm, what T1Gd has more than follows from T1 is than what it has less. Smoothed by a
-    voxel, as noise is no uptake."""
-    before, after = (ndimage.gaussian_filter(image, 1.0)[core] for image in (t1, t1gd))
-    rest = after - np.polyval(np.polyfit(before, after, 1), before)
+def _shows_no_more(t1: np.ndarray, t1gd: np.ndarray, core: np.ndarray) -> bool:
+    """Does T1Gd follow from T1, or T1 from it, or is there no uptake in what does not?"""
+    (part, rest), (reverse, _) = follows(t1, t1gd, core), follows(t1gd, t1, core)
     up, down = (np.quantile(sign * rest, UPTAKE).clip(1e-6) for sign in (1, -1))
-    return float(np.log(up / down))
+    return max(part, reverse) > AGAIN or (part > ALMOST and bool(np.log(up / down) < LEAST_UPTAKE))
 
 
 def check_order(images: Tensor, healthy: Tensor, name: str) -> None:

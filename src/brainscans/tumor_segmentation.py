@@ -18,9 +18,10 @@ import torch
 from nibabel.affines import apply_affine, from_matvec
 from torch import Tensor, nn
 
-from .contrasts import COVERED, TITLES, brain_of, check_names, check_one_brain, check_order, read_contrasts
+from .contrasts import COVERED, TITLES, brain_of, check_names, check_order, read_contrasts
 from .interval import Interval
 from .networks.normalization import normalize
+from .one_head import check_one_head
 from .refusal import ScanWarning
 from .resampling import Grid, from_grid, to_grid
 from .scans import Device, File, both_sides, pieces, ready
@@ -83,7 +84,8 @@ def find_tumor(
     inside = to_grid(brain.float(), affine, grid)[None, None] > 0.5
     resampled = torch.stack([to_grid(image, affine, grid) for image in images])
     x, shown = normalize(resampled[None], inside), given.nonzero().flatten().tolist()
-    check_one_brain(x[0], inside[0, 0], shown, name)
+    named = {title: x[0, k].numpy() for k, title in enumerate(TITLES.values()) if k in shown}
+    check_one_head(named, inside[0, 0].numpy(), SPACING, name)
     # What is left out has a stand-in, else most tumors were not found: T2 with its fluid dark for FLAIR, T1 for T1Gd.
     x[:, 0] = x[:, 0] if given[0] else x[:, 3].where(x[:, 3] < BRIGHTEST_TUMOR, -1.0)
     x[:, 2] = x[:, 2] if given[2] else x[:, 1]

@@ -34,6 +34,7 @@ def check_place(file: Path, size: int, replace: bool = False) -> None:
     """Raises DataError, before anything is computed, if an image of so many bytes cannot be written to `file`: another
     ending, something there already unless it may be replaced, no folder, no permission, no room."""
     refuse_if(not file.name.endswith(ENDINGS), file, "ends in neither .nii nor .nii.gz", "call it so")
+    refuse_if(file.name in ENDINGS, file, "has an ending and no name, which hides it", "put a name before the ending")
     taken = False
     try:
         with suppress(FileNotFoundError, NotADirectoryError):

@@ -1,0 +1,92 @@
+"""Contrasts that do not lie over each other, are turned, or show no tissue, are refused with the true cause."""
+
+import warnings
+
+import numpy as np
+import pytest
+from scipy import ndimage
+
+from brainscans.one_head import check_one_head
+from brainscans.refusal import ScanWarning
+from synthcohort import MSD_CONTRASTS, Cohort
+from synthcohort.storage import DataError
+
+NAMES = ("FLAIR", "T1", "T1Gd", "T2")
+
+
+@pytest.fixture(scope="module")
+def patient():
+    """Contrasts of a generated glioma in voxels of 3 mm, (X, Y, Z) by their titles, and the brain (X, Y, Z)."""
+    batch = Cohort(55).render([4], "tumor", 3.0, MSD_CONTRASTS)
+    brain = (batch.mask[0] > 0.5).numpy()
+    images = batch.images[0].numpy() * brain
+    spread = images[:, brain].std(1)[:, None, None, None]
+    return dict(zip(NAMES, images / spread, strict=True)), brain
+
+
+def said_of(patient, changed, keys=NAMES):
+    """What is said when contrasts are changed, each by a function."""
+    images, brain = patient
+    images = {name: changed.get(name, np.asarray)(images[name]).astype(np.float32) for name in keys}
+    with pytest.raises(DataError, match="^x: ") as refused:
+        check_one_head(images, brain, 3.0, "x")
+    return str(refused.value)
+
+
+@pytest.mark.parametrize("keys", [NAMES, ("FLAIR", "T1")])
+@pytest.mark.parametrize(("voxels", "axis"), [(2, 0), (-2, 1), (3, 2), (7, 1)])
+def test_a_contrast_that_lies_elsewhere_is_told_by_how_much(patient, voxels, axis, keys):
+    said = said_of(patient, {"FLAIR": lambda image: np.roll(image, voxels, axis)}, keys)
+    assert f"FLAIR and T1 lie {abs(voxels) * 3} mm apart, though not by their headers; bring them" in said
+
+
+TURNS = {
+    "left for right": lambda image: image[::-1],
+    "front for back": lambda image: image[:, ::-1],
+    "upside down": lambda image: image[:, :, ::-1],
+}
+
+
+@pytest.mark.parametrize("turn", TURNS)
+@pytest.mark.parametrize("title", ["FLAIR", "T2"])
+def test_a_contrast_that_is_mirrored_is_told(patient, turn, title):
+    said = said_of(patient, {title: TURNS[turn]})
+    assert f"{title} and " in said or f" and {title}" in said
+    assert "show one head, turned or mirrored against each other; see that" in said
+
+
+def depth(image):
+    return ndimage.distance_transform_edt(image != 0)
+
+
+NO_TISSUE = {
+    "distances": depth,
+    "distances with noise": lambda image: depth(image) + np.random.default_rng(0).normal(size=image.shape),
+    "a smooth mask": lambda image: ndimage.gaussian_filter(1.0 * (image != 0), 4),
+    "a very smooth mask": lambda image: ndimage.gaussian_filter(1.0 * (image != 0), 8),
+}
+
+
+@pytest.mark.parametrize("kind", NO_TISSUE)
+@pytest.mark.parametrize("keys", [NAMES, ("T1",)])
+def test_a_mask_however_smooth_is_no_contrast(patient, kind, keys):
+    said = said_of(patient, {"T1": lambda image: NO_TISSUE[kind](image) / NO_TISSUE[kind](image).std()}, keys)
+    assert (
+        "x: T1 changes with the place in the brain alone, as a smooth mask, and shows no tissue; give the scan itself"
+        in said
+    )
+
+
+@pytest.mark.parametrize("degrees", [12, 20, 40])
+def test_a_contrast_that_is_tilted_does_not_pass_in_silence(patient, degrees):
+    images, brain = patient
+    tilted = ndimage.rotate(images["T2"], degrees, (1, 2), reshape=False, order=1)
+    with warnings.catch_warnings(action="error"), pytest.raises((DataError, ScanWarning), match="x: .*T2"):
+        check_one_head(images | {"T2": tilted}, brain, 3.0, "x")
+
+
+@pytest.mark.parametrize("keys", [NAMES, ("FLAIR", "T1Gd"), ("T1", "T2"), ("T2",)])
+def test_contrasts_of_one_brain_pass(patient, keys):
+    images, brain = patient
+    with warnings.catch_warnings(action="error"):
+        check_one_head({name: images[name] for name in keys}, brain, 3.0, "x")
