@@ -84,7 +84,7 @@ def test_half_a_brain_is_said(head):
     assert UNLIKE in said_of(volume[: volume.shape[0] // 2], affine)
 
 
-@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("axis", [0, 1, 2])
 def test_a_second_head_is_said(head, axis):
     volume, affine = head
     assert said_of(torch.cat([volume, volume], axis), affine) == [BESIDE]

@@ -43,8 +43,9 @@ UNSURE = 0.90  # agreement below which a mask is not to be believed
 BRIGHT_AIR = 1.3  # times the brain; at most 0.23 around 58 real scans
 PADDED = 0.005  # of a scan, at least, that holds one and the same number far from all others
 LIKE_A_BALL = 0.92  # own reflection: brains 0.88 and less, also cut off; balls, cylinders, shells 0.93 and more
-FARTHEST, LOWEST, LEAST_BESIDE = 140.0, 60.0, 0.1  # mm beside and below a brain; the part of all that is no air
-BESIDE = "it shows as much beside the head as a second head would: only one was taken"
+# mm beside, and below a brain, from where another head may be; heads reach 148 mm down. The part of all that is no air.
+FARTHEST, LOWEST, DEEPEST, LEAST_BESIDE = 140.0, 60.0, 200.0, 0.1
+BESIDE = "it shows as much beside or below the head as a second head would: only one was taken"
 NOTHING = "There is no brain in it that the network could find: is it a scan of a head?"
 
 
@@ -143,7 +144,7 @@ def _check(brain: BrainMask, volume: Tensor, image: np.ndarray, inside: np.ndarr
 def oddities(volume: Tensor, affine: np.ndarray, mask: np.ndarray) -> list[str]:
     """What speaks against a mask of a scan (X, Y, Z), which is taken nevertheless: a sentence each."""
     points = _outline(above_black(volume), affine) - apply_affine(affine, np.argwhere(mask).mean(0))
-    beside = (np.abs(points[:, :2]).max(1) > FARTHEST) & (points[:, 2] > -LOWEST)
+    beside = (np.abs(points[:, :2]).max(1) > FARTHEST) & (points[:, 2] > -LOWEST) | (points[:, 2] < -DEEPEST)
     odd = {UNLIKE: not is_placed(mask, affine), BESIDE: beside.mean() > LEAST_BESIDE}
     return [said for said, found in odd.items() if found]
 
