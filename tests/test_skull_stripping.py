@@ -193,7 +193,7 @@ def test_a_stripped_scan_keeps_its_own_outline(head):
 def test_a_mask_that_vanishes_on_the_scan_is_refused_in_one_sentence(head, monkeypatch):
     """Where the level is beyond every probability there is no median and no surroundings: no warning of numpy's."""
     volume, affine = torch.from_numpy(head[0].get_fdata(dtype=np.float32)), head[0].affine
-    monkeypatch.setattr(skull_stripping, "LEVELS", (LEVELS[0], (1.5, 1.5)))
+    monkeypatch.setattr(skull_stripping, "LEVELS", (LEVELS[0], (1.5, 1.5, 1.5)))
     with pytest.raises(DataError, match="no brain"):
         find_brain(volume, affine)
 
@@ -204,7 +204,7 @@ def test_where_the_mask_ends_depends_on_the_contrast(monkeypatch):
     batch = Cohort(7).render([1], "head", 4.0, ("t1",))
     volume, affine = batch.images[0, 0], batch.affine.numpy()
     shipped, own = find_brain(volume, affine).volume_ml, find_brain(volume, affine, networks.load(WEIGHTS)[0]).volume_ml
-    monkeypatch.setattr(skull_stripping, "LEVELS", (LEVELS[0], LEVELS[1][::-1]))
+    monkeypatch.setattr(skull_stripping, "LEVELS", (LEVELS[0], (0.5, 0.5, 0.6)))
     assert shipped > own > find_brain(volume, affine).volume_ml
 
 

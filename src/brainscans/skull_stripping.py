@@ -32,10 +32,11 @@ WEIGHTS = "skull_stripping"
 SPACING = 2.0  # mm, of the network's grid
 SHAPE = (96, 112, 96)  # voxels: 192 x 224 x 192 mm, as in training
 SMALLEST_BRAIN, LARGEST_BRAIN = 250, 2300  # ml: beyond the brains of infants and of the largest heads
-# Probability at which the shipped network's mask ends, for scans that are as bright inside as near their surface (many
-# FLAIR) and for such as are brighter inside (T1): at 0.5 masks of adults' T1 are 4 % too small, of FLAIR 2 % too large.
-# Chosen on 17 development scans; smoothed before, for the network's edge is so sharp that a level hardly moves it.
-LEVELS = (0.07, 0.14), (0.60, 0.40)
+# Probability at which the shipped network's mask ends, by how much brighter a scan is inside than near the surface: T2
+# (0, neutral, for want of heads with a reference), FLAIR (0.04 to 0.06) and T1 (0.15 and more). At 0.5 masks of adults'
+# T1 are 4 % too small, of FLAIR 2 % too large: chosen on 17 development scans. They are smoothed before, for the
+# network's edge is so sharp that a level hardly moves it.
+LEVELS = (0.0, 0.05, 0.14), (0.50, 0.60, 0.40)
 SMOOTHED = 1.4  # mm
 # The part of a mask's surroundings that is not black: 0.99 and more in 20 heads, 0.03 to 0.69 in 46 stripped scans.
 STRIPPED = 0.85
@@ -89,7 +90,7 @@ def above_black(volume: Tensor) -> Tensor:
 def find_brain(volume: Tensor, affine: np.ndarray, model: nn.Module | None = None, device: Device = None) -> BrainMask:
     """The brain in a scan (X, Y, Z) whose `affine` takes voxels to RAS mm: the largest piece, its holes filled.
     DataError if none can be trusted. The network's grid is placed by the outline of the head, then by the brain."""
-    levels = LEVELS if model is None else (LEVELS[0], (0.5, 0.5))
+    levels = LEVELS if model is None else (LEVELS[0], (0.5, 0.5, 0.5))
     model, device = ready(model, WEIGHTS, device)
     volume = above_black(volume)
     center = _center_of_head(volume, affine)
