@@ -52,7 +52,7 @@ def write_series(
     writer.SetUseCompression(compressed)
     keys = {
         "description": "0008|103e", "number": "0020|0011", "modality": "0008|0060", "kind": "0008|0008",
-        "storage": "0008|0016",
+        "storage": "0008|0016", "echo": "0018|0081",
     }  # fmt: skip
     given = {"description": "T1 MPRAGE", "number": "3", "modality": "MR", "kind": "ORIGINAL\\PRIMARY\\M\\ND"}
     given |= {"storage": MR_STORAGE} | tags
@@ -271,6 +271,24 @@ def test_what_is_not_one_upright_volume_is_refused(tmp_path, name, capfd):
     assert words in refusal(tmp_path / "series")
     printed = "".join(capfd.readouterr())
     assert not any(word in printed for entry in PATIENT.values() for word in entry.split("^"))
+
+
+KINDS = ["ORIGINAL\\PRIMARY\\M", "ORIGINAL\\PRIMARY\\P"]  # magnitude and phase
+MIXED = {
+    "kind": lambda k: KINDS[k % 2], "modality": lambda k: "MR" if k < 11 else "CT", "echo": lambda k: 10 + 80 * (k % 2)
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("tag", MIXED)
+def test_slices_of_several_contrasts_are_no_volume(tmp_path, tag):
+    """Magnitude and phase, or two echoes, by turns at places of their own, leave no gap."""
+    assert "several sizes or kinds" in refusal(write_series(tmp_path / "series", **{tag: MIXED[tag]}))
+
+
+def test_a_link_to_a_slice_that_is_gone_is_said_to_be_one(tmp_path):
+    folder = write_series(tmp_path / "series")
+    (folder / "z.dcm").symlink_to(folder / "gone")
+    assert "z.dcm: is a link that leads nowhere; restore" in refusal(folder)
 
 
 def test_positions_that_are_rounded_are_no_fault_and_nothing_is_printed(tmp_path, capfd):

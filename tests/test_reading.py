@@ -25,6 +25,8 @@ SHAPE = (9, 12, 11)
 VALUES = np.random.default_rng(0).integers(1, 900, SHAPE).astype(np.int16)
 AFFINE = np.array([[-2.0, 0, 0, 9], [0, 2, 0, -11], [0, 0, 2.5, 4], [0, 0, 0, 1]])
 
+unix = pytest.mark.skipif(os.name == "nt", reason="Windows has no such names")
+
 
 def image(values=VALUES, affine=AFFINE, codes=(1, 1)):
     made = nib.Nifti1Image(values, affine)
@@ -398,6 +400,38 @@ def test_a_file_without_orientation_is_taken_with_a_warning(tmp_path, kind):
     with pytest.warns(ScanWarning, match="says nothing of its orientation .* left-anterior-superior"):
         _, affine = read_scan(file)
     assert nib.aff2axcodes(affine) == ("L", "A", "S")
+
+
+def test_freesurfer_without_a_place_is_refused(tmp_path):
+    """FreeSurfer then takes it as left-inferior-anterior, and nibabel as left-superior-posterior."""
+    whole = nib.MGHImage(VALUES, AFFINE).to_bytes()
+    (tmp_path / "a.mgz").write_bytes(gzip.compress(whole[:28] + b"\0\0" + whole[30:]))
+    assert "does not say where it lies (its RAS flag is 0); set it" in refusal(tmp_path / "a.mgz")
+
+
+@pytest.mark.parametrize("codes", [(1, 1), (1, 4), (0, 1), (1, 0)])
+@pytest.mark.parametrize("mirrored", [False, True])
+def test_two_orientations_that_contradict_each_other_about_left_are_said_to(tmp_path, mirrored, codes):
+    made = image()
+    made.set_qform(AFFINE * [-1 if mirrored else 1, 1, 1, 1], codes[0])
+    made.set_sform(AFFINE, codes[1])
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        read_scan(store(tmp_path / "a.nii.gz", made))
+    assert ["says twice which side is left" in str(one.message) for one in said] == [True] * (mirrored and all(codes))
+
+
+def test_a_shape_in_numbers_of_a_library_is_said_in_numbers(tmp_path):
+    whole = bytearray(nib.MGHImage(VALUES, AFFINE).to_bytes())
+    struct.pack_into(">iii", whole, 4, 30_000, 30_000, 30_000)
+    (tmp_path / "a.mgz").write_bytes(gzip.compress(whole, mtime=0))
+    assert "has shape (30000, 30000, 30000), too large for this memory" in refusal(tmp_path / "a.mgz")
+
+
+@unix
+@pytest.mark.parametrize("name", ["a\nb.nii.gz", "a\rb.nii", "\u2028.nii.gz"])
+def test_the_end_of_a_line_in_a_name_is_no_other_ending(tmp_path, name):
+    assert np.array_equal(read_image(store(tmp_path / name))[0], VALUES)
 
 
 @pytest.mark.parametrize("codes", [(1, 0), (0, 1), (2, 4)])

@@ -17,6 +17,7 @@ from .refusal import refuse, refuse_if
 
 DESCRIPTION, NUMBER, MODALITY, IMAGE_TYPE = "0008|103e", "0020|0011", "0008|0060", "0008|0008"
 POSITION, ORIENTATION, FRAMES, SERIES = "0020|0032", "0020|0037", "0028|0008", "0020|000e"
+ECHO = "0018|0081"  # its time
 SCALE = ("0028|1053", "0028|1052")  # slope and intercept
 IMAGE_CLASS = b"1.2.840.10008.5.1.4.1.1.4\0"  # of MR images, in the first bytes of a file
 SIZE = ROWS, COLUMNS, SPACING = "0028|0010", "0028|0011", "0028|0030"
@@ -65,6 +66,8 @@ def list_series(folder: Path) -> list[Series]:
     would be missed in its series only where this leaves a gap."""
     files: dict[str, list[Path]] = {}
     for file in sorted(folder.rglob("[!.]*")):
+        nowhere = file.is_symlink() and not file.exists()
+        refuse_if(nowhere, file, "is a link that leads nowhere", "restore what it should lead to")
         refuse_if(not os.access(file, os.R_OK), file, "may not be read", "ask its owner for the permission")
         if is_dicom(file) and (tags := _tags(file)):
             files.setdefault(tags.get(SERIES, ""), []).append(file)
@@ -146,7 +149,7 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     axes, places = (np.array([tag[key].split("\\") for tag in tags], float) for key in (ORIENTATION, POSITION))
     several = not np.abs(axes - axes[0]).max() < 1e-3
     refuse_if(several, name, "has slices of several orientations", "give the scan itself and no localizer")
-    kinds = {tuple(tag.get(key) for key in (*SIZE, *KIND)) for tag in tags}
+    kinds = {tuple(tag.get(key) for key in (*SIZE, *KIND, MODALITY, IMAGE_TYPE, ECHO)) for tag in tags}
     refuse_if(len(kinds) > 1, name, "has slices of several sizes or kinds", "give one series of one size")
     apart = [float(length) for length in re.findall(r"[^\\\s]+", first.get(SPACING, ""))]
     refuse_if(len(apart) != 2 or not min(apart) > 0, name, "does not say how far apart its pixels are", CONVERT)
@@ -217,5 +220,5 @@ def _tags(file: Path) -> dict[str, str]:
     except RuntimeError:
         return {}
     described = (DESCRIPTION, NUMBER, MODALITY, IMAGE_TYPE, POSITION, ORIENTATION, FRAMES, SERIES)
-    wanted = (*described, *SCALE, *SIZE, *KIND)
+    wanted = (*described, ECHO, *SCALE, *SIZE, *KIND)
     return {tag: reader.GetMetaData(tag).strip() for tag in wanted if reader.HasMetaDataKey(tag)}

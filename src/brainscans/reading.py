@@ -7,6 +7,7 @@ import math
 import re
 import warnings
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,9 @@ from .refusal import ScanWarning, refuse, refuse_if
 
 COPY_AGAIN = "copy or download it again"
 NO_ORIENTATION = "says nothing of its orientation (no sform or qform code): taken as left-anterior-superior, check it"
+MIRRORED = "says twice which side is left, and its sform, which is taken, contradicts its qform: check it"
 ENDINGS = (".nii", ".nii.gz", ".mgz", ".img", ".hdr")  # of files that are looked for under this very name
-NIFTI = re.compile(r".*\.(nii|img|hdr)(\.gz|\.bz2)?", re.IGNORECASE)  # names by which readers know it
+NIFTI = re.compile(r".*\.(nii|img|hdr)(\.gz|\.bz2)?", re.IGNORECASE | re.DOTALL)  # names by which readers know it
 ZIPPED: dict[str, Any] = {".gz": gzip.open, ".mgz": gzip.open, ".bz2": bz2.open}
 SHEARED = 0.05  # cosine between two axes, beyond which they are not at right angles
 FEWEST_VALUES = 12  # of an image; less are labels
@@ -74,6 +76,10 @@ def open_image(file: Path | str) -> Any:
             if left > 0:  # as after a transfer as text, or from a header that tells of less
                 said = f"has {left} bytes more than its header tells of: look whether its picture is whole"
                 warnings.warn(f"{file} {said}.", ScanWarning, stacklevel=2)
+        if isinstance(image, nib.MGHImage):
+            with image.file_map["image"].get_prepare_fileobj("rb") as stream:
+                unplaced = stream.read(30)[28:] == b"\0\0"  # for FreeSurfer left-inferior-anterior, not for nibabel
+            refuse_if(unplaced, file, "does not say where it lies (its RAS flag is 0)", "set it with mri_convert")
     except DataError:
         raise
     except PermissionError:
@@ -138,13 +144,14 @@ def read(file: Path | str) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _voxels(image: Any, file: Path | str) -> np.ndarray:
-    large = 8 * math.prod(map(int, image.shape)) > psutil.virtual_memory().available
-    refuse_if(large, file, f"has shape {image.shape}, too large for this memory", "use a machine with more")
+    shape = tuple(map(int, image.shape))
+    large = 8 * math.prod(shape) > psutil.virtual_memory().available
+    refuse_if(large, file, f"has shape {shape}, too large for this memory", "use a machine with more")
     try:
         with warnings.catch_warnings(action="ignore", category=RuntimeWarning):  # overflow, seen as infinity below
             values = np.asanyarray(image.dataobj)
     except MemoryError:
-        refuse(file, f"has shape {image.shape}, too large for this memory", "use a machine with more")
+        refuse(file, f"has shape {shape}, too large for this memory", "use a machine with more")
     except Exception:  # of any reader: its header was sound
         refuse(file, "is cut short or damaged", COPY_AGAIN)
     return values.squeeze(tuple(axis for axis in range(3, values.ndim) if values.shape[axis] == 1))
@@ -178,14 +185,22 @@ def read_image(file: Path | str, channels: int = 1, image: Any = None) -> tuple[
     odd_unit = not SMALLEST < top < LARGEST
     refuse_if(odd_unit, file, f"has values up to {top:.3g}", "correct slope and intercept in its header")
     check_affine(affine, file)
-    unit = UNITS.get(int(image.header["xyzt_units"]) % 8) if isinstance(image, nib.Nifti1Pair) else None
-    if unit:
-        said = f"gives its lengths in {unit}s: taken as millimeters, as for a head they must be"
+    for said in _notes(image):
         warnings.warn(f"{file} {said}.", ScanWarning, stacklevel=2)
-    coded = isinstance(image, nib.Nifti1Pair) and (image.header["sform_code"] or image.header["qform_code"])
-    if isinstance(image, nib.AnalyzeImage) and not coded:  # of which NIfTI is a kind
-        warnings.warn(f"{file} {NO_ORIENTATION}.", ScanWarning, stacklevel=2)
     return values, affine
+
+
+def _notes(image: Any) -> Iterator[str]:
+    """What a user should know of how an image says where it lies."""
+    header, codes = image.header, [0]
+    if isinstance(image, nib.Nifti1Pair):
+        codes = [header["sform_code"], header["qform_code"]]
+        if unit := UNITS.get(int(header["xyzt_units"]) % 8):
+            yield f"gives its lengths in {unit}s: taken as millimeters, as for a head they must be"
+        if all(codes) and (header["pixdim"][0] < 0) != (np.linalg.det(image.affine[:3, :3]) < 0):
+            yield MIRRORED
+    if isinstance(image, nib.AnalyzeImage) and not any(codes):  # of which NIfTI is a kind
+        yield NO_ORIENTATION
 
 
 def _holds_labels(values: np.ndarray) -> bool:
