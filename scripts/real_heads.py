@@ -35,7 +35,8 @@ EXTENT = FIELD_OF_VIEW["head"]  # mm
 
 def tissue_maps(file: Path, spacing: float) -> Tensor:
     """Packed maps (len(NAMES) + 2, X, Y, Z) uint8 of one head, the brain in the middle: those of NAMES and SOFT."""
-    labels = real_anatomies.centered(file, (EXTENT[0], EXTENT[1] + 1, EXTENT[2]))  # 75 voxels of 3 mm
+    whole = tuple(round(round(length / spacing) * spacing) for length in EXTENT)  # in whole voxels, as generated heads
+    labels = real_anatomies.centered(file, whole)
     lowest = np.argwhere(np.isin(labels, CEREBELLUM))[:, 2].min(initial=labels.shape[2])
     below = labels[:, :, : max(0, lowest - BELOW_CEREBELLUM)]
     below[below == BRAIN_STEM] = CORD  # some are labeled brain stem far into the neck

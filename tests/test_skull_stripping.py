@@ -208,6 +208,14 @@ def test_where_the_mask_ends_depends_on_the_contrast(monkeypatch):
     assert shipped > own > find_brain(volume, affine).volume_ml
 
 
+def test_the_mask_of_a_t2_ends_where_that_of_another_network_would():
+    """Its level was not chosen: no T2 of a whole head with a reference was at hand."""
+    batch = Cohort(7).render([1], "head", 4.0, ("t2",))
+    volume, affine = batch.images[0, 0], batch.affine.numpy()
+    shipped, own = find_brain(volume, affine), find_brain(volume, affine, networks.load(WEIGHTS)[0])
+    assert np.array_equal(shipped.mask, own.mask)
+
+
 def test_a_bright_background_is_no_air(head):
     """As of an inverted contrast, whose mask was nonsense; tissue at the sides of a cropped scan is none."""
     volume, affine = torch.from_numpy(head[0].get_fdata(dtype=np.float32)), head[0].affine
