@@ -111,11 +111,10 @@ def posterior(measured: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, floa
     """Probability of each of AGES given MEASURES (3,) with the standard deviations `error` (3,) of their own, all ages
     being alike before; and the squared distance of the measures from the age that fits best, in standard deviations."""
     means, spreads = charts()
-    squares, scales = np.empty(len(AGES)), np.empty(len(AGES))
-    for k, (mean, spread) in enumerate(zip(means, spreads, strict=True)):
-        covariance = np.outer(spread, spread) * CORRELATION + np.diag(np.square(error))
-        squares[k] = (measured - mean) @ np.linalg.solve(covariance, measured - mean)
-        scales[k] = np.linalg.slogdet(covariance)[1]
+    covariances = spreads[:, :, None] * spreads[:, None] * CORRELATION + np.diag(np.square(error))
+    away = measured - means
+    squares = np.einsum("ki,ki->k", away, np.linalg.solve(covariances, away[:, :, None])[:, :, 0])
+    scales = np.linalg.slogdet(covariances)[1]
     log = -0.5 * scales - (FREEDOM + 3) / 2 * np.log1p(squares / FREEDOM)
     weight = np.exp(log - log.max())
     return weight / weight.sum(), float(squares.min())
