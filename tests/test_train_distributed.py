@@ -1,21 +1,27 @@
 """Two processes take the same steps as one."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import nibabel as nib
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
 
 from brainscans import compute, networks
 from brainscans.tumor_segmentation import segment
+from presimal import data
 from presimal.cli import scans
 from synthcohort import MSD_CONTRASTS, Cohort
 
-SCRIPT = Path(__file__).parents[1] / "scripts" / "train_distributed.py"
+sys.path.insert(0, str(Path(__file__).parents[1] / "scripts"))
+import train_distributed as script
+
+SCRIPT = Path(script.__file__)
 LAUNCHER = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
 
 
@@ -33,18 +39,98 @@ def distance(a: dict, b: dict) -> float:
     return float(torch.cat([(a[name].float() - b[name].float()).abs().flatten() for name in a]).mean())
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="torchrun on Windows lacks its rendezvous server in some builds")
+no_windows = pytest.mark.skipif(
+    sys.platform == "win32", reason="torchrun on Windows lacks its rendezvous server in some builds"
+)
+FULL = ("--epochs", "8", "--batch", "4", "--rate", "2e-3", "--float32")
+
+
+@no_windows
 def test_two_processes_give_the_result_of_one(tiny_data, tmp_path):
     """If gradients were not averaged, the distance between the two would be that of the training itself."""
     one, two = tmp_path / "one.safetensors", tmp_path / "two.safetensors"
     for launcher, out in (([sys.executable], one), (LAUNCHER, two)):
-        done = train(launcher, tiny_data, out, "--epochs", "8", "--batch", "4", "--rate", "2e-3", "--float32")
+        done = train(launcher, tiny_data, out, *FULL)
         assert done.returncode == 0, done.stderr
     compute.seed_everything(0)
     start = networks.UNet(4, 3, sharp=8).state_dict()
     moved = distance(load_file(one), start)
     assert moved > 2e-3
     assert distance(load_file(one), load_file(two)) < 0.02 * moved
+
+
+@no_windows
+def test_another_number_of_processes_goes_on_where_a_killed_one_stopped(tiny_data, tmp_path):
+    whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
+    assert train([sys.executable], tiny_data, whole, *FULL).returncode == 0
+    command = [sys.executable, str(SCRIPT), "--subjects", "6", "--spacing", "8", "--out", str(parts), *FULL]
+    with subprocess.Popen(command, env=environment(tiny_data), stdout=subprocess.PIPE, text=True) as killed:
+        assert any(line.startswith("epoch 4/8") for line in killed.stdout)
+        killed.kill()
+    checkpoint = parts.with_suffix(".checkpoint")
+    assert checkpoint.exists() and not parts.exists()
+
+    other = train([sys.executable], tiny_data, parts, *FULL[2:], "--epochs", "9")
+    assert other.returncode != 0 and "--epochs 8: give the same" in other.stderr and "Traceback" not in other.stderr
+
+    done = train(LAUNCHER, tiny_data, parts, *FULL)
+    assert done.returncode == 0, done.stderr
+    assert "epoch 1/8" not in done.stdout and "epoch 8/8" in done.stdout
+    assert not checkpoint.exists()
+    compute.seed_everything(0)
+    moved = distance(load_file(whole), networks.UNet(4, 3, sharp=8).state_dict())
+    assert distance(load_file(whole), load_file(parts)) < 0.02 * moved
+
+
+def test_a_damaged_checkpoint_is_named(tiny_data, tmp_path):
+    (tmp_path / "x.checkpoint").write_bytes(b"no checkpoint")
+    done = train([sys.executable], tiny_data, tmp_path / "x.safetensors", *FULL)
+    assert done.returncode != 0 and "x.checkpoint is damaged" in done.stderr and "Traceback" not in done.stderr
+
+
+@no_windows
+def test_patients_of_real_size_are_read_in_parts(tmp_path):
+    """Three patients of 240 x 240 x 155 voxels of 1 mm, laid out as those of the Medical Segmentation Decathlon."""
+    batch = Cohort(55).render([4], "tumor", 4.0, MSD_CONTRASTS)
+    scan = (batch.images[0] * batch.mask[0]).repeat_interleave(4, 1).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    labels = batch.labels[0].repeat_interleave(4, 0).repeat_interleave(4, 1).repeat_interleave(4, 2)
+    whole, truth = np.zeros((240, 240, 155, 4), np.float32), np.zeros((240, 240, 155), np.uint8)
+    x, y, z = labels.shape
+    z = min(z, 155)
+    whole[40 : 40 + x, 24 : 24 + y, :z] = scan.numpy().transpose(1, 2, 3, 0)[:, :, :z]
+    truth[40 : 40 + x, 24 : 24 + y, :z] = labels.numpy()[:, :, :z]
+    folder, cases = tmp_path / "real", []
+    for k in range(3):
+        case = {"image": f"imagesTr/c{k}.nii.gz", "label": f"labelsTr/c{k}.nii.gz"}
+        for kind, values in (("image", whole * (1 + 0.1 * k)), ("label", truth)):
+            (folder / case[kind]).parent.mkdir(parents=True, exist_ok=True)
+            nib.save(nib.Nifti1Image(values, np.eye(4)), folder / case[kind])
+        cases.append(case)
+    names = {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"}
+    modality = {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"}
+    (folder / "dataset.json").write_text(json.dumps({"modality": modality, "labels": names, "training": cases}))
+    out = tmp_path / "own.safetensors"
+    options = ["--source", str(folder), "--spacing", "1", "--patch", "48", "--epochs", "1", "--batch", "2"]
+    done = subprocess.run(
+        [*LAUNCHER, str(SCRIPT), *options, "--out", str(out)], env=environment(tmp_path),
+        capture_output=True, text=True, encoding="utf-8", timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    model, _ = networks.load(str(out), channels=4, regions=3)
+    assert model(torch.zeros(1, 4, 16, 16, 16)).shape == (1, 3, 16, 16, 16)
+
+
+def test_parts_hold_tumor_and_are_the_same_in_every_process(tiny_data, monkeypatch):
+    monkeypatch.setenv("PRESIMAL_DATA", str(tiny_data))
+    table = data.tumors(subjects=6, spacing=8.0, progress=False)
+    one, other, all_of_it = (script.Patients(table, {}, patch, 3) for patch in (8, 8, 0))
+    shown = [one[k] for k in range(6)]
+    assert all(x.shape == (4, 8, 8, 8) and y.shape == (3, 8, 8, 8) for x, y in shown)
+    assert all(torch.equal(a, b) for k in range(6) for a, b in zip(shown[k], other[k], strict=True))
+    assert sum(bool(y[0].any()) for _, y in shown) >= 4
+    one.epoch = 1
+    assert any(not torch.equal(shown[k][1], one[k][1]) for k in range(6))
+    assert all_of_it[0][0].shape[1:] == data.load(table.iloc[[0]], "label", progress=False).shape[2:]
 
 
 def test_a_batch_that_cannot_be_shared_is_refused(tiny_data, tmp_path):
