@@ -3,7 +3,7 @@
     python scripts/shipped_at_4_mm.py
 
 Runs the notebook's own function on each of them and writes the Dice of the three regions to shipped_at_4_mm.csv. The
-notebook holds the means, does two people anew, and sets its own network beside them; about two CPU-minutes."""
+notebook holds the means, does one person anew, and sets its own network beside them; about two CPU-minutes."""
 
 import argparse
 from pathlib import Path

@@ -27,10 +27,10 @@ MADE = """volumes areas matched prepare X LAYERS cnn mlp Batches fit probability
 activations pooled layers_of scaled probe augment from_contrasts frozen patches_of Attention rearranged""".split()
 
 
-def sources(wanted: Iterable[str]) -> list[str]:
+def sources(wanted: Iterable[str], notebook: Path = NOTEBOOK) -> list[str]:
     """The setup cells, and those that give one of the wanted names, in order; the attempts and checks left out."""
     found, missing = [], set(wanted)
-    for cell in nbformat.read(NOTEBOOK, as_version=4).cells:
+    for cell in nbformat.read(notebook, as_version=4).cells:
         tags = cell.metadata.get("tags", [])
         if cell.cell_type != "code" or {"install", "exercise", "check"} & set(tags):
             continue

@@ -14,7 +14,6 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REPOSITORY = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["urls"]["Repository"]
 OWNER_AND_NAME = REPOSITORY.removeprefix("https://github.com/")
-TOO_LARGE_FOR_BINDER = {"06"}  # which gives 2 GB
 
 
 def test_the_first_screen_starts_and_tests_the_workshop_with_two_commands():
@@ -36,8 +35,7 @@ def test_every_notebook_has_its_row_with_links_that_fit():
         path = f"notebooks/{file.name}"
         assert f"]({path})" in row
         assert f"(https://colab.research.google.com/github/{OWNER_AND_NAME}/blob/main/{path})" in row
-        binder = f"(https://mybinder.org/v2/gh/{OWNER_AND_NAME}/main?urlpath=lab/tree/{path})"
-        assert (binder in row) != (file.stem[:2] in TOO_LARGE_FOR_BINDER)
+        assert f"(https://mybinder.org/v2/gh/{OWNER_AND_NAME}/main?urlpath=lab/tree/{path})" in row  # all fit its 2 GB
 
 
 def test_the_question_of_a_notebook_is_the_one_in_its_title():
