@@ -71,10 +71,9 @@ def solution(reference: Any, name: str = "") -> Any:
 def _told(name: str, hint: str) -> str:
     """The part of a hint before its colon, which says what is off; whole if what to do is the same as the last time."""
     words, bracket, tried = hint.partition(" (tried with ")
-    before, _, advice = words.partition(": ")
-    again, _advice[name] = advice == _advice.get(name), advice
-    whole = again or not advice or "stops with" in words
-    return hint if whole else f"{before}{bracket}{tried}. Run this check again for more."
+    off, _, advice = words.partition(": ")
+    whole, _advice[name] = advice in ("", _advice.get(name)) or "stops with" in words, advice
+    return hint if whole else f"{off}{bracket}{tried}. Run this check again for more."
 
 
 class _Output(io.StringIO):
