@@ -261,6 +261,8 @@ def has_exercises(notebook, file):
     for cell in code(notebook, "check"):
         if "not tried yet" not in printed(cell):
             yield f"the check in cell {cell.execution_count} was not stored with an untouched attempt"
+        if not cell.source.startswith(("# Check\n", "check(")):
+            yield f"the check in cell {cell.execution_count} does not say so in its first line, all that is seen of it"
 
 
 def folds_what_is_not_taught(notebook, file):

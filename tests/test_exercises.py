@@ -4,6 +4,7 @@ import functools
 import re
 import sys
 import tomllib
+from fractions import Fraction
 from pathlib import Path
 
 import nbformat
@@ -79,6 +80,10 @@ not_finite = float("nan")
 words = "axial"
 nothing = ...
 ragged = [[1.0, 2.0], 3.0]
+third = Fraction(1, 3)
+rounded = 0.333
+rounded_in_part = [1.0, 0.33]
+with_unit = "0.333 ml"
 
 
 def no_return(x):
@@ -118,6 +123,21 @@ def takes_any(*x):
         ("never_defined", equals(1), "· never_defined: not tried yet (run the cell above that defines it)"),
         ("wrong_shape", equals(torch.ones(2)), "✗ wrong_shape: not yet. The shape should be (2,), yours is (3,)."),
         ("one_row", equals(np.zeros(3)), "✗ one_row: not yet. The shape should be (3,), yours is (1, 3)."),
+        ("third", equals(1 / 3), "✓ third: correct"),
+        (
+            "third",
+            equals(2 / 3),
+            "✗ third: not yet. 0.3333 is not right yet: compare with the text above, term by term.",
+        ),
+        ("rounded", equals(1 / 3), "✗ rounded: not yet. It is rounded: return all digits."),
+        (
+            "rounded",
+            equals(0.2),
+            "✗ rounded: not yet. 0.333 is not right yet: compare with the text above, term by term.",
+        ),
+        ("rounded", equals(1 / 3, {"Another.": 0.333}), "✗ rounded: not yet. Another."),
+        ("rounded_in_part", equals([1, 1 / 3]), "✗ rounded_in_part: not yet. It is rounded: return all digits."),
+        ("with_unit", equals(1 / 3), "✗ with_unit: not yet. That is text: return numbers, without quotes or units."),
     ],
 )
 def test_the_state_is_told_in_one_line(capsys, name, claim, expected):
@@ -132,7 +152,7 @@ def test_the_state_is_told_in_one_line(capsys, name, claim, expected):
         ("breaks", given(1).returns(2), "stops with KeyError"),
         ("value", given(1).returns(2), "should be a function"),
         ("value", equals(7.0), "is not right yet"),
-        ("words", equals(7.0), "is not right yet"),
+        ("words", equals(7.0), "That is text"),
         ("ragged", equals([1.0, 2.0]), "The shape should be (2,), yours is ()"),
         ("words", holds(lambda v: v > 3, "larger"), "stops with TypeError"),
     ],
@@ -169,6 +189,7 @@ def test_an_answer_cannot_change_the_arguments_of_a_check(capsys):
         (lambda x: x**2, "A list does not calculate: take its numbers"),
         (lambda x: np.array(x) ^ 2, "In Python ^ is not a power"),
         (lambda x: x[0] ^ 2, "In Python ^ is not a power"),
+        (lambda x: torch.tensor(x) ^ 2, "In Python ^ is not a power"),
         (lambda x: (torch.tensor(x) > 0).mean(), "True and False have no mean in torch"),
         (lambda x: tuple(x) * 1.5, "stops with TypeError"),
     ],
@@ -272,7 +293,7 @@ class TestExercise:
         self, capsys, notebook, name, before, attempt, checking, solution
     ):
         for right in answers("right_answers", notebook, name):
-            said, _ = state(capsys, before, attempt, right["answer"], checking)
+            said = state(capsys, before, attempt, right["answer"], checking)[0].splitlines()[-1]  # behind its own
             assert said.startswith(f"✓ {name}: correct ("), right["answer"] + said
 
 
@@ -320,6 +341,26 @@ def test_an_interrupt_by_the_user_is_passed_on():
     globals()["answer"] = leaves(KeyboardInterrupt)
     with pytest.raises(KeyboardInterrupt):
         check("answer", given(1.0).returns(2.0))
+
+
+def test_a_hint_with_numbers_drawn_anew_is_told_whole_the_second_time(capsys):
+    def answer(x):
+        return x + next(drawn)
+
+    globals()["answer"], drawn = answer, iter((0.1234, 0.5678))
+    assert says(capsys, "answer", given(1.0).returns(2.0)).startswith(
+        "✗ answer: not yet. 1.5678 is not right yet: compare"
+    )
+
+
+def test_the_state_stands_on_a_line_of_its_own_behind_what_an_answer_prints(capsys):
+    def answer(x):
+        print("." * 5_000, end="")
+        return x
+
+    globals()["answer"] = answer
+    said = says(capsys, "answer", given(1.0).returns(1.0))
+    assert said.splitlines()[1:] == ["✓ answer: correct"]
 
 
 def test_an_answer_that_prints_is_heard_and_one_that_prints_without_end_is_stopped(capsys):

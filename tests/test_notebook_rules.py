@@ -173,6 +173,7 @@ FAULTS = {
     "imports open in static pages": (lambda n: tagged(n, "setup").metadata.tags.remove("hide-input"), "not folded"),
     "attempt that stops Run All": (lambda n: tagged(n, "exercise").metadata.tags.pop(), "tag it raises-exception"),
     "solution for blanks alone": (lambda n: set_source(n, "solution", "# Solution\nanswer = 1"), "under '# Solution'"),
+    "check that looks like any cell": (lambda n: set_source(n, "check", 'x = 1\ncheck("x")'), "in its first line"),
     "exercises not counted": (lambda n: replace_code(n, "EXERCISES = 1", "EXERCISES = 2"), "EXERCISES = 1"),
     "solution stored as tried": (lambda n: set_output(n, "check", text("answer: correct\n")), "untouched attempt"),
     "never asked": (lambda n: replace_prose(n, "## Did it learn?", "## End"), "Did it learn"),

@@ -27,8 +27,8 @@ GREEN, RED, PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 Claim = Callable[[Any], str | None]  # looks at an answer and returns None if it is right, else a hint in one sentence
 
 _correct: dict[str, object] = {}  # by name, the answer that was found correct last
-_hints: dict[str, str] = {}  # by name, the hint that was given last
-_solutions: dict[str, Callable] = {}  # by name, the function that took the place of an answer
+_advice: dict[str, str] = {}  # by name, what the last hint says to do, behind its colon
+_solutions: dict[str, object] = {}  # by name, what took the place of an answer
 _LIBRARIES: tuple[Any, ...] = (builtins, math, np, np.linalg, torch, torch.Tensor, torch.linalg, torch.nn.functional)
 
 
@@ -46,17 +46,15 @@ def check(name: str, *claims: Claim) -> None:
     elif not blank(answers[name]):
         with contextlib.redirect_stdout(printed):
             hint = _hint(answers[name], claims)
-            hint = _replaced(answers.get("__name__")) or hint
-        if hint:
-            more, _hints[name] = hint == _hints.get(name), hint
-            state = f"{RED}✗{PLAIN} {name}: not yet. {hint if more else _nudge(hint)}"
+        if hint := _replaced(answers.get("__name__")) or hint:
+            state = f"{RED}✗{PLAIN} {name}: not yet. {_told(name, hint)}"
         else:
             _correct[name] = answers[name]
             state = f"{GREEN}✓{PLAIN} {name}: correct"
             if "EXERCISES" in answers:
                 done = sum(answers.get(other) is answer for other, answer in _correct.items())
                 state += f" ({done} of {answers['EXERCISES']} done)"
-    print(printed.getvalue()[:SHOWN] + state)
+    print(*printed.getvalue()[:SHOWN].splitlines(), state, sep="\n")
 
 
 def solution(reference: Any, name: str = "") -> Any:
@@ -66,17 +64,16 @@ def solution(reference: Any, name: str = "") -> Any:
     answer = sys._getframe(1).f_globals.get(name, ...)
     if name in _correct and _correct[name] is answer:
         return answer
-    if callable(reference):
-        _solutions[name] = reference
+    _solutions[name] = reference
     return reference
 
 
-def _nudge(hint: str) -> str:
-    """The part of a hint before its colon, which says what is off and not what to do."""
+def _told(name: str, hint: str) -> str:
+    """The part of a hint before its colon, which says what is off; whole if what to do is the same as the last time."""
     words, bracket, tried = hint.partition(" (tried with ")
-    before, colon, _ = words.partition(": ")
-    whole = not colon or "stops with" in words
-    return hint if whole else f"{before}{bracket}{tried}. Run this check again for more."
+    off, _, advice = words.partition(": ")
+    whole, _advice[name] = advice in ("", _advice.get(name)) or "stops with" in words, advice
+    return hint if whole else f"{off}{bracket}{tried}. Run this check again for more."
 
 
 class _Output(io.StringIO):
@@ -107,7 +104,7 @@ def _hint(answer: object, claims: Iterable[Claim]) -> str | None:
 
 
 _LISTS = (": 'list' and ", ": 'tuple' and ", "'list' object has no")
-_ADVICE = dict.fromkeys(("ufunc 'bitwise_xor'", "for ^: "), "In Python ^ is not a power; ** is.")  # by part of an error
+_ADVICE = dict.fromkeys(("bitwise_xor", "for ^: "), "In Python ^ is not a power; ** is.")  # by part of an error
 _ADVICE |= dict.fromkeys(_LISTS, "A list does not calculate: take its numbers one by one, or make it an array.")
 _ADVICE["infer output dtype"] = "True and False have no mean in torch: turn them into numbers first."
 
@@ -136,8 +133,7 @@ def blank(answer: object) -> bool:
     steps = [(step.opname, step.argval) for step in dis.get_instructions(answer) if step.opname not in _NO_WORK]
     if all(name.startswith("RETURN") or (name == "LOAD_CONST" and value in (None, ...)) for name, value in steps):
         return True
-    blanks: set[str] = set()  # names that were given ...
-    written: set[str] = set()  # names that were given something else
+    blanks, written = set[str](), set[str]()  # names that were given ..., and names that were given something else
     for (name, value), (after, target) in zip(steps, [*steps[1:], steps[-1]], strict=True):
         if value is ... and (name == "RETURN_CONST" or (name in _LOAD and after.startswith("RETURN"))):
             return True
@@ -188,10 +184,14 @@ def equals(expected: Any, mistakes: dict[str, object] | None = None, tolerance: 
             if _same(value, wrong, tolerance):
                 return hint
         yours, right = _numbers(value), _numbers(expected)
+        if yours.dtype.kind == "U" and right.dtype.kind != "U":
+            return "That is text: return numbers, without quotes or units."
         if yours.shape != right.shape:
             return f"The shape should be {right.shape}, yours is {yours.shape}."
         if yours.dtype.kind == "f" and not isfinite(yours).all():
             return "Your answer is not a finite number: look for a division by zero or a step that is too large."
+        if right.dtype.kind == "f" and any(_same(value, right.round(digits), tolerance) for digits in range(2, 7)):
+            return "It is rounded: return all digits."
         return f"{_short(value)} is not right yet: compare with the text above, term by term."
 
     return claim
@@ -213,10 +213,10 @@ def _unchanged(value: Any, before: Any) -> bool:
 
 
 def _numbers(value: Any) -> np.ndarray:
-    try:
+    with contextlib.suppress(ValueError):  # of parts of different lengths
+        value = float(value) if type(value).__module__ in ("fractions", "decimal") else value
         return asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
-    except ValueError:  # parts of different lengths
-        return asarray(repr(value), dtype=object)
+    return asarray(repr(value), dtype=object)
 
 
 def _same(value: Any, expected: Any, tolerance: float) -> bool:

@@ -188,6 +188,8 @@ def test_an_exported_page_has_the_sentences_too(page, server):
     assert "No description" not in text
 
 
+BEYOND = """all => all.map((one) => [one, one.closest('.jp-Cell')].map((box) => box.getBoundingClientRect().right))
+    .filter(([text, cell]) => text > cell)"""
 CLIPPED = """all => all.filter((one) => one.scrollWidth > one.clientWidth).map((one) => one.textContent)"""
 
 
@@ -223,3 +225,7 @@ def test_a_presenter_has_large_type_notes_folded_and_the_seconds_of_long_cells(p
     page.set_viewport_size({"width": 1280, "height": 720})  # a projector
     page.wait_for_timeout(1000)
     assert page.eval_on_selector_all(".cm-scroller", CLIPPED) == []
+    page.set_viewport_size({"width": 853, "height": 480})  # the same, enlarged by half
+    page.evaluate("window.jupyterapp.shell.currentWidget.content.scrollToItem(0, 'start')")
+    page.locator(".jp-PlaceholderText").first.wait_for()
+    assert page.eval_on_selector_all(".jp-PlaceholderText", BEYOND) == []

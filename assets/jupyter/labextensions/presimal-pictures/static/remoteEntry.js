@@ -4,10 +4,13 @@
 (() => {
   let shared;
   const told = new Set(); // the sentences that pictures of this page carry
-  // What is printed breaks between words; the number of a cell, and tables, are seen in large type too.
+  // What is printed breaks between words, the line of a folded cell too; the number of a cell, and tables, are seen in
+  // large type.
   const STYLE = `.jp-OutputArea-output pre { word-break: normal; overflow-wrap: anywhere; }
     body { --jp-cell-prompt-width: calc(4.93 * var(--jp-code-font-size)); }
-    body .jp-RenderedHTMLCommon table { font-size: 0.85em; }`;
+    body .jp-RenderedHTMLCommon table { font-size: 0.85em; }
+    .jp-Placeholder-content { min-width: 0; }
+    body .jp-PlaceholderText { white-space: normal; }`;
 
   async function renderers() {
     const [version] = Object.values(shared["@jupyterlab/rendermime"]);
