@@ -365,14 +365,16 @@ def test_a_first_or_last_slice_that_is_not_there_is_said_where_numbers_tell(tmp_
 
 
 @pytest.mark.parametrize("number", [0, 5, 11])
-@pytest.mark.parametrize("left", ["nothing", "zeros", "half a header", "a hidden file"])
+@pytest.mark.parametrize("left", ["nothing", "zeros", "half a header", "a mark", "a hidden file"])
 def test_a_slice_whose_copy_failed_is_not_overlooked(tmp_path, number, left):
     folder = without(tmp_path / "series", number, hidden=left == "a hidden file")
     file = folder / f"1.2.826.0.1.77.1.{number:03}.dcm"
     if left == "a hidden file":
         file = file.with_name(f".{file.name}")
     else:
-        file.write_bytes({"nothing": b"", "zeros": b"\0" * 900, "half a header": b"\0" * 100}[left])
+        file.write_bytes(
+            {"nothing": b"", "zeros": b"\0" * 900, "half a header": b"\0" * 100, "a mark": b"\0" * 128 + b"DICM"}[left]
+        )
     said = refusal(folder)
     assert said.startswith(f"{file}: is ") and said.endswith("copy it again or remove it.")
 

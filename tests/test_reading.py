@@ -415,8 +415,29 @@ def test_a_size_that_no_such_file_can_have_is_named(tmp_path, shape, name):
     content = bytearray(nib.MGHImage(VALUES.astype(np.float32), AFFINE).to_bytes())
     struct.pack_into(">3i", content, 4, *shape)
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("z") else content)
-    size = " x ".join(map(str, shape))
-    assert f"has a damaged header: it tells of {size} x 1 voxels" in refusal(tmp_path / name)
+    assert f"has a damaged header: it tells of {(*shape, 1)} voxels of (2.0, " in refusal(tmp_path / name)
+
+
+@pytest.mark.parametrize("length", [0.0, -1.0, float("nan")])
+def test_freesurfer_with_voxels_of_no_size_or_mirrored_by_it_is_refused(tmp_path, length):
+    content = bytearray(nib.MGHImage(VALUES.astype(np.float32), AFFINE).to_bytes())
+    struct.pack_into(">f", content, 30, length)
+    (tmp_path / "a.mgh").write_bytes(content)
+    assert f"(9, 12, 11, 1) voxels of ({length}, 2.0, 2.5) mm; export it again" in refusal(tmp_path / "a.mgh")
+
+
+DAMAGES = {
+    "type": ((70, "<h", 999), "data code 999 not"),
+    "begin": ((108, "<f", 100.0), "vox offset 100 too low"),
+    "intercept": ((116, "<f", float("nan")), "invalid intercept nan"),
+}
+
+
+@pytest.mark.parametrize("name", DAMAGES)
+def test_a_damaged_header_is_named_in_words_and_not_by_the_class_of_an_error(tmp_path, name):
+    change, words = DAMAGES[name]
+    said = refusal(spoiled(tmp_path / "a.nii", (112, "<f", 1.0), change))
+    assert "has a damaged header: " in said and words in said.lower() and "Error" not in said
 
 
 @pytest.mark.parametrize("codes", [(1, 1), (1, 4), (0, 1), (1, 0)])

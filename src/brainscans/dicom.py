@@ -2,6 +2,7 @@
 
 What identifies a person stands in the same files; none of it is shown or written."""
 
+import hashlib
 import os
 import re
 import warnings
@@ -18,7 +19,7 @@ from . import slices
 from .refusal import ScanWarning, refuse, refuse_if
 from .slices import CONVERT, POSITION, SERIES, numbers, read_tags
 
-IMAGE_CLASS = b"1.2.840.10008.5.1.4.1.1.4\0"  # of MR images, in the first bytes of a file
+CLASS = b"1.2.840.10008.5.1.4.1.1."  # of what is stored, in the first bytes of a file; 4 are MR images
 MOST_LOOKED_AT = 20_000  # files and folders
 UNEVEN = 0.02  # of the distance between slices
 
@@ -68,8 +69,11 @@ def list_series(folder: Path) -> list[Series]:
             refuse_if(hidden, file, "is a hidden slice, as of a copy that broke off", "copy it again or remove it")
             files.setdefault(tags.get(SERIES, ""), []).append(file)
         else:
-            unread = IMAGE_CLASS in file.read_bytes()[:1000]
-            refuse_if(unread, file, "is damaged, or encoded in a way that cannot be read here", CONVERT)
+            start = file.read_bytes()[:1000]
+            others += [file] * (CLASS not in start)  # cut off before it
+            refuse_if(
+                CLASS + b"4\0" in start, file, "is damaged, or encoded in a way that cannot be read here", CONVERT
+            )
     slices.check_left_out([file for members in files.values() for file in members], others)
     firsts = [(read_tags(members[0]), tuple(members)) for members in files.values()]
     found = [Series(tags.get(slices.DESCRIPTION, ""), tags.get(slices.NUMBER, ""), members) for tags, members in firsts]
@@ -125,7 +129,8 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     """The slices of one series as an image; errors begin with `name`."""
     import SimpleITK as sitk  # 90 MB: only for those who read DICOM
 
-    files = slices.without_copies(files)
+    # One of files that are the same to the last byte, as a folder copied twice holds them.
+    files = list({hashlib.sha256(file.read_bytes()).digest(): file for file in files}.values())
     tags = [read_tags(file) for file in files]
     refuse_if(not all(tags) or not tags, name, "holds DICOM that cannot be read", CONVERT)
     slices.check_alike(tags, name)

@@ -95,7 +95,8 @@ def open_image(file: Path | str) -> Any:
     except Exception as problem:  # of any reader: whatever it stumbles over stands in the header
         if isinstance(problem, OSError) and problem.errno != errno.EINVAL:  # of a file with a negative size
             refuse(file, f"cannot be read ({problem.strerror or problem})", "check the path and the disk")
-        about = "orientation (qform)" if "w2 should" in str(problem) else type(problem).__name__
+        said = "orientation (qform)" if "w2 should" in str(problem) else " ".join(str(problem).split())
+        about = said if " " in said else type(problem).__name__
         refuse(file, f"has a damaged header: {about}", "export it again, or repair the header")
     placed = getattr(image, "affine", None) is not None and hasattr(image, "dataobj")  # surfaces and tables are not
     refuse_if(not placed, file, "holds no voxels with a place in space", "give an image")
@@ -114,11 +115,11 @@ def _check_name(file: Path) -> None:
     refuse_if(nifti and not NIFTI.fullmatch(file.name), file, "is NIfTI under another name", f"let it end in {ending}")
     unsaid = zipped and nifti and not file.name.lower().endswith(".gz")
     refuse_if(unsaid, file, "is compressed, of which its name says nothing", "let it end in .gz")
-    if file.name.lower().endswith((".mgh", ".mgz")) and len(start) >= 20:
-        shape = struct.unpack(">4i", start[4:20])
+    if file.name.lower().endswith((".mgh", ".mgz")) and len(start) >= 42:
+        shape, lengths = struct.unpack(">4i", start[4:20]), struct.unpack(">3f", start[30:42])
         odd = min(shape) < 1 or math.prod(shape) > DENSEST * file.stat().st_size
-        size = f"{' x '.join(map(str, shape))} voxels, which so small a file cannot hold"
-        refuse_if(odd, file, f"has a damaged header: it tells of {size}", "export it again")
+        odd = odd or (start[28:30] != b"\0\0" and not min(lengths) > 0)  # which it tells only with that flag
+        refuse_if(odd, file, f"has a damaged header: it tells of {shape} voxels of {lengths} mm", "export it again")
 
 
 def _read_to_the_end(file: Path) -> int:

@@ -2,7 +2,6 @@
 
 Who a person is, is compared within a series, and neither shown nor written."""
 
-import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -54,11 +53,6 @@ def numbers(tags: dict[str, str], key: str, count: int) -> list[float]:
     except ValueError:
         return []
     return found if len(found) == count and np.isfinite(found).all() else []
-
-
-def without_copies(files: Iterable[Path]) -> list[Path]:
-    """One of files that are the same to the last byte, as a folder copied twice holds them."""
-    return list({hashlib.sha256(file.read_bytes()).digest(): file for file in files}.values())
 
 
 def check_alike(tags: Sequence[dict[str, str]], name: Path) -> None:
