@@ -384,6 +384,7 @@ def test_other_files_beside_the_slices_are_no_slices(tmp_path):
     for name in ("README", "notes.txt", ".DS_Store", "._1.2.826.0.1.77.1.003.dcm", "index.dcm.json"):
         (folder / name).write_text("x")
     (folder / ".done").touch()
+    (folder / ".#notes.txt").symlink_to("somebody@a-machine")  # as of an editor
     (tmp_path / "series" / "deeper").mkdir()
     (tmp_path / "series" / "deeper" / "empty").touch()
     assert np.array_equal(read_image(folder)[0], VALUES.T)

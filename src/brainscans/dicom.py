@@ -59,10 +59,11 @@ def list_series(folder: Path) -> list[Series]:
     files: dict[str, list[Path]] = {}
     others: list[Path] = []
     for file in sorted(file for file in folder.rglob("*") if not file.name.startswith("._")):  # as of a Macintosh
-        nowhere = file.is_symlink() and not file.exists()
-        refuse_if(nowhere, file, "is a link that leads nowhere", "restore what it should lead to")
-        refuse_if(not os.access(file, os.R_OK), file, "may not be read", "ask its owner for the permission")
         hidden = file.name.startswith(".")
+        nowhere = not hidden and file.is_symlink() and not file.exists()
+        refuse_if(nowhere, file, "is a link that leads nowhere", "restore what it should lead to")
+        forbidden = not hidden and not os.access(file, os.R_OK)
+        refuse_if(forbidden, file, "may not be read", "ask its owner for the permission")
         if not is_dicom(file):
             others += [file] * (file.is_file() and not hidden)
         elif tags := read_tags(file):
@@ -71,9 +72,8 @@ def list_series(folder: Path) -> list[Series]:
         else:
             start = file.read_bytes()[:1000]
             others += [file] * (CLASS not in start)  # cut off before it
-            refuse_if(
-                CLASS + b"4\0" in start, file, "is damaged, or encoded in a way that cannot be read here", CONVERT
-            )
+            unread = CLASS + b"4\0" in start
+            refuse_if(unread, file, "is damaged, or encoded in a way that cannot be read here", CONVERT)
     slices.check_left_out([file for members in files.values() for file in members], others)
     firsts = [(read_tags(members[0]), tuple(members)) for members in files.values()]
     found = [Series(tags.get(slices.DESCRIPTION, ""), tags.get(slices.NUMBER, ""), members) for tags, members in firsts]

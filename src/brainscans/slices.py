@@ -58,25 +58,21 @@ def numbers(tags: dict[str, str], key: str, count: int) -> list[float]:
 def check_alike(tags: Sequence[dict[str, str]], name: Path) -> None:
     """Raises DataError unless files with these tags are slices of one volume of one person."""
     people = {tuple(re.sub(r"[\s^]+", " ", tag.get(key, "")).strip().lower() for key in PEOPLE) for tag in tags}
-    mixed = "holds slices of two people or examinations under one series"
-    refuse_if(len(people) > 1, name, mixed, "export each by itself")
+    mixed = len(people) > 1
+    refuse_if(mixed, name, "holds slices of two people or examinations under one series", "export each by itself")
     kind, image_type = tags[0].get(MODALITY) or "MR", " ".join(tag.get(IMAGE_TYPE, "") for tag in tags)
     refuse_if(kind != "MR", name, f"is {kind} and no MRI", "give an MRI")
     refuse_if("MOSAIC" in image_type, name, "is a mosaic of slices", CONVERT)
     refuse_if("LOCALIZER" in image_type, name, "is a localizer", "give the scan itself")
     frames = any(tag.get(FRAMES, "1") not in ("", "0", "1") for tag in tags)
     refuse_if(frames, name, "is an enhanced DICOM file of many frames", CONVERT)
-    kinds = {(*(tag.get(key) for key in (ROWS, COLUMNS, *KIND, MODALITY)), *_contrast(tag)) for tag in tags}
-    several = len(kinds) > 1 or any(_differ(tags, key, share) for key, share in ROUNDED.items())
+    kinds = {tuple(tag.get(key) for key in (ROWS, COLUMNS, *KIND, MODALITY)) for tag in tags}
+    values = [enumerate(tag.get(IMAGE_TYPE, "").split("\\")) for tag in tags]
+    contrasts = {tuple(word for k, word in words if k < 3 or word in CONTRASTS) for words in values}
+    several = max(len(kinds), len(contrasts)) > 1 or any(_differ(tags, key, share) for key, share in ROUNDED.items())
     refuse_if(several, name, "has slices of several sizes or kinds", "give one series of one size")
     inverted = tags[0].get(COLOR) == "MONOCHROME1"
     refuse_if(inverted, name, "holds light for dark and dark for light (MONOCHROME1)", "export it as MONOCHROME2")
-
-
-def _contrast(tags: dict[str, str]) -> list[str]:
-    """What of the kind of an image tells its contrast."""
-    values = enumerate(tags.get(IMAGE_TYPE, "").split("\\"))
-    return [value for k, value in values if k < 3 or value in CONTRASTS]
 
 
 def _differ(tags: Sequence[dict[str, str]], key: str, share: float) -> bool:
@@ -103,8 +99,7 @@ def lacking(tags: Sequence[dict[str, str]]) -> Iterator[str]:
 
 
 def black(values: np.ndarray, name: Path) -> Iterator[str]:
-    """Which end of (X, Y, Z) holds one value all over, beside slices without such a background; DataError for a slice
-    like this between others, as a transfer that broke off leaves it."""
+    """Which end of (X, Y, Z) is of one value, beside slices without such a background; DataError for one between."""
     shown, count = np.flatnonzero(np.ptp(values, (0, 1))), values.shape[2]
     between = [int(k) + 2 for k in shown[:-1][np.diff(shown) > 1]]
     refuse_if(between, name, f"has no picture in slice {{}} of {count}", "copy or export it again")
