@@ -415,7 +415,7 @@ def test_a_size_that_no_such_file_can_have_is_named(tmp_path, shape, name):
     content = bytearray(nib.MGHImage(VALUES.astype(np.float32), AFFINE).to_bytes())
     struct.pack_into(">3i", content, 4, *shape)
     (tmp_path / name).write_bytes(gzip.compress(content) if name.endswith("z") else content)
-    assert f"has a damaged header: it tells of {(*shape, 1)} voxels of (2.0, " in refusal(tmp_path / name)
+    assert f"has a damaged header: it tells of {[*shape, 1]} voxels of type 3 and (2.0, " in refusal(tmp_path / name)
 
 
 @pytest.mark.parametrize("length", [0.0, -1.0, float("nan")])
@@ -423,7 +423,21 @@ def test_freesurfer_with_voxels_of_no_size_or_mirrored_by_it_is_refused(tmp_path
     content = bytearray(nib.MGHImage(VALUES.astype(np.float32), AFFINE).to_bytes())
     struct.pack_into(">f", content, 30, length)
     (tmp_path / "a.mgh").write_bytes(content)
-    assert f"(9, 12, 11, 1) voxels of ({length}, 2.0, 2.5) mm; export it again" in refusal(tmp_path / "a.mgh")
+    assert f"[9, 12, 11, 1] voxels of type 3 and ({length}, 2.0, 2.5) mm; export" in refusal(tmp_path / "a.mgh")
+
+
+@pytest.mark.parametrize("kind", [2, 5, 77, -1])
+def test_freesurfer_of_a_type_that_there_is_not_is_refused(tmp_path, kind):
+    content = bytearray(nib.MGHImage(VALUES.astype(np.float32), AFFINE).to_bytes())
+    struct.pack_into(">i", content, 20, kind)
+    (tmp_path / "a.mgh").write_bytes(content)
+    assert f"has a damaged header: it tells of [9, 12, 11, 1] voxels of type {kind} and" in refusal(tmp_path / "a.mgh")
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int32, np.float32, np.int16])
+def test_freesurfer_of_every_type_is_read(tmp_path, kind):
+    nib.save(nib.MGHImage((VALUES % 256).astype(kind), AFFINE), tmp_path / "a.mgz")
+    assert np.array_equal(read(tmp_path / "a.mgz")[0], VALUES % 256)
 
 
 DAMAGES = {

@@ -30,6 +30,7 @@ ENDINGS = (".nii", ".nii.gz", ".mgz", ".img", ".hdr")  # of files that are looke
 NIFTI = re.compile(r".*\.(nii|img|hdr)(\.gz|\.bz2)?", re.IGNORECASE | re.DOTALL)  # names by which readers know it
 ZIPPED: dict[str, Any] = {".gz": gzip.open, ".mgz": gzip.open, ".bz2": bz2.open}
 DENSEST = 1032  # bytes that gzip can make of one
+MGH_TYPES = (0, 1, 3, 4)  # unsigned bytes, integers, floats, short integers
 SHEARED = 0.05  # cosine between two axes, beyond which they are not at right angles
 FEWEST_VALUES = 12  # of an image; less are labels
 # Of neighbors among bright voxels, along each axis, so many hold the same number: in scans at most 0.13, or 0.58 where
@@ -116,10 +117,11 @@ def _check_name(file: Path) -> None:
     unsaid = zipped and nifti and not file.name.lower().endswith(".gz")
     refuse_if(unsaid, file, "is compressed, of which its name says nothing", "let it end in .gz")
     if file.name.lower().endswith((".mgh", ".mgz")) and len(start) >= 42:
-        shape, lengths = struct.unpack(">4i", start[4:20]), struct.unpack(">3f", start[30:42])
-        odd = min(shape) < 1 or math.prod(shape) > DENSEST * file.stat().st_size
+        (*shape, kind), lengths = struct.unpack(">5i", start[4:24]), struct.unpack(">3f", start[30:42])
+        odd = min(shape) < 1 or math.prod(shape) > DENSEST * file.stat().st_size or kind not in MGH_TYPES
         odd = odd or (start[28:30] != b"\0\0" and not min(lengths) > 0)  # which it tells only with that flag
-        refuse_if(odd, file, f"has a damaged header: it tells of {shape} voxels of {lengths} mm", "export it again")
+        told = f"it tells of {shape} voxels of type {kind} and {lengths} mm"
+        refuse_if(odd, file, f"has a damaged header: {told}", "export it again")
 
 
 def _read_to_the_end(file: Path) -> int:
