@@ -3,7 +3,9 @@ sentence says why not; and who the patient is appears nowhere.
 """
 
 import json
+import re
 import struct
+import warnings
 from pathlib import Path
 
 import nibabel as nib
@@ -14,6 +16,7 @@ import SimpleITK as sitk
 from brainscans import dicom
 from brainscans.contrasts import read_contrasts
 from brainscans.reading import open_image, read_image
+from brainscans.refusal import ScanWarning
 from brainscans.skull_stripping import strip
 from brainscans.writing import image_like
 from presimal.cli import main
@@ -52,7 +55,9 @@ def write_series(
     writer.SetUseCompression(compressed)
     keys = {
         "description": "0008|103e", "number": "0020|0011", "modality": "0008|0060", "kind": "0008|0008",
-        "storage": "0008|0016", "echo": "0018|0081",
+        "storage": "0008|0016", "echo": "0018|0081", "patient": "0010|0020", "name": "0010|0010", "study": "0020|000d",
+        "image": "0008|0018", "instance": "0020|0013", "acquired": "0020|1002", "slices": "0054|0081",
+        "series": "0020|000e",
     }  # fmt: skip
     given = {"description": "T1 MPRAGE", "number": "3", "modality": "MR", "kind": "ORIGINAL\\PRIMARY\\M\\ND"}
     given |= {"storage": MR_STORAGE} | tags
@@ -64,9 +69,9 @@ def write_series(
         one.SetOrigin(np.asarray(place).tolist())
         one.SetDirection(axes.ravel().tolist())
         own = {key: value(k) if callable(value) else value for key, value in given.items()}
-        entries = PATIENT | {keys[key]: str(value) for key, value in own.items()}
-        entries |= {"0020|000e": uid, "0020|000d": "1.2.826.0.1.77", "0008|0018": f"{uid}.{k + 1}"}
+        entries = PATIENT | {"0020|000e": uid, "0020|000d": "1.2.826.0.1.77", "0008|0018": f"{uid}.{k + 1}"}
         entries |= {"0020|0013": str(k + 1), "0020|0032": "\\".join(f"{x:.6f}" for x in place)}
+        entries |= {keys[key]: str(value) for key, value in own.items()}
         entries.setdefault("0020|0037", "\\".join(f"{x:.6f}" for x in axes[:, :2].T.ravel()))
         for key, value in entries.items():
             one.SetMetaData(key, value)
@@ -304,6 +309,175 @@ def test_positions_that_are_rounded_are_no_fault_and_nothing_is_printed(tmp_path
 def test_a_place_that_is_no_number_is_refused(tmp_path):
     folder = write_series(tmp_path / "series", places=[(-60, -80, np.nan if k == 3 else 2.5 * k) for k in range(12)])
     refusal(folder)
+
+
+# Slices that are lacking, doubled, of two people, or told of in other words
+
+
+def said_of(folder):
+    """What a user is warned of."""
+    with warnings.catch_warnings(record=True) as noted:
+        warnings.simplefilter("always")
+        values, _ = read_image(folder)
+    return values, [str(note.message) for note in noted if note.category is ScanWarning]
+
+
+def without(folder, *numbers, hidden=False):
+    """A series of which some files are removed, or hidden."""
+    files = sorted(write_series(folder).iterdir())
+    for k in numbers:
+        if hidden:
+            files[k].rename(folder / f".{files[k].name}")
+        else:
+            files[k].unlink()
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("told", "lacks", "words"),
+    [
+        ({}, [0], "has 11 slices with numbers from 2 to 12"),
+        ({"instance": lambda k: 24 - 2 * k}, [11], "has 11 slices with numbers from 4 to 24"),
+        ({"instance": lambda k: 1 + 6 * (k % 2) + k // 2}, [11], ""),  # by turns, and the last one has the last number
+        ({"instance": lambda k: 1 + 6 * (k % 2) + k // 2}, [0, 1], "has 10 slices with numbers from 2 to 12"),
+        ({"instance": lambda k: 1 + 6 * ((k + 1) % 2) + k // 2}, [0], "has 11 slices with numbers from 1 to 12"),
+        ({"acquired": 12}, [11], "tells of 12 slices, and 11 are here"),
+        ({"slices": 12}, [10, 11], "tells of 12 slices, and 10 are here"),
+        ({"acquired": 12}, [], ""),
+        ({"acquired": 24}, [], ""),  # of two echoes
+        ({"acquired": 11}, [], ""),
+        ({"instance": lambda k: k}, [], ""),
+        ({"instance": lambda k: 25 + k}, [], ""),  # the third volume
+        ({"instance": lambda k: 3 * k + 3}, [], ""),  # the third echo
+        ({"instance": lambda k: 7}, [], ""),
+        ({"instance": lambda k: ""}, [], ""),
+        ({"instance": "unknown", "acquired": "many"}, [], ""),
+    ],
+)
+def test_a_first_or_last_slice_that_is_not_there_is_said_where_numbers_tell(tmp_path, told, lacks, words):
+    folder = write_series(tmp_path / "series", **told)
+    files = sorted(folder.iterdir())
+    for k in lacks:
+        files[k].unlink()
+    values, notes = said_of(folder)
+    assert np.array_equal(values, np.delete(VALUES, lacks, 0).T)
+    assert notes == [f"{folder} {words}: look whether its first and last slice are there."] * bool(words)
+
+
+@pytest.mark.parametrize("number", [0, 5, 11])
+@pytest.mark.parametrize("left", ["nothing", "zeros", "half a header", "a mark", "a hidden file"])
+def test_a_slice_whose_copy_failed_is_not_overlooked(tmp_path, number, left):
+    folder = without(tmp_path / "series", number, hidden=left == "a hidden file")
+    file = folder / f"1.2.826.0.1.77.1.{number:03}.dcm"
+    if left == "a hidden file":
+        file = file.with_name(f".{file.name}")
+    else:
+        file.write_bytes(
+            {"nothing": b"", "zeros": b"\0" * 900, "half a header": b"\0" * 100, "a mark": b"\0" * 128 + b"DICM"}[left]
+        )
+    said = refusal(folder)
+    assert said.startswith(f"{file}: is ") and said.endswith("copy it again or remove it.")
+
+
+def test_other_files_beside_the_slices_are_no_slices(tmp_path):
+    folder = write_series(tmp_path / "series")
+    for name in ("README", "notes.txt", ".DS_Store", "._1.2.826.0.1.77.1.003.dcm", "index.dcm.json"):
+        (folder / name).write_text("x")
+    (folder / ".done").touch()
+    (folder / ".#notes.txt").symlink_to("somebody@a-machine")  # as of an editor
+    (tmp_path / "series" / "deeper").mkdir()
+    (tmp_path / "series" / "deeper" / "empty").touch()
+    assert np.array_equal(read_image(folder)[0], VALUES.T)
+
+
+@pytest.mark.parametrize("where", ["beside", "below"])
+@pytest.mark.parametrize("several", [1, 12])
+def test_exact_copies_of_files_count_once(tmp_path, where, several):
+    folder = write_series(tmp_path / "series")
+    (folder / "copy").mkdir()
+    for file in sorted(folder.glob("*.dcm"))[:several]:
+        copy = folder / "copy" / file.name if where == "below" else file.with_name(f"{file.stem} (1).dcm")
+        copy.write_bytes(file.read_bytes())
+    assert np.array_equal(said_of(folder)[0], VALUES.T) and said_of(folder)[1] == []
+    assert np.array_equal(open_image(copy if several == 12 else file).dataobj, VALUES.T)
+
+
+def test_copies_that_differ_are_said_to_be_copies(tmp_path):
+    folder = write_series(tmp_path / "series")
+    file = sorted(folder.iterdir())[4]
+    (folder / "z.dcm").write_bytes(file.read_bytes().replace(b"T1 MPRAGE", b"t1 mprage"))
+    said = refusal(folder)
+    assert "holds a slice in two files that differ, as " in said and "; remove one of the two" in said
+    assert str(file) in said and str(folder / "z.dcm") in said
+
+
+@pytest.mark.parametrize("tag", ["patient", "name", "study"])
+def test_slices_of_two_people_are_no_volume(tmp_path, tag):
+    """Under one series, as of a program that gives all series one name."""
+    other = {"patient": "31129912345", "name": "SORENSEN^OLE", "study": "1.2.826.0.1.78"}[tag]
+    folder = write_series(tmp_path / "series", **{tag: lambda k: (PATIENT["0010|0020"], other)[k > 5]})
+    said = refusal(folder)
+    assert "holds slices of two people or examinations under one series; export each by itself" in said
+    assert other not in said
+
+
+def test_a_name_in_other_letters_is_the_same_person(tmp_path):
+    folder = write_series(tmp_path / "series", name=lambda k: ("Nordmann^Kari", "NORDMANN^KARI^^")[k % 2])
+    assert np.array_equal(read_image(folder)[0], VALUES.T)
+
+
+def test_dark_for_light_is_refused(tmp_path):
+    """GDCM gives 65535 minus the value, whatever the largest value may have been."""
+    folder = write_series(tmp_path / "series", VALUES.astype(np.uint16))
+    for file in folder.iterdir():
+        file.write_bytes(file.read_bytes().replace(b"MONOCHROME2", b"MONOCHROME1"))
+    assert "holds light for dark and dark for light (MONOCHROME1); export it as MONOCHROME2" in refusal(folder)
+
+
+HARMLESS = {
+    "echo in more digits": {"echo": lambda k: ("2.98", "2.980", "2.9834")[k % 3]},
+    "steps of the making": {"kind": lambda k: "ORIGINAL\\PRIMARY\\M\\ND" + "\\NORM" * (k % 2) + "\\FIL" * (k % 3)},
+    "no later values": {"kind": lambda k: "ORIGINAL\\PRIMARY\\OTHER" + "\\DIS2D" * (k % 2)},
+}
+OTHER = {
+    "two echoes": {"echo": lambda k: ("2.98", "4.92")[k % 2]},
+    "one without an echo": {"echo": lambda k: "" if k == 4 else "2.98"},
+    "water and fat": {"kind": lambda k: "DERIVED\\PRIMARY\\DIXON\\" + ("WATER", "FAT")[k % 2]},
+    "phase of another maker": {"kind": lambda k: "ORIGINAL\\PRIMARY\\" + ("M_FFE\\M\\FFE", "PHASE MAP\\P\\FFE")[k % 2]},
+    "a later mosaic": {"kind": lambda k: "ORIGINAL\\PRIMARY\\M\\ND" + "\\MOSAIC" * (k == 7)},
+}
+
+
+@pytest.mark.parametrize("name", HARMLESS)
+def test_what_slices_say_in_other_words_is_no_fault(tmp_path, name):
+    assert np.array_equal(read_image(write_series(tmp_path / "series", **HARMLESS[name]))[0], VALUES.T)
+
+
+@pytest.mark.parametrize("name", OTHER)
+def test_what_slices_say_of_another_contrast_is_one(tmp_path, name):
+    assert re.search("several sizes or kinds|mosaic", refusal(write_series(tmp_path / "series", **OTHER[name])))
+
+
+def test_a_distance_of_pixels_in_more_digits_is_the_same(tmp_path):
+    folder = write_series(tmp_path / "series", spacing=(1.1001, 0.9, 2.5))
+    for file in sorted(folder.iterdir())[1:5]:
+        retold(file, SPACING, b"0.90\\1.1")
+    assert np.array_equal(read_image(folder)[0], VALUES.T)
+
+
+@pytest.mark.parametrize(("black", "background", "words"), [
+    ([11], 0, "12"), ([0, 1], 0, "1"), ([11], 0.8, ""), ([5], 0, None), ([5, 6, 11], 0.8, None), ([], 0.8, "")
+])  # fmt: skip
+def test_slices_without_a_picture_are_said_or_refused(tmp_path, black, background, words):
+    """Not at the ends of what has a black background anyway, as without its skull."""
+    values = np.where(np.random.default_rng(2).random(VALUES.shape) < background, 0, VALUES)
+    values[black] = 0
+    folder = write_series(tmp_path / "series", values.astype(np.int16))
+    if words is None:
+        assert "has no picture in slice 6 of 12; copy or export it again" in refusal(folder, read_image)
+    else:
+        last = ": look whether its first and last slice are there."
+        assert said_of(folder)[1] == [f"{folder} has no picture in slice {words} of 12{last}"] * bool(words)
 
 
 # From the scanner's folder to a mask

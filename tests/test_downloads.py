@@ -295,6 +295,76 @@ def test_unpacking_that_was_interrupted_is_done_again(internet, home, monkeypatc
     assert len(internet.asked) == asked + 1  # the table; the archive was there
 
 
+def hostile(name, kind=None, link=""):
+    """A tar of a member that is good and one that is not."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path in ("Task01_BrainTumour/good.txt", name):
+            entry = tarfile.TarInfo(path)
+            if path == name and kind:
+                entry.type, entry.linkname = kind, link
+            else:
+                entry.size = 3
+            archive.addfile(entry, io.BytesIO(b"abc"[: entry.size]))
+    return buffer.getvalue()
+
+
+ZIPPED = ixi_tiny()
+CUT = ZIPPED[: len(ZIPPED) // 2]
+UNUSABLE = {
+    "a path that leads out": ("msd", hostile("../../../escaped.txt")),
+    "a path from the root": ("msd", hostile("/tmp/escaped-from-an-archive.txt")),
+    "a link that leads out": ("msd", hostile("Task01_BrainTumour/link", tarfile.SYMTYPE, "/etc/passwd")),
+    "no tar": ("msd", b"no archive at all" * 99),
+    "a tar that is cut short": ("msd", msd("Task01_BrainTumour")[:700_000]),
+    "nothing": ("msd", b""),
+    "no zip": ("ixi-tiny", b"no archive at all" * 99),
+    "a zip that is cut short": ("ixi-tiny", CUT),
+    "a zip with a damaged file": ("ixi-tiny", ZIPPED[:100] + bytes(40) + ZIPPED[140:]),
+}
+
+
+@pytest.mark.parametrize("name", UNUSABLE)
+def test_an_archive_that_cannot_be_unpacked_is_one_sentence_and_no_set(internet, home, monkeypatch, name):
+    """As published, by its checksum, and yet."""
+    from monai.apps import DecathlonDataset
+    from torchio.datasets.ixi import IXITiny
+
+    source, content = UNUSABLE[name]
+    whole = dict(internet.files)
+    file = {"msd": "Task01_BrainTumour.tar", "ixi-tiny": "ixi_tiny.zip"}[source]
+
+    def publish(content):
+        internet.files[file] = content
+        digest = hashlib.md5(content).hexdigest()
+        monkeypatch.setattr(IXITiny, "md5", digest)
+        monkeypatch.setitem(DecathlonDataset.md5, "Task01_BrainTumour", digest)
+
+    publish(content)
+    opened = data.tumors if source == "msd" else data.heads
+    with pytest.raises(DataError, match="cannot be unpacked|broke off") as refused:
+        opened(source, yes=True)
+    assert "\n" not in str(refused.value) and str(refused.value).endswith(".")
+    left = [entry for entry in home.parent.parent.rglob("*") if entry.is_file() and entry.suffix != ".lock"]
+    assert left == [] and not (home / source).exists()
+    publish(whole[file])
+    assert len(opened(source, yes=True)) == 5
+
+
+def test_an_archive_that_changed_on_the_disk_is_fetched_again(internet, home):
+    archive = home / "msd.unfinished" / "Task01_BrainTumour.tar"
+    archive.parent.mkdir(parents=True)
+    archive.write_bytes(internet.files["Task01_BrainTumour.tar"][:1_000_000])
+    assert len(data.tumors("msd", yes=True)) == 5 and len(internet.asked) == 1
+
+
+def test_a_public_scan_that_changed_on_the_disk_is_fetched_again(scans, home):
+    downloads.get("real-scans", yes=True)
+    (home / "real-scans" / "a" / "one.nii.gz").write_bytes(b"of yesterday")
+    file = downloads.real_scan("a/one.nii.gz", yes=True)
+    assert file.read_bytes() == scans.content["a/one.nii.gz"] and len(scans.server.asked) == 4
+
+
 def test_a_full_disk_is_said_so(internet, home, monkeypatch):
     def full(*arguments):
         raise OSError(errno.ENOSPC, "No space left on device")

@@ -155,6 +155,17 @@ def test_what_is_there_is_gone_on_with_if_it_fits(server, tmp_path, there, answe
     assert f"Range: bytes={len(there)}-" in server.asked[0]
 
 
+@pytest.mark.parametrize("there", [CONTENT[:-1], b"\0" + CONTENT[1:], b"", CONTENT + b"x"])
+def test_what_is_there_under_its_name_is_looked_at_again(server, tmp_path, there):
+    """A disk, or somebody who helped, may have changed it since it came."""
+    file = tmp_path / "a.tar"
+    file.write_bytes(there)
+    server.answers = lambda: [WHOLE]
+    assert fetch(server.url, file, MD5) == file and file.read_bytes() == CONTENT and len(server.asked) == 1
+    assert fetch(server.url, file, MD5) == file and len(server.asked) == 1
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.tar"]
+
+
 def test_without_a_checksum_nothing_is_put_together_from_two_times(server, tmp_path):
     (tmp_path / "a.tar.part").write_bytes(b"of yesterday")
     server.answers = lambda: [WHOLE]

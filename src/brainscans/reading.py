@@ -5,6 +5,7 @@ import errno
 import gzip
 import math
 import re
+import struct
 import warnings
 import zlib
 from collections.abc import Iterator
@@ -28,6 +29,8 @@ MIRRORED = "says twice which side is left, and its sform, which is taken, contra
 ENDINGS = (".nii", ".nii.gz", ".mgz", ".img", ".hdr")  # of files that are looked for under this very name
 NIFTI = re.compile(r".*\.(nii|img|hdr)(\.gz|\.bz2)?", re.IGNORECASE | re.DOTALL)  # names by which readers know it
 ZIPPED: dict[str, Any] = {".gz": gzip.open, ".mgz": gzip.open, ".bz2": bz2.open}
+DENSEST = 1032  # bytes that gzip can make of one
+MGH_TYPES = (0, 1, 3, 4)  # unsigned bytes, integers, floats, short integers
 SHEARED = 0.05  # cosine between two axes, beyond which they are not at right angles
 FEWEST_VALUES = 12  # of an image; less are labels
 # Of neighbors among bright voxels, along each axis, so many hold the same number: in scans at most 0.13, or 0.58 where
@@ -61,15 +64,13 @@ def open_image(file: Path | str) -> Any:
             refuse_if(not other.exists(), file, f"lacks its voxels, {other.name}", "put both files in one folder")
             size = _read_to_the_end(other)
         if isinstance(image, nib.Nifti1Pair):
-            raw = _as_stored(image)
-            lengths, unplaced = raw["pixdim"][1:4], not raw["sform_code"]
-            nothing = unplaced and not (np.isfinite(lengths) & (lengths != 0)).all()
-            refuse_if(
-                nothing, file, f"has voxels of {' x '.join(map(str, lengths))} mm", "set their size in its header"
-            )
+            with image.file_map.get("header", image.file_map["image"]).get_prepare_fileobj("rb") as stream:
+                raw = type(image.header).from_fileobj(stream, check=False)  # before nibabel makes 1 mm of no size
+            nothing = not raw["sform_code"] and not (np.isfinite(raw["pixdim"][1:4]) & (raw["pixdim"][1:4] != 0)).all()
+            lengths = " x ".join(map(str, raw["pixdim"][1:4]))
+            refuse_if(nothing, file, f"has voxels of {lengths} mm", "set their size in its header")
             begins = image.dataobj.offset
-            alone = isinstance(image, nib.Nifti1Image)  # and no pair of header and voxels
-            early = alone and begins < len(image.header.binaryblock)  # 0, which others take for 352
+            early = isinstance(image, nib.Nifti1Image) and begins < len(image.header.binaryblock)  # and no pair
             within = f"has a damaged header: its voxels begin at byte {begins}, within it"
             refuse_if(early, file, within, "export it again")
             left = size - begins - math.prod(image.shape) * image.get_data_dtype().itemsize
@@ -95,7 +96,8 @@ def open_image(file: Path | str) -> Any:
     except Exception as problem:  # of any reader: whatever it stumbles over stands in the header
         if isinstance(problem, OSError) and problem.errno != errno.EINVAL:  # of a file with a negative size
             refuse(file, f"cannot be read ({problem.strerror or problem})", "check the path and the disk")
-        about = "orientation (qform)" if "w2 should" in str(problem) else type(problem).__name__
+        said = "orientation (qform)" if "w2 should" in str(problem) else " ".join(str(problem).split())
+        about = said if " " in said else type(problem).__name__
         refuse(file, f"has a damaged header: {about}", "export it again, or repair the header")
     placed = getattr(image, "affine", None) is not None and hasattr(image, "dataobj")  # surfaces and tables are not
     refuse_if(not placed, file, "holds no voxels with a place in space", "give an image")
@@ -104,7 +106,7 @@ def open_image(file: Path | str) -> Any:
 
 def _check_name(file: Path) -> None:
     """Raises DataError for NIfTI under a name of another kind, which its reader would call damaged, or compressed in
-    silence; what gzip raises."""
+    silence, and for MGH of an impossible size; what gzip raises."""
     with file.open("rb") as stream:
         zipped = stream.read(2) == b"\x1f\x8b"
     with gzip.open(file) if zipped else file.open("rb") as stream:
@@ -114,12 +116,12 @@ def _check_name(file: Path) -> None:
     refuse_if(nifti and not NIFTI.fullmatch(file.name), file, "is NIfTI under another name", f"let it end in {ending}")
     unsaid = zipped and nifti and not file.name.lower().endswith(".gz")
     refuse_if(unsaid, file, "is compressed, of which its name says nothing", "let it end in .gz")
-
-
-def _as_stored(image: Any) -> Any:
-    """The header of a NIfTI file before nibabel mends it: of voxels without a size it makes some of 1 mm."""
-    with image.file_map.get("header", image.file_map["image"]).get_prepare_fileobj("rb") as stream:
-        return type(image.header).from_fileobj(stream, check=False)
+    if file.name.lower().endswith((".mgh", ".mgz")) and len(start) >= 42:
+        (*shape, kind), lengths = struct.unpack(">5i", start[4:24]), struct.unpack(">3f", start[30:42])
+        odd = min(shape) < 1 or math.prod(shape) > DENSEST * file.stat().st_size or kind not in MGH_TYPES
+        odd = odd or (start[28:30] != b"\0\0" and not min(lengths) > 0)  # which it tells only with that flag
+        told = f"it tells of {shape} voxels of type {kind} and {lengths} mm"
+        refuse_if(odd, file, f"has a damaged header: {told}", "export it again")
 
 
 def _read_to_the_end(file: Path) -> int:

@@ -6,14 +6,15 @@ where a download broke off; prepare a set in `NAME.unfinished` beside its place,
 import shutil
 import sys
 import tomllib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
 import pandas as pd
 from tqdm import tqdm
 
-from presimal.data.fetching import fetch
+from presimal.data.fetching import fetch, is_whole
 from presimal.data.layouts import TASK
 from presimal.data.real_scans import EXAMPLE, SCANS, Scan, terms
 from synthcohort.storage import DataError, data_folder, in_one_sentence, lock
@@ -33,62 +34,58 @@ class Download(NamedTuple):
 def get(name: str, yes: bool = False) -> Path:
     """The folder of a real set, downloaded first if need be and the user, or `yes`, agrees. DataError if not, and if
     network, checksum or disk stand in the way; what has arrived by then is kept and continued the next time."""
-    folder, unfinished = data_folder() / name, data_folder() / f"{name}.unfinished"
-    if folder.is_dir():
-        return folder
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        _ask(name, DOWNLOADS[name], folder, yes)
-        with lock(folder):
+    folder = data_folder() / name
+    if not folder.is_dir():
+        with _making(folder, name, DOWNLOADS[name], folder, yes) as unfinished:
             if not folder.is_dir():
                 unfinished.mkdir(exist_ok=True)
                 DOWNLOADS[name].prepare(unfinished).replace(folder)
                 shutil.rmtree(unfinished, ignore_errors=True)
-    except OSError as problem:
-        raise in_one_sentence(problem, folder) from None
-    finally:
-        _leave_nothing_empty(unfinished)
     return folder
 
 
-def _leave_nothing_empty(unfinished: Path) -> None:
-    if not any(file.is_file() and file.stat().st_size for file in unfinished.rglob("*")):
-        shutil.rmtree(unfinished, ignore_errors=True)
+@contextmanager
+def _making(folder: Path, name: str, wanted: Download, place: Path, yes: bool) -> Iterator[Path]:
+    """Ask, and hold the lock; gives a folder to fill, which is removed if it is left empty. DataError of the disk."""
+    unfinished = folder.with_name(f"{folder.name}.unfinished")
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        _ask(name, wanted, place, yes)
+        with lock(folder):
+            yield unfinished
+    except OSError as problem:
+        raise in_one_sentence(problem, folder) from None
+    finally:
+        if not any(file.is_file() and file.stat().st_size for file in unfinished.rglob("*")):
+            shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def real_scan(file: str, yes: bool = False) -> Path:
     """One file of `real-scans`, such as EXAMPLE, downloaded first if need be and the user, or `yes`, agrees. Without a
     word, or without a network, DataError in one line that says what would be done. `get` goes on from what is there."""
     home = data_folder() / REAL_SCANS
-    unfinished = home.with_name(f"{REAL_SCANS}.unfinished")
     if (scan := SCANS.get(file)) is None:
         raise DataError(f"{file!r} is none of the public scans, which real_scans.csv lists; one is {EXAMPLE!r}.")
-    places = (home / file, unfinished / REAL_SCANS / file)  # whole, for only what is whole gets its name
-    if found := [place for place in places if place.exists()]:
+    places = home / file, home.with_name(f"{REAL_SCANS}.unfinished") / REAL_SCANS / file
+    digest = f"sha256:{scan.sha256}"
+    if found := [place for place in places if is_whole(place, digest)]:
         return found[0]
     would = f"download {scan.bytes / 1e6:.1f} MB from {scan.repository} ({scan.license}), no training data"
     if not yes and not sys.stdin.isatty():
         raise DataError(f"{file} is not here: real_scan({file!r}, yes=True) would {would}.")
     size = scan.bytes / 1e9
     cost = Download(file, terms([scan])[0], scan.repository, size, size, lambda folder: _fetch_scan(scan, folder))
-    try:
-        home.parent.mkdir(parents=True, exist_ok=True)
-        _ask(file, cost, home / file, yes)
-        with lock(home):
-            try:  # another process may have got it meanwhile
-                return places[0] if places[0].exists() else cost.prepare(unfinished / REAL_SCANS)
-            finally:
-                _leave_nothing_empty(unfinished)
-    except OSError as problem:
-        raise in_one_sentence(problem, home) from None
+    with _making(home, file, cost, places[0], yes) as unfinished:  # another process may have got it
+        return places[0] if is_whole(places[0], digest) else cost.prepare(unfinished / REAL_SCANS)
 
 
 def _ask(name: str, wanted: Download, folder: Path, yes: bool) -> None:
     """Say what is wanted costs, and ask for it unless `yes`; DataError if the disk is too small or the answer is no."""
-    free = shutil.disk_usage(data_folder()).free / 1e9
+    free, costs = shutil.disk_usage(data_folder()).free / 1e9, (wanted.download_gb, wanted.disk_gb)
+    sent, kept = (f"{gb:g} GB" if gb >= 0.1 else f"{1000 * gb:.1f} MB" for gb in costs)
     print(f"{wanted.what}\n  license      {wanted.license}\n  from         {wanted.source}")
-    print(f"  download     {_size(wanted.download_gb)}, checked by published checksums")
-    print(f"  disk         {_size(wanted.disk_gb)} needed while unpacking, {free:.1f} GB free")
+    print(f"  download     {sent}, checked by published checksums")
+    print(f"  disk         {kept} needed while unpacking, {free:.1f} GB free")
     print(f"  destination  {folder}", flush=True)
     if free < wanted.disk_gb:
         lacking = f"The disk of {folder} has {free:.1f} GB free, and {wanted.disk_gb:g} GB are needed"
@@ -99,10 +96,6 @@ def _ask(name: str, wanted: Download, folder: Path, yes: bool) -> None:
         raise DataError(f"{name} was not downloaded, as you wished.")
 
 
-def _size(gb: float) -> str:
-    return f"{gb:g} GB" if gb >= 0.1 else f"{1000 * gb:.1f} MB"
-
-
 def _fetch_scan(scan: Scan, folder: Path) -> Path:
     """One public scan in a folder, whole and with its checksum, or not there; errors as `fetch`."""
     what = f"{scan.file} ({scan.bytes / 1e6:.1f} MB from {scan.repository}, {scan.license})"
@@ -110,10 +103,9 @@ def _fetch_scan(scan: Scan, folder: Path) -> Path:
 
 
 def _real_scans(folder: Path) -> Path:
-    place = folder / REAL_SCANS
     for scan in tqdm(SCANS.values(), unit="file", leave=False):
-        _fetch_scan(scan, place)
-    return place
+        _fetch_scan(scan, folder / REAL_SCANS)
+    return folder / REAL_SCANS
 
 
 def _ixi(folder: Path) -> Path:
@@ -140,11 +132,18 @@ def _msd(folder: Path) -> Path:
 
 
 def _unpack(archive: Path, folder: Path, inside: str = "") -> Path:
-    """Unpack into a folder that is made anew, for an earlier attempt may have been interrupted."""
+    """Unpack into a folder made anew, for one may be left half full; DataError, as for paths that lead out of it."""
     from monai.apps import extractall
 
     shutil.rmtree(folder, ignore_errors=True)
-    extractall(archive, folder / inside, has_base=False)
+    try:
+        extractall(archive, folder / inside, has_base=False)
+    except OSError:  # of the disk
+        raise
+    except Exception as problem:  # of tarfile, zipfile, zlib and MONAI, which refuses paths that lead elsewhere
+        shutil.rmtree(archive.parent)
+        cause = " ".join(str(problem).split()) or type(problem).__name__
+        raise DataError(f"{archive} cannot be unpacked ({cause}) and is deleted: start again later.") from None
     return folder
 
 

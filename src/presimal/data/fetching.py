@@ -18,10 +18,10 @@ T = TypeVar("T")
 
 
 def fetch(url: str, file: Path, digest: str = "", what: str = "") -> Path:
-    """Download a file, or the rest of one whose `digest`, as "md5:...", is known; DataError, which begins with `what`,
-    of the network, of a page instead of data, or of another checksum, OSError of the disk."""
+    """A file that is there with its `digest`, as "md5:...", or is downloaded, or the rest of it; DataError, beginning
+    with `what`, of the network, a page instead of data or another checksum, OSError of the disk."""
     unfinished = file.with_name(f"{file.name}.part")
-    if file.exists():  # it has its name only when all of it has come
+    if is_whole(file, digest):
         return file
     file.parent.mkdir(parents=True, exist_ok=True)
     if not digest:  # by which to tell that the rest belongs to what is there
@@ -30,14 +30,18 @@ def fetch(url: str, file: Path, digest: str = "", what: str = "") -> Path:
         _receive(url, unfinished)
     except Exception as problem:  # of requests and what it stands on: OSErrors, and ValueErrors of odd answers
         raise _of_the_network(what or url, problem, bool(digest) and unfinished.exists()) from None
-    if digest:
-        kind, published = digest.split(":")
-        with unfinished.open("rb") as stream:
-            found = hashlib.file_digest(stream, kind).hexdigest()
-        if found != published:
-            unfinished.unlink()
-            raise DataError(f"What {url} sent does not have its published checksum: start again later.")
+    if not is_whole(unfinished, digest):
+        unfinished.unlink()
+        raise DataError(f"What {url} sent does not have its published checksum: start again later.")
     return unfinished.replace(file)
+
+
+def is_whole(file: Path, digest: str = "") -> bool:
+    """Is a file there, and with this digest, if one is known? For what had it when it came may have changed since."""
+    if not file.exists() or not digest:
+        return file.exists()
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, digest.split(":")[0]).hexdigest() == digest.split(":")[1]
 
 
 def _receive(url: str, file: Path) -> None:

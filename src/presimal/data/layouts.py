@@ -17,14 +17,14 @@ from presimal.data.checks import check_table
 
 COLUMNS = {"t1_path": "image", "labels": "label", "gender": "sex", "age_at_scan": "age"}
 KNOWN = {name.lower(): name for name in (*COLUMNS, *COLUMNS.values(), "subject_id", "site", "split")}
-DECIMAL = re.compile(r"[+-]?\d+,\d+(e[+-]?\d+)?", re.IGNORECASE)
+DECIMAL = re.compile(r"\A([+-]?\d+),(\d+(e[+-]?\d+)?)\Z", re.IGNORECASE)
 NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?|true|false", re.IGNORECASE)
 WORDS = {"subject_id": "string", "site": "string"}
 MISSING = {"", "NA", "N/A", "n/a", "NaN", "nan", "None", "none", "null", "NULL", "#N/A", "<NA>"}  # among numbers
 IXI_NAME = re.compile(r"(IXI\d+)-(\w+)-\d+")  # subject and hospital
 WORDINGS = {1: r"o?edema", 2: r"non", 3: r"^(?!non).*enhanc"}  # of the labels in dataset.json
 FIRST = ("subject_id", "image", "label", "age", "sex", "site", "split")  # columns, in their order
-FORBIDDEN = "may not be read", "ask its owner for the permission"
+EXPORT = "export it again as UTF-8 with commas, which spreadsheets call CSV UTF-8"
 TASK = "Task01_BrainTumour"  # the folder of that name may be given, or the one that holds it
 LANDMARKS = {"brain_age": ["dataset.csv"], "tumors": ["dataset.json", f"{TASK}/dataset.json"], "heads": ["image"]}
 
@@ -43,15 +43,11 @@ def read_tumors(folder: Path) -> pd.DataFrame:
         folder = folder / TASK
     source = folder / "dataset.json"
     try:
-        listed = json.loads(_text(source))
+        listed = json.loads(_text(source, "name the folder that holds it, imagesTr and labelsTr"))
         paths = {kind: [case[kind] for case in listed["training"]] for kind in ("image", "label")}
         modalities = [listed["modality"][str(k)].lower() for k in range(len(listed["modality"]))]
         labels = {int(key): name.lower() for key, name in listed["labels"].items()}
-    except FileNotFoundError:
-        refuse(source, "is not there", "name the folder that holds it, imagesTr and labelsTr")
-    except PermissionError:
-        refuse(source, *FORBIDDEN)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
         refuse(source, "does not list modality, labels and training cases", f"write it as that of {TASK}")
     reordered = modalities != ["flair", "t1w", "t1gd", "t2w"]
     refuse_if(reordered, source, f"has modalities {modalities}", "stack FLAIR, T1w, T1gd, T2w in this order")
@@ -93,14 +89,10 @@ def _joined(table: pd.DataFrame, source: Path, complete: bool = False) -> pd.Dat
 def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     """A table with at least the columns `needed`, which then have the names of COLUMNS."""
     try:
-        rows, separator = _rows(_text(source))
+        rows, separator = _rows(_text(source, f"write a table with {', '.join(needed)}"))
         header = [KNOWN.get(name.lower(), name) for name in rows[0]]
-    except FileNotFoundError:
-        refuse(source, "is not there", f"write a table with {', '.join(needed)}")
-    except PermissionError:
-        refuse(source, *FORBIDDEN)
-    except (OSError, ValueError, IndexError, csv.Error):
-        refuse(source, "is not a table in csv format", "export it again as UTF-8 with commas")
+    except (IndexError, csv.Error):
+        refuse(source, "is not a table in csv format", EXPORT)
     for name in header:
         refuse_if(name and header.count(name) > 1, source, f"has the column {name} twice", "rename one of the two")
     missing = [name for name in needed if name not in header]
@@ -110,11 +102,11 @@ def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     long = [number for number, row in enumerate(rows) if any(row[len(header) :])]
     remedy = f"put what holds a {separator!r} in quotes, or name the column"
     refuse_if(long, source, "row {} has more cells than there are names of columns", remedy)
+    # An id keeps its comma, and a number with a comma can be told only where no comma separates.
+    numbers = [separator != "," and (name not in KNOWN.values() or "age" in name) for name in header]
+    cells = [zip(row, numbers, strict=False) for row in rows[1:]]  # as many as have a name
+    rows = [[DECIMAL.sub(r"\1.\2", cell) if number else cell for cell, number in row] for row in cells]
     plain = StringIO()
-    rows = [row[: len(header)] for row in rows[1:]]
-    if separator != ",":  # an id keeps its comma
-        text = [COLUMNS.get(name, name) in {*FIRST} - {"age"} for name in header]
-        rows = [[one if is_text else _point(one) for one, is_text in zip(row, text, strict=False)] for row in rows]
     csv.writer(plain, lineterminator="\n").writerows([header, *rows])
     plain.seek(0)
     nothing = {k: _missing(name, [row[k] for row in rows if k < len(row)]) for k, name in enumerate(header)}
@@ -124,18 +116,29 @@ def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
 
 
 def _missing(name: str, cells: list[str]) -> Iterable[str]:
-    """What stands for nothing in a column. Among words "NA" and "None" are two of them, but for a sex not known."""
+    """What stands for nothing in a column. Among words "NA" and "None" are two of them, but for what is known here."""
     words = any(cell not in MISSING and not NUMBER.fullmatch(cell) for cell in cells)
-    return (
-        [""] if name in WORDS or (words and name not in ("gender", "sex", "age_at_scan", "age", "split")) else MISSING
-    )
+    return [""] if name in WORDS or (words and name not in KNOWN.values()) else MISSING
 
 
-def _text(source: Path) -> str:
-    """What a file holds, with or without a mark at its start."""
+def _text(source: Path, remedy: str) -> str:
+    """What a file holds, in UTF-8 or, with its mark, UTF-16. Of other encodings it cannot be known which one it is."""
     other = source.exists() and not source.is_file()
     refuse_if(other, source, "is a folder, a device or a pipe and no file", "put the file itself there")
-    return source.read_text("utf-8-sig")
+    try:
+        content = source.read_bytes()
+    except FileNotFoundError:
+        refuse(source, "is not there", remedy)
+    except OSError as problem:
+        refuse(source, f"cannot be read ({problem.strerror})", "check its permissions and the disk")
+    workbook = content[:4] in (b"PK\3\4", b"\xd0\xcf\x11\xe0")
+    kind = "is the workbook of a spreadsheet and no text" if workbook else "is not text encoded as UTF-8"
+    try:
+        text = content.decode("utf-16" if content[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError:
+        text = "\0"
+    refuse_if("\0" in text, source, kind, EXPORT)
+    return text
 
 
 def _rows(text: str) -> tuple[list[list[str]], str]:
@@ -143,17 +146,11 @@ def _rows(text: str) -> tuple[list[list[str]], str]:
     writes decimal commas. Raises csv.Error."""
     named = re.match(r'\s*"?sep=(.)"?\s*[\r\n]', text, re.IGNORECASE)  # a word of Excel's
     text = text[named.end() if named else 0 :]
-    if "\0" in text:
-        raise csv.Error
     header = re.search(r"^.*\w.*$", text, re.MULTILINE)
     separator = named[1] if named else max(",;\t", key=(header[0] if header else "").count)
     lines = csv.reader(StringIO(text, newline=None), delimiter=separator, skipinitialspace=True, strict=True)
     rows = [[cell.strip() for cell in row] for row in lines]
     return [row for row in rows if any(row)], separator
-
-
-def _point(cell: str) -> str:
-    return cell.replace(",", ".") if DECIMAL.fullmatch(cell) else cell
 
 
 def _absolute(source: Path, paths: Iterable) -> list[str]:
@@ -168,5 +165,4 @@ def _in_order(table: pd.DataFrame) -> pd.DataFrame:
     found = [IXI_NAME.match(Path(path).name) for path in table.image]
     if "site" not in table and all(found):
         table = table.assign(site=[match[2] for match in found if match])
-    columns = sorted(table, key=[*FIRST, *table].index)
-    return table[columns].sort_values(["subject_id", "image"], ignore_index=True)
+    return table[sorted(table, key=[*FIRST, *table].index)].sort_values(["subject_id", "image"], ignore_index=True)
