@@ -304,6 +304,34 @@ class Remembers(torch.nn.Module):
         return torch.full((len(x), 3, *x.shape[2:]), -9.0)
 
 
+@pytest.mark.parametrize("keys", [NAMES, ("flair", "t2")])
+def test_a_contrast_that_lies_elsewhere_is_moved_onto_the_rest(patient, keys):
+    """As after a movement between two series of one examination, of which the headers know nothing."""
+    images, network = fewer(patient[0], keys, keys), Remembers()
+    find_tumor(images, patient[2], network)
+    still = network.seen[0, 3].numpy().copy()
+    images[3] = images[3].roll((5, -3), (1, 2))
+    with pytest.warns(ScanWarning, match="x: FLAIR and T2 lie 1[12] mm apart, .*: T2 is moved onto FLAIR") as said:
+        find_tumor(images, patient[2], network, name="x")
+    assert sum("moved onto" in str(one.message) for one in said) == 1
+    seen = network.seen[0, 3].numpy()
+    assert np.corrcoef(seen[: still.shape[0]].ravel(), still.ravel())[0, 1] > 0.97
+
+
+def test_what_cannot_be_moved_onto_the_rest_is_refused(patient, monkeypatch):
+    def fails(*_):
+        raise RuntimeError
+
+    monkeypatch.setattr("brainscans.registration.register", fails)
+    images = fewer(patient[0], NAMES, NAMES)
+    images[3] = images[3].roll(5, 1)
+    with pytest.raises(DataError, match="x: FLAIR and T2 lie 10 mm apart, .*; bring them onto each other first"):
+        find_tumor(images, patient[2], Remembers(), name="x")
+    monkeypatch.setattr("brainscans.registration.register", lambda moved, *_: moved)  # moves nothing: no endless loop
+    with pytest.raises(DataError, match="bring them onto each other first"), warnings.catch_warnings(action="ignore"):
+        find_tumor(images, patient[2], Remembers(), name="x")
+
+
 def test_what_is_left_out_has_a_stand_in(patient):
     images, network = torch.from_numpy(patient[0]), Remembers()
     seen = {}
