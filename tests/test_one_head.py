@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from brainscans.contrasts import _shows_no_more
+from brainscans.contrasts import _once_more
 from brainscans.one_head import ApartError, check_one_head, follows
 from brainscans.refusal import ScanWarning
 from synthcohort import MSD_CONTRASTS, Cohort
@@ -147,7 +147,7 @@ def test_what_follows_from_t1_but_for_a_thirtieth_is_t1_once_more(patient, part,
     """Of patients whose T1Gd takes up nothing it was at most 0.946, of changed copies 0.985 and more."""
     images, brain = patient
     t1gd, core = with_uptake(images["T1"], brain, part)
-    assert _shows_no_more(images["T1"], t1gd, core) == is_once_more
+    assert _once_more(images["T1"], t1gd, core) == (is_once_more, False)
 
 
 @pytest.mark.parametrize("coil", [0.0, 0.3, 0.5])
