@@ -228,6 +228,7 @@ T1_ONCE_MORE = {
     "coarser": lambda image, noise: coarser(image),
     "coarser, with noise": lambda image, noise: coarser(image) + 0.3 * image.std() * noise,
     "without outliers": lambda image, noise: ndimage.median_filter(image, 3),
+    "as of another coil": lambda image, noise: image * np.linspace(0.6, 1.4, len(image))[:, None, None],
     "clipped above": lambda image, noise: ndimage.median_filter(image, 3).clip(0, np.quantile(image[image > 0], 0.9)),
 }
 

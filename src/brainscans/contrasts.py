@@ -14,7 +14,7 @@ from torch import Tensor
 from synthcohort import MSD_CONTRASTS
 from synthcohort.storage import DataError
 
-from .one_head import AGAIN, follows
+from .one_head import AGAIN, NO_MORE, follows
 from .posture import UNLIKE, is_placed
 from .reading import read_image
 from .refusal import ScanWarning, refuse, refuse_if
@@ -136,8 +136,7 @@ def check_names(images: Tensor, inside: Tensor, given: Sequence[int], spacing: f
         if evidence < said:
             warnings.warn(f"{name}: {both} may be exchanged: look at them", ScanWarning, stacklevel=2)
     if again or no_uptake:
-        no_more = "T1Gd shows no more than T1: if it is T1 once more, what enhances cannot be told"
-        warnings.warn(f"{name}: {no_more}", ScanWarning, stacklevel=2)
+        warnings.warn(f"{name}: {NO_MORE}", ScanWarning, stacklevel=2)
     for title, rise in [(titles[k], rise) for k, rise in inward.items()]:
         if rise and not INWARD[title][0] <= rise <= INWARD[title][1]:
             warnings.warn(

@@ -27,6 +27,7 @@ TURNED = 0.06  # how much more an image shares that is turned: of those pairs al
 # half a voxel or have another curve it is 0.93 to 1, mostly 0.96 and more, and of such copies of T1 0.985 and more.
 # T1Gd that takes up nothing is T1 measured again, which only a copy without a change, SAME, may not be.
 COPIED, AGAIN, SAME = 0.94, 0.965, 0.999
+NO_MORE = "T1Gd shows no more than T1: if it is T1 once more, what enhances cannot be told"
 OUTLINE = 0.75  # from how deep in the brain a voxel lies: 0.05 to 0.45 of contrasts, 0.93 and more of smoothed masks
 BLURS = (0.7, 1.0, 1.5, 2.5, 4.0)  # voxels
 KNOTS = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)  # quantiles between which a curve is straight
@@ -59,6 +60,8 @@ def check_one_head(images: Mapping[str, np.ndarray], inside: np.ndarray, spacing
         follow = max(follows(images[a], images[b], core)[0] for a, b in permutations((one, other)))
         same = follow > SAME if again else follow > COPIED or alike > ALIKE
         refuse_if(same, name, f"{other} is {one} once more, changed", "give each its own scan")
+        if again and alike > ALIKE and follow <= AGAIN:  # as through another coil; three patients have at most 0.93
+            warnings.warn(f"{name}: {NO_MORE}", ScanWarning, stacklevel=2)
     for title in images:  # wherever it lies
         own = {one if one != title else other: alike for (one, other), alike in pairs.items() if title in (one, other)}
         best, other = max(((float(alike.max()), key) for key, alike in own.items()), default=(1.0, ""))
@@ -71,9 +74,9 @@ def check_one_head(images: Mapping[str, np.ndarray], inside: np.ndarray, spacing
         said = f"{one} and {other} lie {shift * spacing:.0f} mm apart, though not by their headers"
         refuse_if(apart and moved.max() < SURE, name, said, TOGETHER)  # another person's may look so
         if apart:
-            alone = [sum(alike for pair, alike in here.items() if title in pair) for title in (one, other)]
-            odd, still = (one, other) if alone[0] < alone[1] else (other, one)
-            raise ApartError(f"{name}: {said}", odd, still)
+            fits = [sum(alike for pair, alike in here.items() if title in pair) for title in (one, other)]
+            away, still = (one, other) if fits[0] < fits[1] else (other, one)
+            raise ApartError(f"{name}: {said}", away, still)
     # How much each shares with one of the rest; and, of four, two with the other two, which may be of another head.
     groups = {title: {title} for title in images}
     groups |= {f"the pair of {a} and {b}": {a, b} for a, b in list(pairs)[:3] if len(images) == 4}
