@@ -90,6 +90,7 @@ def test_resamples_without_a_number_are_left_out():
     [
         (([1, 2], [1, 2, 3]), None, "one entry per case"),
         (([],), None, "at least one"),
+        ((), None, "at least one"),
         (([1, 2],), [1], "one entry per case"),
         (([np.nan, np.nan],), None, "The statistic is not finite"),
     ],
@@ -122,7 +123,9 @@ def test_what_is_no_number_gives_no_interval(odd):
         conformal_half_width(np.r_[np.arange(20.0), odd], 0.5)
 
 
-@pytest.mark.parametrize("draws", [[1.0], 1.0, [np.nan, 1.0], [1.0, np.nan], [[1.0, 2.0]], [1.0, 2.0, np.inf]])
+@pytest.mark.parametrize(
+    "draws", [[1.0], 1.0, [np.nan, 1.0], [1.0, np.nan], [[1.0, 2.0]], [1.0, 2.0, np.inf], [1, 1e308, -1e308]]
+)
 def test_resamples_that_are_none_are_refused(draws):
     with pytest.raises(ValueError, match="a number and its resamples"):
         interval_of(np.array(draws))
@@ -142,6 +145,41 @@ def test_numbers_that_are_all_alike_are_no_proportion(value):
     """The differences of a scan with itself are 0, and not between 0 and some tenths of a year."""
     with pytest.warns(UserWarning, match=f"All resamples give {value:g}: that this interval has no width says nothing"):
         assert bootstrap_interval(np.mean, np.full(20, value)) == (value, value, value)
+
+
+@pytest.mark.parametrize("kind", [np.int8, np.int16, np.int64, float])
+def test_the_smallest_integer_has_a_positive_size(kind):
+    """In eight bits there is no 128, and the absolute value of -128 is -128."""
+    smallest = -128 if kind is float else np.iinfo(kind).min
+    assert conformal_half_width(np.full(19, smallest, kind), 0.9) == -float(smallest)
+
+
+@pytest.mark.parametrize("level", [1e-300, 1e-12, 0.01])
+def test_a_level_near_0_takes_the_smallest_error(level):
+    assert conformal_half_width(np.arange(1.0, 20), level) == 1
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.int8, np.uint16, np.float16])
+def test_differences_of_small_numbers_are_what_they_are(kind):
+    """In the type of an image 100 - 101 would be 255, and 127 + 127 would be -2."""
+    a, b = np.array([100, 101, 127] * 20), np.array([101, 100, 127] * 20)
+    difference, total = lambda a, b: (a - b).mean(), lambda a, b: (a + b).sum()
+    for statistic in (difference, total):
+        found = bootstrap_interval(statistic, a.astype(kind), b.astype(kind), repeats=20)
+        assert found == bootstrap_interval(statistic, a, b, repeats=20)
+
+
+@pytest.mark.parametrize("repeats", [0, -1, 1.5, np.nan, np.inf, 1e12])
+def test_repeats_are_a_whole_number(repeats):
+    x = np.arange(30.0)
+    for call in (
+        lambda: bootstrap_interval(np.mean, x, repeats=repeats),
+        lambda: concordance_draws(x, x, x > 0, 99.0, repeats),
+    ):
+        with pytest.raises(ValueError, match="Repeats: give a whole number from 1 to 1000000000"):
+            call()
+    plain = bootstrap_interval(np.mean, x, repeats=5, level=0.9)
+    assert bootstrap_interval(np.mean, x, repeats=[5], level=np.array([0.9])) == plain
 
 
 class Stubborn:
@@ -184,6 +222,7 @@ DOORS = {
     "concordance": lambda odd: concordance_draws(odd, TIMES, GOOD, 9.0, repeats=2),
     "concordance, time": lambda odd: concordance_draws(TIMES, odd, GOOD, 9.0, repeats=2),
     "concordance, died": lambda odd: concordance_draws(TIMES, TIMES, odd, 9.0, repeats=2),
+    "concordance, repeats": lambda odd: concordance_draws(TIMES, TIMES, GOOD, 9.0, odd),
     "concordance, horizon": lambda odd: concordance_draws(TIMES, TIMES, GOOD, odd, repeats=2),
     "dead by": lambda odd: dead_by(odd, GOOD, 2.0),
     "dead by, died": lambda odd: dead_by(TIMES, odd, 2.0),

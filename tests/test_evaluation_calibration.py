@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import torch
 from sklearn.calibration import calibration_curve
 
 from presimal.evaluation import reliability
@@ -37,6 +38,17 @@ def test_probabilities_on_an_edge_belong_to_the_bin_above_and_one_to_the_last():
     assert reliability([0.4, 0.5, 1.0], [0, 1, 1], bins=2).count.tolist() == [1, 2]
 
 
+@pytest.mark.parametrize("bins", [10.0, np.float32(10), np.array([10]), torch.tensor(10), np.uint8(10)])
+def test_a_whole_number_of_any_type_counts_bins(cases, bins):
+    found, expected = (reliability(sigmoid(cases[0]), cases[1], number) for number in (bins, 10))
+    assert np.array_equal(found.predicted, expected.predicted) and np.array_equal(found.count, expected.count)
+
+
+def test_probabilities_of_bfloat16_are_taken(cases):
+    p = torch.from_numpy(sigmoid(cases[0])).bfloat16()
+    assert np.array_equal(reliability(p, cases[1]).count, reliability(p.float(), cases[1]).count)
+
+
 @pytest.mark.parametrize(
     ("call", "part"),
     [
@@ -45,6 +57,8 @@ def test_probabilities_on_an_edge_belong_to_the_bin_above_and_one_to_the_last():
         (lambda: reliability([2.0], [1]), "logits"),
         (lambda: reliability([0.5], [2]), "0 and 1"),
         (lambda: reliability([np.nan], [1]), "NaN"),
+        (lambda: reliability([0.5], [1], 0), "The number of bins: give a whole number from 1 to 1000000, and not 0"),
+        (lambda: reliability([0.5], [1], 2.5), "The number of bins: give a whole number"),
     ],
 )
 def test_bad_input_gets_one_clear_sentence(call, part):

@@ -46,6 +46,29 @@ def test_what_is_no_mask_is_refused(score):
             score(a, none)
 
 
+KINDS = {
+    "big-endian": lambda mask: mask.astype(">f4"),
+    "long": lambda mask: mask.astype(np.longdouble),
+    "reversed": lambda mask: mask[..., ::-1].copy()[..., ::-1],
+    "transposed": lambda mask: np.asfortranarray(mask),
+    "lists": lambda mask: mask.tolist(),
+    "uint16": lambda mask: mask.astype(np.uint16),
+    "half": lambda mask: torch.from_numpy(mask).bfloat16(),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_mask_may_be_stored_in_any_way(kind):
+    a, b = random_masks(0), random_masks(1)
+    odd = KINDS[kind](a.float().numpy())
+    assert torch.equal(dice(odd, b), dice(a, b)) and torch.equal(hausdorff95(b, odd, 1.0), hausdorff95(b, a, 1.0))
+
+
+def test_a_sparse_mask_is_refused():
+    with pytest.raises(ValueError, match="Masks: give real numbers in one array"):
+        dice(random_masks(0).float().to_sparse(), random_masks(0))
+
+
 def test_masks_of_unequal_shape_are_refused():
     a = random_masks(0)
     for b in (a[:, :1], a[:1], a[..., :1], a[:, :, None]):
@@ -102,7 +125,7 @@ def test_hausdorff_is_the_95th_percentile_in_mm_whatever_the_shape_of_voxels(spa
     assert found[0, 1] == 0 and np.isinf(found[1, 0])
 
 
-@pytest.mark.parametrize("spacing", [0.0, -1.0, np.nan, np.inf, (1.0, 2.0, 0.0), (1.0, 2.0, np.nan)])
+@pytest.mark.parametrize("spacing", [0.0, -1.0, np.nan, np.inf, 1e300, 1e-300, (1.0, 2.0, 0.0), (1.0, 2.0, np.nan)])
 def test_a_size_of_voxels_that_is_none_is_refused(spacing):
     mask = torch.ones(1, 1, 4, 4, 4)
     with pytest.raises(ValueError, match="Voxels have positive sizes"):

@@ -120,6 +120,56 @@ def test_dead_by_when_nobody_or_everybody_has_died():
     assert nobody == pytest.approx((0, *exact[0])) and everybody == pytest.approx((1, *exact[1]))
 
 
+@pytest.mark.parametrize("horizon", [0.0, 0.5, 0.999])
+def test_before_the_first_death_the_interval_is_that_of_nobody(horizon):
+    """Whether somebody has been lost before, or not: that none of five has died does not say that nobody can."""
+    exact = stats.binomtest(0, 5).proportion_ci(0.95)
+    assert dead_by([1.0, 2, 3, 4, 5], [1, 0, 1, 1, 0], horizon) == pytest.approx((0, *exact))
+
+
+@pytest.mark.parametrize("horizon", [6.0, 1e300, np.inf])
+def test_after_the_last_contact_the_risk_stays_as_it_was(horizon):
+    time, died = [1.0, 2, 3, 4, 5], [1, 0, 1, 1, 0]
+    assert dead_by(time, died, horizon) == dead_by(time, died, 5.0)
+
+
+@pytest.mark.parametrize("horizon", [-1.0, -np.inf, np.nan])
+def test_a_horizon_that_is_no_time_is_refused(horizon):
+    time, died = [1.0, 2, 3], [1, 0, 1]
+    for call in (lambda: dead_by(time, died, horizon), lambda: concordance_draws(time, time, died, horizon, 2)):
+        with pytest.raises(ValueError, match="The horizon is a time and not"):
+            call()
+
+
+@pytest.mark.parametrize("horizon", [torch.tensor(2.5), np.array([2.5]), [2.5]])
+def test_a_horizon_may_be_any_single_number(horizon):
+    time, died, x, _ = simulated(40)
+    assert dead_by(time, died, horizon) == dead_by(time, died, 2.5)
+    assert np.array_equal(concordance_draws(x, time, died, horizon, 3), concordance_draws(x, time, died, 2.5, 3))
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e30, 1e300])
+def test_the_unit_of_time_does_not_matter(unit):
+    """As float32 all these times would be 0 or infinite."""
+    time, died, x, _ = simulated(60)
+    expected = concordance_draws(x, time, died, 2.0, 5)
+    assert concordance_draws(x, unit * time, died, unit * 2.0, 5) == pytest.approx(expected)
+
+
+def test_seconds_since_1970_are_times():
+    """Of 2 billion seconds float32 keeps two minutes: people lost and dead in them would have other weights."""
+    time, died, x, _ = simulated(60)
+    seconds = np.floor(time * 1000)
+    expected = concordance_draws(x, seconds, died, 2000.0, 5)
+    assert concordance_draws(x, seconds + 1.7e9, died, 1.7e9 + 2000, 5) == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_resample_without_a_pair_is_nan_without_a_warning():
+    with warnings.catch_warnings(action="error"):
+        draws = concordance_draws([2, 1], [1.0, 2.0], [1, 1], 9.0, 20)
+    assert np.isnan(draws[1:]).any() and draws[0] == 1
+
+
 @pytest.mark.parametrize(
     "call",
     [
@@ -131,7 +181,7 @@ def test_dead_by_when_nobody_or_everybody_has_died():
     ],
 )
 def test_columns_and_a_horizon_that_is_none_are_refused(call):
-    with pytest.raises(ValueError, match="one entry per person|horizon is NaN"):
+    with pytest.raises(ValueError, match="one entry per person|horizon is a time and not nan"):
         call(np.arange(1.0, 5.0), np.array([1, 0, 1, 1]))
 
 

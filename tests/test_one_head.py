@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from brainscans.one_head import check_one_head
+from brainscans.contrasts import _once_more
+from brainscans.one_head import ApartError, check_one_head, follows
 from brainscans.refusal import ScanWarning
 from synthcohort import MSD_CONTRASTS, Cohort
 from synthcohort.storage import DataError
@@ -90,3 +91,69 @@ def test_contrasts_of_one_brain_pass(patient, keys):
     images, brain = patient
     with warnings.catch_warnings(action="error"):
         check_one_head({name: images[name] for name in keys}, brain, 3.0, "x")
+
+
+@pytest.mark.parametrize("odd", NAMES)
+def test_the_one_of_four_that_lies_elsewhere_is_the_one_to_be_moved(patient, odd):
+    images, brain = patient
+    with pytest.raises(ApartError) as refused:
+        check_one_head(images | {odd: np.roll(images[odd], 4, 1)}, brain, 3.0, "x")
+    assert refused.value.moved == odd and refused.value.still in set(NAMES) - {odd}
+
+
+@pytest.fixture(scope="module")
+def another(patient):
+    """Contrasts of somebody else in the outline of the patient's brain."""
+    _, brain = patient
+    batch = Cohort(56).render([2], "tumor", 3.0, MSD_CONTRASTS)
+    found = {}
+    for name, image in zip(NAMES, batch.images[0].numpy(), strict=True):
+        shift = np.argwhere(brain).mean(0) - np.argwhere(batch.mask[0].numpy() > 0.5).mean(0)
+        moved = ndimage.affine_transform(image, np.eye(3), -shift, output_shape=brain.shape, order=1) * brain
+        found[name] = (moved / moved[brain].std()).astype(np.float32)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("theirs", "said"), [(("FLAIR", "T1"), "the pair of FLAIR and T1 "), (("T1", "T1Gd"), "mm apart")]
+)
+def test_two_contrasts_of_one_head_and_two_of_another_do_not_pass_in_silence(patient, another, theirs, said):
+    """Each has one that it goes with, but the two pairs do not go together; in the best place at most so that nobody's
+    images are moved onto another person's."""
+    images, brain = patient
+    mixed = images | {name: another[name] for name in theirs}
+    with (
+        warnings.catch_warnings(action="error"),
+        pytest.raises((DataError, ScanWarning), match=said) as refused,
+    ):
+        check_one_head(mixed, brain, 3.0, "x")
+    assert not isinstance(refused.value, ApartError)
+
+
+def with_uptake(t1, brain, part):
+    """T1 and, independent of it, what takes up gadolinium, so much that this part of the variance follows from T1."""
+    spots = ndimage.gaussian_filter(np.random.default_rng(0).normal(size=t1.shape), 1.2)
+    spots = np.maximum(spots - 1.5 * spots.std(), 0) * brain
+    core, least, most = ndimage.binary_erosion(brain, iterations=2), 0.0, 50.0
+    for _ in range(12):
+        middle = (least + most) / 2
+        more = max(follows(t1, t1 + middle * spots, core)[0], follows(t1 + middle * spots, t1, core)[0]) > part
+        least, most = (middle, most) if more else (least, middle)
+    return t1 + middle * spots, core
+
+
+@pytest.mark.parametrize(("part", "is_once_more"), [(0.955, False), (0.975, True)])
+def test_what_follows_from_t1_but_for_a_thirtieth_is_t1_once_more(patient, part, is_once_more):
+    """Of patients whose T1Gd takes up nothing it was at most 0.946, of changed copies 0.985 and more."""
+    images, brain = patient
+    t1gd, core = with_uptake(images["T1"], brain, part)
+    assert _once_more(images["T1"], t1gd, core) == (is_once_more, False)
+
+
+@pytest.mark.parametrize("coil", [0.0, 0.3, 0.5])
+def test_a_copy_through_another_coil_is_told(patient, coil):
+    images, brain = patient
+    slope = np.linspace(1 - coil, 1 + coil, brain.shape[0], dtype=np.float32)[:, None, None]
+    assert "T2 is FLAIR once more, changed" in said_of(
+        patient, {"FLAIR": lambda _: images["FLAIR"], "T2": lambda _: 2 * images["FLAIR"] * slope}, ("FLAIR", "T2")
+    )

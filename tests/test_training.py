@@ -423,11 +423,35 @@ def test_an_interrupt_of_the_first_epoch_is_passed_on(problem):
         run((model, Interrupted(list(train), at=1), valid))
 
 
-@pytest.mark.parametrize("epochs", [0, -1, 1.5, math.nan, math.inf])
-def test_no_epoch_is_said_so(problem, epochs):
-    """Of NaN epochs there would be no end."""
-    with pytest.raises(ValueError, match="at least one epoch"):
-        run(problem, epochs=epochs)
+@pytest.mark.parametrize("odd", [0, -1, 1.5, math.nan, math.inf, "two", [1, 2]])
+def test_epochs_and_patience_are_whole_numbers_from_1(problem, odd):
+    """Of NaN epochs, or with a patience of NaN, there would be no end."""
+    with pytest.raises(ValueError, match="Epochs: give "):
+        run(problem, epochs=odd)
+    with pytest.raises(ValueError, match="Patience: give "):
+        run(problem, patience=odd)
+    assert run(problem, epochs=[2])[1].stopped == "all 2 epochs done"
+
+
+@pytest.mark.parametrize(("kind", "value"), [(torch.bfloat16, 3.03125), (torch.float16, 6000.0), (torch.uint8, 200)])
+def test_losses_and_metrics_of_few_bits_have_their_mean(kind, value):
+    """Added up in the type that they have, 300 of them would round away, overflow or begin at 0 again."""
+    batches = [(torch.ones(16, 3), torch.ones(16, 1))] * 300
+    score = lambda y_hat, y: torch.tensor(value, dtype=kind)  # noqa: E731
+    assert training.evaluate(nn.Linear(3, 1), batches, {"it": score}) == {"it": value}
+    if kind.is_floating_point:
+        model = nn.Linear(3, 1)
+        loss = lambda y_hat, y: y_hat.mean().to(kind) * 0 + value  # noqa: E731
+        optimizer = torch.optim.SGD(model.parameters(), 0.1)
+        history = training.fit(model, batches, batches, loss=loss, optimizer=optimizer, epochs=1, progress=False)
+        assert history.train_loss == history.valid_loss == [value]
+
+
+def test_a_schedule_of_another_optimizer_is_refused(problem):
+    """As after a cell that makes the optimizer anew has been run alone: its learning rate would never change."""
+    other = torch.optim.lr_scheduler.StepLR(torch.optim.Adam(problem[0].parameters(), 0.05), 1)
+    with pytest.raises(ValueError, match="The schedule belongs to another optimizer: make it of this one"):
+        run(problem, schedule=other)
 
 
 def test_an_optimizer_of_another_model_is_refused(problem):

@@ -14,7 +14,7 @@ from torch import Tensor
 from synthcohort import MSD_CONTRASTS
 from synthcohort.storage import DataError
 
-from .one_head import AGAIN, follows
+from .one_head import AGAIN, NO_MORE, follows
 from .posture import UNLIKE, is_placed
 from .reading import read_image
 from .refusal import ScanWarning, refuse, refuse_if
@@ -123,7 +123,11 @@ def check_names(images: Tensor, inside: Tensor, given: Sequence[int], spacing: f
         for pair in product((1, 2), (0, 3))
         if {*pair} <= {*given}
     ]
+    both_t1 = {1, 2} <= {*given}
+    again, no_uptake = _once_more(images[1].numpy(), images[2].numpy(), core) if both_t1 else (False, False)
     for less, more in [pair for pair in ((0, 3), (1, 2)) if {*pair} <= {*given}]:
+        if again and more == 2:  # what one has more than its copy says nothing
+            continue
         up, down = (np.quantile(sign * (z[more] - z[less]), MUCH).clip(1e-6) for sign in (1, -1))
         found.append((less, more, np.log(up / down), LESS_FACTOR))
     for one, other, evidence, (refused, said) in found:
@@ -131,9 +135,8 @@ def check_names(images: Tensor, inside: Tensor, given: Sequence[int], spacing: f
         refuse_if(evidence < refused, name, f"{both} look exchanged", "give each under its own name")
         if evidence < said:
             warnings.warn(f"{name}: {both} may be exchanged: look at them", ScanWarning, stacklevel=2)
-    if {1, 2} <= {*given} and _shows_no_more(images[1].numpy(), images[2].numpy(), core):
-        no_more = "T1Gd shows no more than T1: if it is T1 once more, what enhances cannot be told"
-        warnings.warn(f"{name}: {no_more}", ScanWarning, stacklevel=2)
+    if again or no_uptake:
+        warnings.warn(f"{name}: {NO_MORE}", ScanWarning, stacklevel=2)
     for title, rise in [(titles[k], rise) for k, rise in inward.items()]:
         if rise and not INWARD[title][0] <= rise <= INWARD[title][1]:
             warnings.warn(
@@ -141,11 +144,11 @@ def check_names(images: Tensor, inside: Tensor, given: Sequence[int], spacing: f
             )
 
 
-def _shows_no_more(t1: np.ndarray, t1gd: np.ndarray, core: np.ndarray) -> bool:
-    """Does T1Gd follow from T1, or T1 from it, or is there no uptake in what does not?"""
+def _once_more(t1: np.ndarray, t1gd: np.ndarray, core: np.ndarray) -> tuple[bool, bool]:
+    """Does T1Gd follow from T1, or T1 from it; and if almost, is there no uptake in what does not?"""
     (part, rest), (reverse, _) = follows(t1, t1gd, core), follows(t1gd, t1, core)
     up, down = (np.quantile(sign * rest, UPTAKE).clip(1e-6) for sign in (1, -1))
-    return max(part, reverse) > AGAIN or (part > ALMOST and bool(np.log(up / down) < LEAST_UPTAKE))
+    return max(part, reverse) > AGAIN, part > ALMOST and bool(np.log(up / down) < LEAST_UPTAKE)
 
 
 def check_order(images: Tensor, healthy: Tensor, name: str) -> None:

@@ -3,6 +3,7 @@
 from typing import Any, NamedTuple
 
 import numpy as np
+import torch
 from torch import Tensor
 
 
@@ -10,7 +11,8 @@ def real(values: Any, what: str, error: type[Exception] = ValueError) -> np.ndar
     """Values as an array of real numbers or truth values. `error`, in one sentence about `what`, for everything else:
     text, complex numbers, dates, objects, lists of different lengths, masked entries."""
     try:
-        found = np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
+        plain = values.detach().cpu() if isinstance(values, Tensor) else values
+        found = np.asarray(plain.float() if getattr(plain, "dtype", None) == torch.bfloat16 else plain)
     except Exception:  # of numpy, or of whatever object it is
         found = np.empty(0, object)
     if found.dtype.kind not in "biuf" or np.ma.is_masked(values):
@@ -25,6 +27,25 @@ def one(value: Any, what: str, error: type[Exception] = ValueError) -> float:
     if found.size != 1:
         raise error(f"{what}: give one number, and not {found.size}.")
     return float(found.item())
+
+
+def whole(value: Any, what: str, most: float = 1e9) -> int:
+    """A whole number from 1 to `most`; ValueError as `real`."""
+    if not 1 <= (number := one(value, what)) <= most or number % 1:
+        raise ValueError(f"{what}: give a whole number from 1 to {most:.0f}, and not {value}.")
+    return int(number)
+
+
+def wide(values: Any, what: str) -> np.ndarray:
+    """As `real`, in 64 bits, so that a difference of small integers is what it is; truth values stay."""
+    found = real(values, what)
+    return found.astype(np.promote_types(found.dtype, {"b": "?", "f": "f8"}.get(found.dtype.kind, "i8")))
+
+
+def interval_level(level: float) -> float:
+    if not 0 < (number := one(level, "The level")) < 1:
+        raise ValueError(f"The level of an interval lies between 0 and 1, as 0.95 does, and is not {number:g}.")
+    return number
 
 
 def numbered(labels: Any, what: str) -> np.ndarray:

@@ -8,6 +8,8 @@ from itertools import combinations, permutations, product
 import numpy as np
 from scipy import fft, ndimage
 
+from synthcohort.storage import DataError
+
 from .refusal import ScanWarning, refuse_if
 
 FLAT = 0.1  # of the spread in the brain with its rim; 0.6 to 1 in contrasts
@@ -18,22 +20,32 @@ UNRELATED, DOUBTFUL, SURE, ALIKE = 0.5, (0.55, 0.6), 0.67, 0.975  # doubtful of 
 ONE_HEAD = 0.58  # when moved or turned: other people have at most 0.56 in the best place
 REACH = 10  # voxels by which images are moved against each other
 APART, BETTER = 1.5, 0.04  # voxels, and how much more is shared then: of those pairs one gains 0.02, by one voxel
+TOGETHER = "bring them onto each other first"
 TURNED = 0.06  # how much more an image shares that is turned: of those pairs all share 0.1 less
 # The part of one image that follows from another one: 0.12 to 0.89 in those pairs, but 0.37 to 0.946 of T1 and T1Gd,
 # the most where nothing takes up gadolinium. Of copies that are smoother, sharper, coarser, clipped, noisy, moved by
 # half a voxel or have another curve it is 0.93 to 1, mostly 0.96 and more, and of such copies of T1 0.985 and more.
 # T1Gd that takes up nothing is T1 measured again, which only a copy without a change, SAME, may not be.
 COPIED, AGAIN, SAME = 0.94, 0.965, 0.999
+NO_MORE = "T1Gd shows no more than T1: if it is T1 once more, what enhances cannot be told"
 OUTLINE = 0.75  # from how deep in the brain a voxel lies: 0.05 to 0.45 of contrasts, 0.93 and more of smoothed masks
 BLURS = (0.7, 1.0, 1.5, 2.5, 4.0)  # voxels
 KNOTS = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)  # quantiles between which a curve is straight
 UNIQUE = [(k, m) for k in range(3) for m in range(k, 3)]  # of a symmetric matrix
 
 
+class ApartError(DataError):
+    """Two contrasts show one head in two places: `moved` is to be brought onto `still`, both titles."""
+
+    def __init__(self, said: str, moved: str, still: str):
+        super().__init__(f"{said}; {TOGETHER}.")
+        self.said, self.moved, self.still = said, moved, still
+
+
 def check_one_head(images: Mapping[str, np.ndarray], inside: np.ndarray, spacing: float, name: str) -> None:
     """Refuse normalized images (X, Y, Z) by their titles, in voxels of `spacing` mm, if one shows nothing in the mask
-    `inside`, or follows from its outline or from another image; if one lies elsewhere or is turned; or shows something
-    else than the others do, as noise or another person; warn where this is only likely."""
+    `inside`, or follows from its outline or from another image; if one is turned; or if some show something else than
+    the others do, as noise or another person; warn where this is only likely. ApartError if one lies elsewhere."""
     core, deep = ndimage.binary_erosion(inside, iterations=3), ndimage.distance_transform_edt(inside)
     scan = "give the scan itself, and no mask"
     flat = [title for title, image in images.items() if image[core].std() < FLAT]
@@ -48,6 +60,8 @@ def check_one_head(images: Mapping[str, np.ndarray], inside: np.ndarray, spacing
         follow = max(follows(images[a], images[b], core)[0] for a, b in permutations((one, other)))
         same = follow > SAME if again else follow > COPIED or alike > ALIKE
         refuse_if(same, name, f"{other} is {one} once more, changed", "give each its own scan")
+        if again and alike > ALIKE and follow <= AGAIN:  # as through another coil; three patients have at most 0.93
+            warnings.warn(f"{name}: {NO_MORE}", ScanWarning, stacklevel=2)
     for title in images:  # wherever it lies
         own = {one if one != title else other: alike for (one, other), alike in pairs.items() if title in (one, other)}
         best, other = max(((float(alike.max()), key) for key, alike in own.items()), default=(1.0, ""))
@@ -58,12 +72,20 @@ def check_one_head(images: Mapping[str, np.ndarray], inside: np.ndarray, spacing
         shift = float(np.linalg.norm(np.array(np.unravel_index(moved.argmax(), moved.shape)) - REACH))
         apart = shift > APART and moved.max() > max(here[one, other] + BETTER, ONE_HEAD)
         said = f"{one} and {other} lie {shift * spacing:.0f} mm apart, though not by their headers"
-        refuse_if(apart, name, said, "bring them onto each other first")
-    most = {title: max((alike for pair, alike in here.items() if title in pair), default=1.0) for title in images}
-    alone = [title for title, alike in most.items() if alike < UNRELATED]
-    said = " and ".join(alone) + " show different things" if len(images) == 2 else "{} shows what no other one does"
+        refuse_if(apart and moved.max() < SURE, name, said, TOGETHER)  # another person's may look so
+        if apart:
+            fits = [sum(alike for pair, alike in here.items() if title in pair) for title in (one, other)]
+            away, still = (one, other) if fits[0] < fits[1] else (other, one)
+            raise ApartError(f"{name}: {said}", away, still)
+    # How much each shares with one of the rest; and, of four, two with the other two, which may be of another head.
+    groups = {title: {title} for title in images}
+    groups |= {f"the pair of {a} and {b}": {a, b} for a, b in list(pairs)[:3] if len(images) == 4}
+    across = {key: [a for pair, a in here.items() if len(group & {*pair}) == 1] for key, group in groups.items()}
+    most = {key: max(alike, default=1.0) for key, alike in across.items()}
+    alone = [key for key, alike in most.items() if alike < UNRELATED]
+    said = " and ".join(images) + " show different things" if len(images) == 2 else "{} shows what no other one does"
     refuse_if(alone, name, said, "see that all are scans of the same head, in the same place, and none is noise")
-    if odd := [title for title, alike in most.items() if alike < DOUBTFUL[len(images) > 2]]:
+    if odd := [key for key, alike in most.items() if alike < DOUBTFUL[len(images) > 2]]:
         said = f"{name}: {' and '.join(odd)} may show another head or another place than the rest: look at them"
         warnings.warn(said, ScanWarning, stacklevel=2)
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from .contrasts import COVERED, TITLES, brain_of, check_names, check_order, read_contrasts
 from .interval import Interval
 from .networks.normalization import normalize
-from .one_head import check_one_head
+from .one_head import ApartError, check_one_head
 from .refusal import ScanWarning
 from .resampling import Grid, from_grid, to_grid
 from .scans import Device, File, both_sides, pieces, ready
@@ -68,14 +68,33 @@ def find_tumor(
     images: Tensor, affine: np.ndarray, model: nn.Module | None = None, device: Device = None, name: str = "the scan"
 ) -> Segmentation:
     """Segment one patient from images (4, X, Y, Z) in memory, 0 everywhere where a contrast is left out; `affine` takes
-    voxels to RAS mm, `name` is used in errors."""
+    voxels to RAS mm, `name` is used in errors. A contrast that shows the head elsewhere is brought onto another one."""
+    for _ in range(len(TITLES) - 1):
+        try:
+            return _find_tumor(images, affine, model, device, name)
+        except ApartError as found:
+            images = _brought_together(images, affine, found)
+    return _find_tumor(images, affine, model, device, name)
+
+
+def _brought_together(images: Tensor, affine: np.ndarray, found: ApartError) -> Tensor:
+    """The images with the one that lies elsewhere registered to another; the error itself if they do not fit."""
+    from .registration import register
+
+    moved, still = (list(TITLES.values()).index(title) for title in (found.moved, found.still))
+    try:
+        brought = register(images[moved], affine, images[still], affine)
+    except RuntimeError:
+        raise found from None
+    warnings.warn(f"{found.said}: {found.moved} is moved onto {found.still}", ScanWarning, stacklevel=3)
+    return images.index_copy(0, torch.tensor([moved]), brought[None])
+
+
+def _find_tumor(images: Tensor, affine: np.ndarray, model: nn.Module | None, device: Device, name: str) -> Segmentation:
     model, device = ready(model, WEIGHTS, device)
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     given = images.flatten(1).any(1)
     images, brain = brain_of(images, affine, name, device)
-    for title, seen in zip(TITLES.values(), images[:, brain] != 0, strict=True):
-        if 0 < (covered := float(seen.float().mean())) < COVERED:
-            warnings.warn(f"{name}: {title} covers {covered:.0%} of the brain only", ScanWarning, stacklevel=2)
     voxels = brain.nonzero().numpy()
     start, stop = voxels.min(0), voxels.max(0) + 1  # of the brain, which is small in its scan
     box, around = tuple(map(slice, start, stop)), np.stack([start, brain.shape - stop], 1)
@@ -86,6 +105,9 @@ def find_tumor(
     x, shown = normalize(resampled[None], inside), given.nonzero().flatten().tolist()
     named = {title: x[0, k].numpy() for k, title in enumerate(TITLES.values()) if k in shown}
     check_one_head(named, inside[0, 0].numpy(), SPACING, name)
+    for title, seen in zip(TITLES.values(), images[:, brain] != 0, strict=True):
+        if 0 < (covered := float(seen.float().mean())) < COVERED:
+            warnings.warn(f"{name}: {title} covers {covered:.0%} of the brain only", ScanWarning, stacklevel=2)
     # What is left out has a stand-in, else most tumors were not found: T2 with its fluid dark for FLAIR, T1 for T1Gd.
     x[:, 0] = x[:, 0] if given[0] else x[:, 3].where(x[:, 3] < BRIGHTEST_TUMOR, -1.0)
     x[:, 2] = x[:, 2] if given[2] else x[:, 1]

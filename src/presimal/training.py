@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from brainscans.interval import one
+from brainscans.interval import whole
 from brainscans.writing import why_not, write_files
 
 Batches = Iterable[tuple[Tensor, Tensor]]
@@ -55,8 +55,10 @@ def fit(
     on from there to the same result, if shuffling draws from torch's global generator. An interrupt ends training as if
     the epochs before had been all. Raises ValueError if there is no batch or epoch, the training loss is not finite or
     the validation loss never, the optimizer is of another model, or the checkpoint damaged, of no use or impossible."""
-    if not 1 <= one(epochs, "Epochs") < math.inf or epochs % 1:
-        raise ValueError(f"Training takes at least one epoch, and whole ones, not {epochs}.")
+    epochs = whole(epochs, "Epochs")
+    patience = None if patience is None else whole(patience, "Patience")
+    if schedule and schedule.optimizer is not optimizer:
+        raise ValueError("The schedule belongs to another optimizer: make it of this one, in the same cell.")
     model.to(device)  # Step 1, to initialize the parameters, was done when the model was made.
     own = set(map(id, model.parameters()))
     if not any(id(values) in own for group in optimizer.param_groups for values in group["params"]):
@@ -88,12 +90,11 @@ def fit(
             best = copy.deepcopy(model.state_dict())
         if checkpoint:
             states: dict[str, Any] = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "best": best}
-            content = io.BytesIO()
             states |= {"schedule": schedule.state_dict() if schedule else {}, "history": vars(history)}
             states |= {"random": torch.get_rng_state(), "of": _kind(model, optimizer, schedule)}
-            torch.save(states, content)
-            whole = content.getvalue() + hashlib.sha256(content.getvalue()).digest()
-            write_files([(Path(checkpoint), whole)])  # the old state stays whole until the new one is
+            torch.save(states, content := io.BytesIO())
+            checked = content.getvalue() + hashlib.sha256(content.getvalue()).digest()
+            write_files([(Path(checkpoint), checked)])  # the old state stays whole until the new one is
         _report(line, history, epochs)
     if history.best_epoch < 0:
         raise ValueError("The validation loss was never finite: look for NaN in the data, or lower the learning rate.")
@@ -109,14 +110,13 @@ def _resume(
     """The best parameters and the history of an interrupted training, and all else as it was then."""
     wrong = f"The checkpoint {path} is damaged or belongs to another model or optimizer: delete it to start again."
     try:
-        whole = Path(path).read_bytes()
+        content = Path(path).read_bytes()
     except OSError as problem:
         raise ValueError(f"The checkpoint {path} cannot be read ({problem.strerror}): name another file.") from None
-    content, checksum = whole[:-32], whole[-32:]
-    if hashlib.sha256(content).digest() != checksum:
+    if hashlib.sha256(content[:-32]).digest() != content[-32:]:
         raise ValueError(wrong)
-    state = torch.load(io.BytesIO(content), weights_only=True, map_location="cpu")
-    if state["of"] != _kind(model, optimizer, schedule):  # before anything is changed
+    state = torch.load(io.BytesIO(content[:-32]), weights_only=True, map_location="cpu")
+    if state.get("of") != _kind(model, optimizer, schedule):  # before anything is changed
         raise ValueError(wrong)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
@@ -158,10 +158,10 @@ def _one_epoch(
         optimizer.step()  # Step 5: move each a little against its gradient.
         if schedule:
             schedule.step()
-        total += error.detach() * len(x)  # Step 6: and on to the next batch.
+        total += error.detach().float() * len(x)  # Step 6: and on to the next batch.
         examples += len(x)
     if not examples:
-        raise ValueError("There is nothing to train on: `train` gave no batch.")
+        raise ValueError("There is nothing to train on: `train` gave no batch, as a generator when it is used up.")
     if not math.isfinite(total):
         raise ValueError("The training loss is not finite: lower the learning rate, or look for NaN in the data.")
     return float(total) / examples
@@ -171,17 +171,17 @@ def _one_epoch(
 def evaluate(model: nn.Module, batches: Batches, scores: dict[str, Score], device: Device = "cpu") -> dict[str, float]:
     """The mean of each score over all examples, with the model in evaluation mode. ValueError if there is no batch."""
     model.eval()
-    totals: dict[str, Tensor | float] = dict.fromkeys(scores, 0.0)
+    totals = dict.fromkeys(scores, 0.0)
     examples = 0
     for x, y in batches:
         x, y = x.to(device), y.to(device)
         y_hat = model(x)
         for name, score in scores.items():
-            totals[name] += score(y_hat, y) * len(x)
+            totals[name] += float(score(y_hat, y)) * len(x)  # half precision cannot add up
         examples += len(x)
     if not examples:
-        raise ValueError("There is nothing to evaluate on: no batch was given.")
-    return {name: float(total) / examples for name, total in totals.items()}
+        raise ValueError("There is nothing to evaluate on: no batch was given, as by a generator when it is used up.")
+    return {name: total / examples for name, total in totals.items()}
 
 
 def _watched(batches: Batches, report: Callable[[float, float], None]) -> Batches:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from brainscans.interval import Interval, numbered, one, real
+from brainscans.interval import Interval, interval_level, numbered, one, real, whole, wide
 
 
 def bootstrap_interval(
@@ -20,15 +20,14 @@ def bootstrap_interval(
     scipy.stats.bootstrap gives up. What is the same in all resamples has an interval without width, with a warning; but
     the mean of one array of truth values, all alike, has the exact one of a proportion: numbers may be differences that
     are 0. ValueError if lengths differ or are 0, or neither the data nor any resample give a finite number."""
-    arrays = tuple(np.atleast_1d(real(array, "The data")) for array in arrays)
-    group = np.arange(len(arrays[0])) if groups is None else numbered(groups, "Groups")
+    arrays = tuple(np.atleast_1d(wide(array, "The data")) for array in arrays)
+    group = np.arange(len(arrays[0]) if arrays else 0) if groups is None else numbered(groups, "Groups")
     lengths = {len(array) for array in (*arrays, group)}
     if len(lengths) != 1 or lengths == {0}:
         raise ValueError(f"All arrays need one entry per case, and at least one: they have {sorted(lengths)}.")
-    if not 1 <= one(repeats, "Repeats") < 1e9:
-        raise ValueError(f"An interval needs at least one resample, and not {repeats}.")
+    level = interval_level(level)
     members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])  # cases of each group
-    random, drawn = np.random.default_rng(seed), np.empty(int(repeats))
+    random, drawn = np.random.default_rng(seed), np.empty(whole(repeats, "Repeats"))
     for k in range(len(drawn)):
         cases = np.concatenate([members[n] for n in random.integers(0, len(members), len(members))])
         drawn[k] = one(statistic(*(array[cases] for array in arrays)), "The statistic")
@@ -45,18 +44,17 @@ def bootstrap_interval(
 def exact_interval(value: float, count: int, level: float = 0.95) -> Interval:
     """The interval of a proportion, 0 or 1, of so many (Clopper and Pearson, 1934, Biometrika 26:404): that nobody of
     ten died does not say that nobody can."""
-    check_level(level)
+    level = interval_level(level)
     width = 1 - ((1 - level) / 2) ** (1 / count)
     return Interval(value, max(value - width, 0.0), min(value + width, 1.0))
 
 
 def interval_of(draws: np.ndarray, level: float = 0.95) -> Interval:
     """The first entry, and the percentiles of the others, its resamples; or a difference of two such arrays. ValueError
-    for less than one resample, an infinite one, NaN in all of them or in the first entry, or a level that is none."""
-    check_level(level)
-    draws = real(draws, "Resamples").astype(float)
-    if draws.ndim != 1 or len(draws) < 2 or np.isinf(draws).any() or np.isnan(draws[0]) or np.isnan(draws[1:]).all():
-        raise ValueError("An interval needs a number and its resamples, in one row, none infinite and not all NaN.")
+    for less than one resample, one beyond 1e300, NaN in all of them or in the first entry, or a level that is none."""
+    level, draws = interval_level(level), real(draws, "Resamples").astype(float)
+    if draws.ndim != 1 or np.isnan(draws[:1]).any() or np.isnan(draws[1:]).all() or (abs(draws) > 1e300).any():
+        raise ValueError("An interval needs a number and its resamples, in one row, none beyond 1e300 and not all NaN.")
     low, high = np.nanquantile(draws[1:], [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(draws[0]), float(low), float(high))
 
@@ -65,16 +63,10 @@ def conformal_half_width(errors: np.ndarray, level: float = 0.9) -> float:
     """Half the width of an interval that holds the age of a new person with probability `level` or more. Split
     conformal prediction (Lei et al., J Am Stat Assoc 113:1094, 2018): the ceil((n + 1) level)-th smallest absolute
     error (years) of n people that the model has not trained on. Raises ValueError if they are too few."""
-    check_level(level)
-    errors = real(errors, "Errors")
+    level, errors = interval_level(level), real(errors, "Errors").astype(float)
     if np.ndim(errors) != 1 or not np.isfinite(errors).all():
         raise ValueError("Every error must be a finite number, one per person: leave out who lacks one.")
-    rank = int(np.ceil((len(errors) + 1) * level - 1e-9))
+    rank = max(1, int(np.ceil((len(errors) + 1) * level - 1e-9)))
     if rank > len(errors):
         raise ValueError(f"{len(errors)} people are too few for an interval at level {level:g}.")
     return float(np.sort(np.abs(errors))[rank - 1])
-
-
-def check_level(level: float) -> None:
-    if not 0 < one(level, "The level") < 1:
-        raise ValueError(f"The level of an interval lies between 0 and 1, as 0.95 does, and is not {level:g}.")

@@ -1,8 +1,8 @@
 """Do two masks agree, in overlap and in boundary?"""
 
 import warnings
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
@@ -24,7 +24,7 @@ def hausdorff95(found: Tensor, truth: Tensor, spacing: float | tuple[float, ...]
     region that was missed or invented, and NaN where both are. Masks are (N, R, X, Y, Z), `spacing` their voxel size in
     mm. The larger of the two directed percentiles, as MONAI's. Raises ValueError as `dice`."""
     lengths, (found, truth) = real(spacing, "Voxel sizes").astype(float), _masks(found, truth)
-    if not (np.isfinite(lengths) & (lengths > 0)).all() or lengths.shape not in ((), (found.ndim - 2,)):
+    if not ((lengths > 1e-9) & (lengths < 1e9)).all() or lengths.shape not in ((), (found.ndim - 2,)):
         raise ValueError(f"Voxels have positive sizes in mm, one or one per axis, and not {spacing}.")
     from monai.metrics import compute_hausdorff_distance  # seconds to import: only for those who score masks
 
@@ -37,13 +37,17 @@ def hausdorff95(found: Tensor, truth: Tensor, spacing: float | tuple[float, ...]
 
 
 def _masks(found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    plain = [isinstance(mask, Tensor) and not mask.is_complex() for mask in (found, truth)]
-    found, truth = (m if p else torch.as_tensor(real(m, "Masks")) for m, p in zip((found, truth), plain, strict=True))
+    found, truth = map(_mask, (found, truth))
     if found.shape != truth.shape:
         raise ValueError(f"Both masks need one shape: these are {tuple(found.shape)} and {tuple(truth.shape)}.")
     if found.ndim < 3:
         raise ValueError(f"A mask has cases, regions and voxels on its axes: this one has shape {tuple(found.shape)}.")
-    for mask in (found, truth):
-        if mask.dtype != torch.bool and not ((mask == 0) | (mask == 1)).all():
-            raise ValueError("A mask holds 0 and 1: compare probabilities with a threshold, and labels with a number.")
-    return found.bool(), truth.bool()
+    return found, truth
+
+
+def _mask(values: Any) -> Tensor:
+    plain = isinstance(values, Tensor) and values.layout == torch.strided and not values.is_complex()
+    values = values if plain else real(values, "Masks")
+    if values.dtype not in (bool, torch.bool) and not ((values == 0) | (values == 1)).all():
+        raise ValueError("A mask holds 0 and 1: compare probabilities with a threshold, and labels with a number.")
+    return values.bool() if plain else torch.from_numpy(values.astype(bool, order="C"))
