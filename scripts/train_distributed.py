@@ -19,6 +19,7 @@ import io
 import os
 from contextlib import nullcontext
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -145,7 +146,7 @@ def main() -> None:
         raise SystemExit(f"--batch {wanted.batch} is more than the {len(people)} people to train on: choose fewer.")
     steps = wanted.epochs * len(batches)
     rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, wanted.rate, total_steps=steps, pct_start=0.2)
-    states = {"model": model, "optimizer": optimizer, "rate": rate}
+    states: dict[str, Any] = {"model": model, "optimizer": optimizer, "rate": rate}
     plan = {name: getattr(wanted, name) for name in PLAN}
     checkpoint = wanted.out.with_suffix(".checkpoint") if wanted.out else None
     done = resume(checkpoint, states, plan) if checkpoint and checkpoint.exists() else 0

@@ -10,12 +10,11 @@ import torch
 from scipy import ndimage
 
 from brainscans.contrasts import brain_of, check_order, read_contrasts
-from brainscans.one_head import ApartError
 from brainscans.refusal import ScanWarning
 from brainscans.registration import register
 from brainscans.resampling import resample
 from brainscans.skull_stripping import BrainMask
-from brainscans.tumor_segmentation import _brought_together, find_tumor, segment
+from brainscans.tumor_segmentation import find_tumor, segment
 from presimal.cli import main
 from synthcohort import MSD_CONTRASTS, Cohort
 from synthcohort.storage import DataError
@@ -305,34 +304,6 @@ class Remembers(torch.nn.Module):
     def forward(self, x):
         self.seen = x
         return torch.full((len(x), 3, *x.shape[2:]), -9.0)
-
-
-@pytest.mark.parametrize("keys", [NAMES, ("flair", "t2")])
-def test_a_contrast_that_lies_elsewhere_is_moved_onto_the_rest(patient, keys):
-    """As after a movement between two series of one examination, of which the headers know nothing."""
-    images, network = fewer(patient[0], keys, keys), Remembers()
-    still = images[3].clone()
-    images[3] = still.roll((5, -3), (1, 2))
-    with pytest.warns(ScanWarning, match="x: FLAIR and T2 lie 1[12] mm apart, .*: T2 is moved onto FLAIR"):
-        find_tumor(images, patient[2], network, name="x")
-    assert network.seen[0, 3].any()
-    brought = _brought_together(images, patient[2], ApartError("x", "T2", "FLAIR"))
-    assert torch.equal(brought[:3], images[:3]) and not torch.equal(brought[3], images[3])
-    assert np.corrcoef(brought[3].ravel(), still.ravel())[0, 1] > 0.97
-
-
-def test_what_cannot_be_moved_onto_the_rest_is_refused(patient, monkeypatch):
-    def fails(*_):
-        raise RuntimeError
-
-    monkeypatch.setattr("brainscans.registration.register", fails)
-    images = fewer(patient[0], NAMES, NAMES)
-    images[3] = images[3].roll(5, 1)
-    with pytest.raises(DataError, match="x: FLAIR and T2 lie 10 mm apart, .*; bring them onto each other first"):
-        find_tumor(images, patient[2], Remembers(), name="x")
-    monkeypatch.setattr("brainscans.registration.register", lambda moved, *_: moved)  # moves nothing: no endless loop
-    with pytest.raises(DataError, match="bring them onto each other first"), warnings.catch_warnings(action="ignore"):
-        find_tumor(images, patient[2], Remembers(), name="x")
 
 
 def test_what_is_left_out_has_a_stand_in(patient):

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from .contrasts import TITLES
-from .tumor_segmentation import LEAST_GAIN, REGIONS, SPACING
+from .tumor_segmentation import LEAST_GAIN, SPACING
 
 HERE = Path(__file__).parent
+LIBRARIES = {"monai": "monai", "pytorch": "torch", "numpy": "numpy"}
+CONFIGS = Path(__file__).with_suffix(".json")
 SCRIPTS = ("bundle_transforms.py", "networks/unet.py", "networks/normalization.py")  # they need torch and MONAI alone
 
 
@@ -33,54 +34,15 @@ def write_bundle(folder: Path, network: nn.Module, facts: dict, spacing: float =
 
 
 def inference(arguments: Any, spacing: float) -> dict:
-    """What `run` does: from one 4-D NIfTI file, `--scan`, to one with labels in `--output_dir`."""
-    before = [
-        {"_target_": "LoadImaged", "keys": "image"},
-        {"_target_": "EnsureChannelFirstd", "keys": "image"},
-        {"_target_": "Orientationd", "keys": "image", "axcodes": "RAS", "labels": None},
-        {"_target_": "Spacingd", "keys": "image", "pixdim": "$[@spacing_mm] * 3", "mode": "bilinear"},
-        {"_target_": "scripts.bundle_transforms.NormalizeInBraind", "keys": "image"},
-    ]
-    back = {"keys": "pred", "transform": "@preprocessing", "orig_keys": "image", "nearest_interp": False}
-    kept = {"output_dir": "@output_dir", "output_postfix": "labels", "separate_folder": False, "resample": False}
-    after = [
-        {"_target_": "Invertd", **back},
-        {"_target_": "scripts.bundle_transforms.RegionsToLabelsd", "keys": "pred"},
-        {"_target_": "SaveImaged", "keys": "pred", "output_dtype": "$numpy.uint8", **kept},
-    ]
-    return {
-        "imports": ["$import numpy", "$import torch", "$from scripts.bundle_transforms import answer"],
-        "bundle_root": ".", "scan": "scan.nii.gz", "output_dir": "$@bundle_root + '/eval'",
-        "spacing_mm": spacing, "least_gain": LEAST_GAIN,
-        "device": "$torch.device('cuda' if torch.cuda.is_available() else 'cpu')",
-        "weights": "$torch.load(@bundle_root + '/models/model.pt', map_location='cpu', weights_only=True)",
-        "network_def": {"_target_": "scripts.networks.unet.UNet", **arguments},
-        "preprocessing": {"_target_": "Compose", "transforms": before},
-        # Not in windows: instance normalization looks at all that it is given, and half a head gives other answers.
-        "inferer": {"_target_": "SimpleInferer"},
-        "postprocessing": {"_target_": "Compose", "transforms": after},
-        "asked": ["$@preprocessing({'image': @scan})", "@inferer", "@network_def", "@device", "@least_gain"],
-        "run": [
-            "$@network_def.load_state_dict(@weights)",
-            "$@postprocessing(answer(*@asked))",
-        ],
-    }  # fmt: skip
+    """What `run` does: from one 4-D NIfTI file, `--scan`, to one with labels in `--output_dir`. Not in windows:
+    instance normalization looks at all that it is given, and half a head gives other answers."""
+    config = json.loads(CONFIGS.read_text("utf-8"))["inference"]
+    config["network_def"] |= arguments
+    return config | {"spacing_mm": spacing, "least_gain": LEAST_GAIN}
 
 
 def metadata(facts: dict) -> dict:
     """What MONAI asks for: where the weights come from, what goes in, what comes out, and what it is not for."""
-    spatial = {"type": "image", "modality": "MR", "is_patch_data": False, "spatial_shape": ["*", "*", "*"]}
-    contrasts, regions = (dict(enumerate(names)) for names in (TITLES.values(), REGIONS))
-    shape_in = {"format": "magnitude", "num_channels": 4, "dtype": "float32", "value_range": [-5, 8]}
-    shape_out = {"format": "segmentation", "num_channels": 3, "dtype": "float32", "value_range": []}
-    formats = {
-        "inputs": {"image": {**spatial, **shape_in, "channel_def": contrasts}},
-        "outputs": {"pred": {**spatial, **shape_out, "channel_def": regions}},
-    }
-    return {
-        "version": "0.1.0", "changelog": {"0.1.0": "first"}, "task": "regions of glioma", "authors": "presimal",
-        "description": "Stripped brain, FLAIR, T1, T1Gd, T2, to 1 edema, 2 non-enhancing or necrotic, 3 enhancing",
-        "intended_use": "teaching; not for clinical use", "data_source": facts["data"], "copyright": "GPL-3.0-only",
-        "monai_version": version("monai"), "pytorch_version": version("torch"), "numpy_version": version("numpy"),
-        "required_packages_version": {"nibabel": version("nibabel")}, "network_data_format": formats,
-    }  # fmt: skip
+    versions: dict[str, Any] = {f"{name}_version": version(package) for name, package in LIBRARIES.items()}
+    versions["required_packages_version"] = {"nibabel": version("nibabel")}
+    return json.loads(CONFIGS.read_text("utf-8"))["metadata"] | {"data_source": facts["data"]} | versions

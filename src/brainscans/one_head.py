@@ -8,8 +8,6 @@ from itertools import combinations, permutations, product
 import numpy as np
 from scipy import fft, ndimage
 
-from synthcohort.storage import DataError
-
 from .refusal import ScanWarning, refuse_if
 
 FLAT = 0.1  # of the spread in the brain with its rim; 0.6 to 1 in contrasts
@@ -20,7 +18,6 @@ UNRELATED, DOUBTFUL, SURE, ALIKE = 0.5, (0.55, 0.6), 0.67, 0.975  # doubtful of 
 ONE_HEAD = 0.58  # when moved or turned: other people have at most 0.56 in the best place
 REACH = 10  # voxels by which images are moved against each other
 APART, BETTER = 1.5, 0.04  # voxels, and how much more is shared then: of those pairs one gains 0.02, by one voxel
-TOGETHER = "bring them onto each other first"
 TURNED = 0.06  # how much more an image shares that is turned: of those pairs all share 0.1 less
 # The part of one image that follows from another one: 0.12 to 0.89 in those pairs, but 0.37 to 0.946 of T1 and T1Gd,
 # the most where nothing takes up gadolinium. Of copies that are smoother, sharper, coarser, clipped, noisy, moved by
@@ -34,18 +31,10 @@ KNOTS = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9, 0.98)  # quantiles between which a cur
 UNIQUE = [(k, m) for k in range(3) for m in range(k, 3)]  # of a symmetric matrix
 
 
-class ApartError(DataError):
-    """Two contrasts show one head in two places: `moved` is to be brought onto `still`, both titles."""
-
-    def __init__(self, said: str, moved: str, still: str):
-        super().__init__(f"{said}; {TOGETHER}.")
-        self.said, self.moved, self.still = said, moved, still
-
-
 def check_one_head(images: Mapping[str, np.ndarray], inside: np.ndarray, spacing: float, name: str) -> None:
     """Refuse normalized images (X, Y, Z) by their titles, in voxels of `spacing` mm, if one shows nothing in the mask
     `inside`, or follows from its outline or from another image; if one is turned; or if some show something else than
-    the others do, as noise or another person; warn where this is only likely. ApartError if one lies elsewhere."""
+    the others do, as noise or another person; warn where this is only likely."""
     core, deep = ndimage.binary_erosion(inside, iterations=3), ndimage.distance_transform_edt(inside)
     scan = "give the scan itself, and no mask"
     flat = [title for title, image in images.items() if image[core].std() < FLAT]
@@ -72,11 +61,7 @@ def check_one_head(images: Mapping[str, np.ndarray], inside: np.ndarray, spacing
         shift = float(np.linalg.norm(np.array(np.unravel_index(moved.argmax(), moved.shape)) - REACH))
         apart = shift > APART and moved.max() > max(here[one, other] + BETTER, ONE_HEAD)
         said = f"{one} and {other} lie {shift * spacing:.0f} mm apart, though not by their headers"
-        refuse_if(apart and moved.max() < SURE, name, said, TOGETHER)  # another person's may look so
-        if apart:
-            fits = [sum(alike for pair, alike in here.items() if title in pair) for title in (one, other)]
-            away, still = (one, other) if fits[0] < fits[1] else (other, one)
-            raise ApartError(f"{name}: {said}", away, still)
+        refuse_if(apart, name, said, "bring them onto each other first")
     # How much each shares with one of the rest; and, of four, two with the other two, which may be of another head.
     groups = {title: {title} for title in images}
     groups |= {f"the pair of {a} and {b}": {a, b} for a, b in list(pairs)[:3] if len(images) == 4}

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from .contrasts import COVERED, TITLES, brain_of, check_names, check_order, read_contrasts
 from .interval import Interval
 from .networks.normalization import normalize
-from .one_head import ApartError, check_one_head
+from .one_head import check_one_head
 from .refusal import ScanWarning
 from .resampling import Grid, from_grid, to_grid
 from .scans import Device, File, both_sides, pieces, ready
@@ -68,29 +68,7 @@ def find_tumor(
     images: Tensor, affine: np.ndarray, model: nn.Module | None = None, device: Device = None, name: str = "the scan"
 ) -> Segmentation:
     """Segment one patient from images (4, X, Y, Z) in memory, 0 everywhere where a contrast is left out; `affine` takes
-    voxels to RAS mm, `name` is used in errors. A contrast that shows the head elsewhere is brought onto another one."""
-    for _ in range(len(TITLES) - 1):
-        try:
-            return _find_tumor(images, affine, model, device, name)
-        except ApartError as found:
-            images = _brought_together(images, affine, found)
-    return _find_tumor(images, affine, model, device, name)
-
-
-def _brought_together(images: Tensor, affine: np.ndarray, found: ApartError) -> Tensor:
-    """The images with the one that lies elsewhere registered to another; the error itself if they do not fit."""
-    from .registration import register
-
-    moved, still = (list(TITLES.values()).index(title) for title in (found.moved, found.still))
-    try:
-        brought = register(images[moved], affine, images[still], affine)
-    except RuntimeError:
-        raise found from None
-    warnings.warn(f"{found.said}: {found.moved} is moved onto {found.still}", ScanWarning, stacklevel=3)
-    return images.index_copy(0, torch.tensor([moved]), brought[None])
-
-
-def _find_tumor(images: Tensor, affine: np.ndarray, model: nn.Module | None, device: Device, name: str) -> Segmentation:
+    voxels to RAS mm, `name` is used in errors."""
     model, device = ready(model, WEIGHTS, device)
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     given = images.flatten(1).any(1)
