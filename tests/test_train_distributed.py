@@ -1,11 +1,13 @@
 """Two processes take the same steps as one."""
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import nibabel as nib
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -84,6 +86,37 @@ def test_a_damaged_checkpoint_is_named(tiny_data, tmp_path):
     (tmp_path / "x.checkpoint").write_bytes(b"no checkpoint")
     done = train([sys.executable], tiny_data, tmp_path / "x.safetensors", *FULL)
     assert done.returncode != 0 and "x.checkpoint is damaged" in done.stderr and "Traceback" not in done.stderr
+
+
+@no_windows
+@pytest.mark.skipif(os.environ.get("PRESIMAL_LONG_TESTS") != "1", reason="a minute and a half")
+def test_patients_of_real_size_are_read_in_parts(tmp_path):
+    """Patients of 240 x 240 x 155 voxels of 1 mm, laid out as those of the Medical Segmentation Decathlon."""
+    batch = Cohort(55).render([4], "tumor", 4.0, MSD_CONTRASTS)
+    whole, truth = np.zeros((240, 240, 155, 4), np.float32), np.zeros((240, 240, 155), np.uint8)
+    scan, labels = ((np.kron(x.numpy(), np.ones((4, 4, 4)))) for x in (batch.images * batch.mask, batch.labels))
+    scan, (x, y, z) = np.moveaxis(scan[0], 0, -1)[:, :, :155], labels[0, :, :, :155].shape
+    folder, cases = tmp_path / "real", []
+    whole[40 : 40 + x, 24 : 24 + y, :z], truth[40 : 40 + x, 24 : 24 + y, :z] = scan, labels[0, :, :, :155]
+    for k in range(5):
+        case = {"image": f"imagesTr/c{k}.nii", "label": f"labelsTr/c{k}.nii"}
+        noisy = whole * np.random.default_rng(k).normal(1, 0.05, whole.shape)  # or else the same people, and labels
+        for kind, values in (("image", noisy.astype(np.float32)), ("label", truth)):
+            (folder / case[kind]).parent.mkdir(parents=True, exist_ok=True)
+            nib.save(nib.Nifti1Image(values, np.eye(4)), folder / case[kind])
+        cases.append(case)
+    names = {"0": "background", "1": "edema", "2": "non-enhancing tumor", "3": "enhancing tumour"}
+    modality = {"0": "FLAIR", "1": "T1w", "2": "t1gd", "3": "T2w"}
+    (folder / "dataset.json").write_text(json.dumps({"modality": modality, "labels": names, "training": cases}))
+    out = tmp_path / "own.safetensors"
+    options = ["--source", str(folder), "--spacing", "1", "--patch", "48", "--epochs", "1", "--batch", "2"]
+    done = subprocess.run(
+        [*LAUNCHER, str(SCRIPT), *options, "--out", str(out)], env=environment(tmp_path),
+        capture_output=True, text=True, encoding="utf-8", timeout=240,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    model, _ = networks.load(str(out), channels=4, regions=3)
+    assert model(torch.zeros(1, 4, 16, 16, 16)).shape == (1, 3, 16, 16, 16)
 
 
 def test_parts_hold_tumor_and_are_the_same_in_every_process(tiny_data, monkeypatch):

@@ -9,7 +9,8 @@ from typing import Any
 import torch
 from torch import nn
 
-from .tumor_segmentation import LEAST_GAIN, SPACING
+from .contrasts import TITLES
+from .tumor_segmentation import LEAST_GAIN, REGIONS, SPACING
 
 HERE = Path(__file__).parent
 LIBRARIES = {"monai": "monai", "pytorch": "torch", "numpy": "numpy"}
@@ -45,4 +46,8 @@ def metadata(facts: dict) -> dict:
     """What MONAI asks for: where the weights come from, what goes in, what comes out, and what it is not for."""
     versions: dict[str, Any] = {f"{name}_version": version(package) for name, package in LIBRARIES.items()}
     versions["required_packages_version"] = {"nibabel": version("nibabel")}
-    return json.loads(CONFIGS.read_text("utf-8"))["metadata"] | {"data_source": facts["data"]} | versions
+    told = json.loads(CONFIGS.read_text("utf-8"))["metadata"]
+    formats = told["network_data_format"]
+    formats["inputs"]["image"]["channel_def"] = dict(enumerate(TITLES.values()))
+    formats["outputs"]["pred"]["channel_def"] = dict(enumerate(REGIONS))
+    return told | {"data_source": facts["data"]} | versions
