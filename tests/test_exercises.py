@@ -1,11 +1,13 @@
 """The checks answer rightly: by themselves, and for every exercise of every notebook."""
 
+import dis
 import functools
 import re
 import sys
 import tomllib
 from fractions import Fraction
 from pathlib import Path
+from types import CodeType, FunctionType, ModuleType
 
 import nbformat
 import notebook_rules
@@ -152,6 +154,8 @@ def test_the_state_is_told_in_one_line(capsys, name, claim, expected):
         ("breaks", given(1).returns(2), "stops with KeyError"),
         ("value", given(1).returns(2), "should be a function"),
         ("value", equals(7.0), "is not right yet"),
+        ("value", equals("axial"), "is not right yet"),
+        ("large", equals(1e6), "is nearly right, something small is missing"),
         ("words", equals(7.0), "That is text"),
         ("ragged", equals([1.0, 2.0]), "The shape should be (2,), yours is ()"),
         ("words", holds(lambda v: v > 3, "larger"), "stops with TypeError"),
@@ -246,6 +250,30 @@ def names_after(before):
     return namespace
 
 
+def names_read(code):
+    """The names of the notebook that a piece of code reads, and those that it sets itself."""
+    steps = [*dis.get_instructions(code)]
+    read = {step.argval for step in steps if step.opname in ("LOAD_NAME", "LOAD_GLOBAL")}
+    for part in code.co_consts:
+        read |= names_read(part)[0] if isinstance(part, CodeType) else set()
+    return read, {step.argval for step in steps if step.opname == "STORE_NAME"}
+
+
+def reach(source, names):
+    """Names with which the cells before an exercise left something that this cell reads, also through functions."""
+    read, written = names_read(compile(source, "<cell>", "exec"))
+    reached, further = set(), read - written
+    while further:
+        name = further.pop()
+        value = names.get(name)
+        if value is None or isinstance(value, ModuleType) or getattr(value, "__module__", "") == checks.__name__:
+            continue
+        reached.add(name)
+        if isinstance(value, FunctionType) and value.__globals__ is names:
+            further |= names_read(value.__code__)[0] - reached
+    return reached
+
+
 def state(capsys, before, *cells):
     """Run the cells as a student would, the last one twice; what that printed, without the colors, and the names."""
     namespace = dict(names_after(before))
@@ -278,6 +306,20 @@ class TestExercise:
             answer = f"try:\n    exec({wrong!r})\nexcept BaseException:\n    pass\n_wrong = {name}"
             _, names = state(capsys, before, attempt, answer, checking, solution)
             assert names[name] is not names["_wrong"] and not blank(names[name])
+
+    def test_a_check_reads_nothing_that_an_answer_may_have_changed(
+        self, capsys, notebook, name, before, attempt, checking, solution
+    ):
+        names = names_after(before)
+        solved = solution.replace("@solution\n", "")
+        spoiled = sorted(reach(checking, names) - reach(solved, names) - {name})
+        arrays = {one: names[one].copy() for one in spoiled if isinstance(names[one], np.ndarray)}
+        spoil = "".join(f"{one}[:] = 0\n" for one in arrays) + "".join(f"{one} = None\n" for one in spoiled)
+        try:
+            assert state(capsys, before, attempt, solved + "\n" + spoil, checking)[0].startswith(f"✓ {name}"), spoiled
+        finally:
+            for one, values in arrays.items():
+                names[one][:] = values
 
     def test_plausible_wrong_answers_get_a_helpful_hint(
         self, capsys, notebook, name, before, attempt, checking, solution
@@ -439,6 +481,13 @@ class Anything:
         return True
 
     __hash__ = None
+
+
+def test_what_is_kept_stays_as_it_was():
+    notebook = {"__name__": "__main__", "keep": checks.keep, "np": np}
+    exec("table = np.ones(3)\ndef total(): return table.sum()\ndef twice(): return 2 * total()", notebook)
+    exec("keep('twice', 'table')\ntable[:] = 0\ntotal = lambda: 9\ntable = None", notebook)
+    assert checks.keep.twice() == 6 and checks.keep.table.tolist() == [1, 1, 1] and notebook["twice"]() == 18
 
 
 def test_an_object_that_equals_everything_is_not_correct(capsys):

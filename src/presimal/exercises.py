@@ -2,10 +2,7 @@
 
 An exercise is three cells: the attempt leaves a blank, `...`; the check, folded, says what is expected and which
 mistakes are typical; the solution, folded too, takes the place of an answer that is not correct.
-    def mean_squared_error(y, y_hat): ...
-    check("mean_squared_error", given([1., 2.], [1., 4.]).returns(2.0, mistakes={"You added up: take the mean.": 4.0}))
-    @solution
-    def mean_squared_error(y, y_hat): return ((y - y_hat) ** 2).mean()"""
+    check("mean_squared_error", given([1., 2.], [1., 4.]).returns(2, mistakes={"You added: take the mean.": 4}))"""
 
 import builtins
 import contextlib
@@ -68,6 +65,16 @@ def solution(reference: Any, name: str = "") -> Any:
     return reference
 
 
+def keep(*names: str) -> None:
+    """Make `keep.name`, for checks, what is called so here as it is now, with copies of what functions here read."""
+    now = sys._getframe(1).f_globals
+    then = {name: value.copy() if isinstance(value, (np.ndarray, dict)) else value for name, value in now.items()}
+    for name, value in now.items():
+        if isinstance(value, FunctionType) and value.__globals__ is now:
+            then[name] = FunctionType(value.__code__, then, name, value.__defaults__, value.__closure__)
+    vars(keep).update({name: then[name] for name in names})
+
+
 def _told(name: str, hint: str) -> str:
     """The part of a hint before its colon, which says what is off; whole if what to do is the same as the last time."""
     words, bracket, tried = hint.partition(" (tried with ")
@@ -92,12 +99,11 @@ def _hint(answer: object, claims: Iterable[Claim]) -> str | None:
     for claim in claims:
         try:
             hint = claim(answer)
-        except KeyboardInterrupt:
-            raise
-        except BaseException as problem:  # SystemExit too: a notebook goes on
-            error = f"stops with {type(problem).__name__}{_message(problem)}."
-            known = [advice for part, advice in _ADVICE.items() if part in error]
-            hint = f"{known[0]} Your answer {error}" if known else f"Your answer {error}"
+        except (Exception, SystemExit, GeneratorExit) as problem:  # a notebook goes on
+            error = f"Your answer stops with {type(problem).__name__}"
+            with contextlib.suppress(BaseException):  # a message that cannot be printed, or ends the notebook
+                error += f": {problem}" if str(problem) else ""
+            hint = " ".join([*[advice for part, advice in _ADVICE.items() if part in error][:1], f"{error}."])
         if hint:
             return hint
     return None
@@ -118,12 +124,6 @@ def _replaced(notebook: str | None) -> str | None:
         if counts if now is not function else getattr(now, "__code__", None) is not code:
             return f"{place.__name__}.{name} has been replaced in this notebook: restart the kernel."
     return None if sys.modules.get(__name__) is _OURS[0] else f"{__name__} has been replaced: restart the kernel."
-
-
-def _message(problem: BaseException) -> str:
-    with contextlib.suppress(BaseException):  # a message that cannot be printed, or ends the notebook
-        return f": {problem}" if str(problem) else ""
-    return ""
 
 
 def blank(answer: object) -> bool:
@@ -178,9 +178,7 @@ def equals(expected: Any, mistakes: dict[str, object] | None = None, tolerance: 
     tolerance. `mistakes` maps a hint to what a typical mistake gives."""
 
     def claim(value: Any) -> str | None:
-        if _same(value, expected, tolerance):
-            return None
-        for hint, wrong in (mistakes or {}).items():
+        for hint, wrong in ((None, expected), *(mistakes or {}).items()):
             if _same(value, wrong, tolerance):
                 return hint
         yours, right = _numbers(value), _numbers(expected)
@@ -189,10 +187,12 @@ def equals(expected: Any, mistakes: dict[str, object] | None = None, tolerance: 
         if yours.shape != right.shape:
             return f"The shape should be {right.shape}, yours is {yours.shape}."
         if yours.dtype.kind == "f" and not isfinite(yours).all():
-            return "Your answer is not a finite number: look for a division by zero or a step that is too large."
-        if right.dtype.kind == "f" and any(_same(value, right.round(digits), tolerance) for digits in range(2, 7)):
+            return "Your answer is not a finite number: look for a division by zero or a number that is too large."
+        if right.dtype.kind == "f" and any(_same(value, right.round(digits), 1e-6) for digits in range(2, 7)):
             return "It is rounded: return all digits."
-        return f"{_short(value)} is not right yet: compare with the text above, term by term."
+        near = {yours.dtype.kind, right.dtype.kind} <= set("iuf") and allclose(yours, right, 1e-3, 0)
+        state = "nearly right, something small is missing" if near else "not right yet"
+        return f"{_short(value)} is {state}: compare with the text above, term by term."
 
     return claim
 
