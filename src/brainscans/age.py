@@ -114,8 +114,7 @@ def posterior(measured: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, floa
     covariances = spreads[:, :, None] * spreads[:, None] * CORRELATION + np.diag(np.square(error))
     away = measured - means
     squares = np.einsum("ki,ki->k", away, np.linalg.solve(covariances, away[:, :, None])[:, :, 0])
-    scales = np.linalg.slogdet(covariances)[1]
-    log = -0.5 * scales - (FREEDOM + 3) / 2 * np.log1p(squares / FREEDOM)
+    log = -0.5 * np.linalg.slogdet(covariances)[1] - (FREEDOM + 3) / 2 * np.log1p(squares / FREEDOM)
     weight = np.exp(log - log.max())
     return weight / weight.sum(), float(squares.min())
 
@@ -154,7 +153,5 @@ def age_of(found: Tissues, correction: list[list[float]], error: list[float]) ->
         warnings.append("its volumes fit no age: is there a tumor, a large lesion, or wide ventricles?")
     if probability[AGES < 20].sum() > 0.25:
         warnings.append("it looks as young as the charts begin, at 18 years: children are not covered")
-    return AgeEstimate(
-        age, probability, content, found.volumes_ml,
-        dict(zip(MEASURES, (100 * norm.cdf(z)).tolist(), strict=True)), warnings,
-    )  # fmt: skip
+    centiles = dict(zip(MEASURES, (100 * norm.cdf(z)).tolist(), strict=True))
+    return AgeEstimate(age, probability, content, found.volumes_ml, centiles, warnings)

@@ -27,8 +27,7 @@ def write_bundle(folder: Path, network: nn.Module, facts: dict, spacing: float =
         (folder / package / "__init__.py").touch()
     for script in SCRIPTS:
         (folder / "scripts" / script).write_bytes((HERE / script).read_bytes())
-    configs = {"inference": inference(network.arguments, spacing), "metadata": metadata(facts)}
-    for name, content in configs.items():
+    for name, content in {"inference": inference(network.arguments, spacing), "metadata": metadata(facts)}.items():
         (folder / "configs" / f"{name}.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
     torch.save(network.state_dict(), folder / "models" / "model.pt")
     return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.*"))
