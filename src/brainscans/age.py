@@ -84,8 +84,7 @@ def measures(volumes_ml: dict[str, float]) -> np.ndarray:
 def corrected(raw: np.ndarray, fluid: float, correction: list[list[float]]) -> np.ndarray:
     """Measures (3,) without what the network does to them on scans in which fluid has this signal. `correction` (3, 3),
     found on label maps (scripts/train_tissues.py): intercept, and factors of the measure and of fluid's signal."""
-    terms = np.stack([np.ones(3), raw, np.full(3, fluid)], 1)
-    return (terms * np.asarray(correction)).sum(1)
+    return (np.stack([np.ones(3), raw, np.full(3, fluid)], 1) * np.asarray(correction)).sum(1)
 
 
 def charts() -> tuple[np.ndarray, np.ndarray]:

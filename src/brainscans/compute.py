@@ -69,15 +69,12 @@ def autocast(device: torch.device) -> AbstractContextManager:
     return torch.autocast(device.type, torch.bfloat16) if fast else nullcontext()
 
 
-@contextmanager
-def threads(number: int) -> Iterator[None]:
+def threads(number: int) -> ExitStack:
     """Within it torch has as many threads. A cohort then draws as many people at once, who stay the same to the bit."""
-    before = torch.get_num_threads()
+    stack = ExitStack()
+    stack.callback(torch.set_num_threads, torch.get_num_threads())
     torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return stack
 
 
 # What code of others, such as an answer, may change of a session: how it is read, and put back.

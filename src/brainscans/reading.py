@@ -169,8 +169,7 @@ def read_image(file: Path | str, channels: int = 1, image: Any = None) -> tuple[
     refuse_if(not several and values.ndim != 3, file, f"{shape}, not one volume", "store one volume per file")
     missing = ": a modality is missing" * (math.prod(values.shape[3:]) < channels)
     remedy = "stack all modalities in one file, in their order"
-    other = several and values.shape[3:] != (channels,)
-    refuse_if(other, file, f"{shape}, not (X, Y, Z, {channels}){missing}", remedy)
+    refuse_if(several and values.shape[3:] != (channels,), file, f"{shape}, not (X, Y, Z, {channels}){missing}", remedy)
     refuse_if(min(values.shape[:3]) < 8, file, f"{shape}, a slice and no volume", "store the whole volume")
     refuse_if(values.dtype.kind not in "iuf", file, f"holds values of type {values.dtype}", "store real numbers")
     finite, which = np.isfinite(values).all(), "modality {}" if several else "the volume"

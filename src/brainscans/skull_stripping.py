@@ -212,8 +212,7 @@ def _detail(image: np.ndarray, inside: np.ndarray) -> float:
     if not core.any():
         return 0.0
     mean, square = (ndimage.uniform_filter(values, 3)[core] for values in (image, image**2))
-    spread = np.sqrt(np.maximum(square - mean**2, 0))
-    return float(np.median(spread) / max(np.median(image[core]), 1e-6))
+    return float(np.median(np.sqrt(np.maximum(square - mean**2, 0))) / max(np.median(image[core]), 1e-6))
 
 
 def own_reflection(mask: np.ndarray) -> float:

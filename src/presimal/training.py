@@ -150,8 +150,7 @@ def _check(model: Any, optimizer: Any, schedule: Any, scores: dict[str, Any]) ->
     raise_if(own.isdisjoint(map(id, moved)), f"The optimizer belongs to another model: {make}")
     frozen = not any(id(values) in own and values.requires_grad for values in moved)
     raise_if(frozen, "The optimizer moves nothing that is learned: give it parameters that require a gradient.")
-    asks = isinstance(optimizer, torch.optim.LBFGS)
-    raise_if(asks, "LBFGS wants the loss several times a step: take another optimizer, such as Adam.")
+    raise_if(isinstance(optimizer, torch.optim.LBFGS), "LBFGS wants the loss several times a step: take Adam or SGD.")
     for name, score in scores.items():
         wrong = isinstance(score, type) or not callable(score)
         raise_if(wrong, f"The {name} must be a function of (model(x), y), such as nn.MSELoss(), and not {score!r}.")
@@ -175,8 +174,7 @@ def _one_epoch(model: nn.Module, train: Batches, loss: Score, optimizer: Optimiz
         total += error.detach().float() * len(x)  # Step 6: and on to the next batch.
         examples += len(x)
     raise_if(not examples, "There is nothing to train on: `train` gave no batch, as a generator when it is used up.")
-    odd = "The training loss is not finite: lower the learning rate, or look for NaN in the data."
-    raise_if(not math.isfinite(total), odd)
+    raise_if(not math.isfinite(total), "The training loss is not finite: lower the learning rate, or look for NaN.")
     return float(total) / examples
 
 

@@ -19,9 +19,10 @@ class Reliability:
 def reliability(p: np.ndarray, y: np.ndarray, bins: int = 10) -> Reliability:
     """The points of a reliability diagram of probabilities (N,) and truth (N,), 0 or 1; bins of equal width. An edge
     belongs to the bin above it, 1 to the last. Raises ValueError if lengths differ or are 0, or values are none."""
-    p, y = (real(values, "Probabilities and truth").astype(float).ravel() for values in (p, y))
-    if len(p) != len(y) or not len(p):
-        raise ValueError(f"One value per case on both sides, and at least one: got {len(p)} and {len(y)}.")
+    p, y = (np.squeeze(real(values, "Probabilities and truth").astype(float)) for values in (p, y))
+    uneven = p.shape != y.shape or not p.size
+    raise_if(uneven, f"One value per case on both sides, and at least one: got {p.shape} and {y.shape}.")
+    p, y = p.ravel(), y.ravel()
     if not ((p >= 0) & (p <= 1)).all():
         raise ValueError("Probabilities lie between 0 and 1, and none is NaN: did you pass logits?")
     raise_if(not np.isin(y, (0, 1)).all(), "The truth holds 0 and 1 only, and no NaN.")
