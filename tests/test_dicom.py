@@ -711,3 +711,25 @@ def test_a_mistyped_name_does_not_look_through_a_whole_disk(tmp_path, monkeypatc
     monkeypatch.setattr(Path, "open", lambda *_: pytest.fail("opened what is empty"))
     (tmp_path / "empty").touch()
     assert not dicom.is_dicom(tmp_path / "empty")
+
+
+def test_an_enhanced_file_for_each_slice_has_the_distances_that_it_tells(tmp_path):
+    """GDCM looks for them among the functional groups, where it finds none, and gives 1 mm."""
+    folder = write_series(tmp_path / "series")
+    plain, enhanced = MR_STORAGE.encode() + b"\0", MR_STORAGE.encode() + b".1\0"
+    for file in folder.iterdir():
+        content = file.read_bytes()
+        length = struct.unpack_from("<I", content, 140)[0]  # of the group that comes first
+        content = content[:140] + struct.pack("<I", length + 2) + content[144:]
+        for before in (b"\2\0\2\0UI%b\0", b"\x08\0\x16\0%b\0\0\0"):
+            old, new = (before % bytes([len(name)]) + name for name in (plain, enhanced))
+            assert content.count(old) == 1
+            content = content.replace(old, new)
+        file.write_bytes(content)
+    values, affine = read_image(folder)
+    assert np.array_equal(values, VALUES.T) and np.allclose(np.abs(np.diag(affine))[:3], (1.1, 0.9, 2.5))
+
+
+@pytest.mark.parametrize("kind", ["ORIGINAL\\PRIMARY\\P\\ND", "ORIGINAL\\PRIMARY\\PHASE MAP\\P\\FFE"])
+def test_phases_are_no_scan(tmp_path, kind):
+    assert "holds phases and no magnitudes; give" in refusal(write_series(tmp_path / "series", kind=kind))

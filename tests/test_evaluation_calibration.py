@@ -64,3 +64,11 @@ def test_probabilities_of_bfloat16_are_taken(cases):
 def test_bad_input_gets_one_clear_sentence(call, part):
     with pytest.raises(ValueError, match=part):
         call()
+
+
+def test_tables_of_other_shapes_are_not_laid_side_by_side():
+    """Of (2, 5) and (5, 2), or of two classes and one, other cases would meet; a column is a row of cases."""
+    for p, y in (((2, 5), (5, 2)), ((5, 2), (10,))):
+        with pytest.raises(ValueError, match="One value per case on both sides"):
+            reliability(np.full(p, 0.5), np.ones(y))
+    assert reliability(np.full((4, 1), 0.5), np.ones(4)).count.tolist() == [4]

@@ -1,10 +1,14 @@
 """The checks answer rightly: by themselves, and for every exercise of every notebook."""
 
+import builtins
 import dis
 import functools
+import os
+import random
 import re
 import sys
 import tomllib
+import warnings
 from fractions import Fraction
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
@@ -538,3 +542,124 @@ def test_the_solution_takes_the_place_of_what_is_not_correct_and_says_so(capsys)
     assert solution(reference) is globals()["double"] is not reference
     globals()["double"] = double  # changed after the check
     assert solution(reference) is reference
+
+
+# What an answer leaves behind
+
+
+def session():
+    """What an answer must not change for the cells below."""
+    return {
+        "folder": os.getcwd(), "recursion": sys.getrecursionlimit(), "random": random.getstate(),
+        "numpy": str(np.random.get_state()), "torch": torch.get_rng_state().tolist(), "type": torch.get_default_dtype(),
+        "gradients": torch.is_grad_enabled(), "threads": torch.get_num_threads(), "errors": np.geterr(),
+        "printing": np.get_printoptions(), "warnings": warnings.filters[:], "streams": (sys.stdout, sys.stderr),
+    }  # fmt: skip
+
+
+CHANGES = {
+    "folder": lambda: os.chdir("/"),
+    "recursion": lambda: sys.setrecursionlimit(3000),
+    "random": lambda: random.seed(5),
+    "numpy": lambda: np.random.seed(5),
+    "torch": lambda: torch.manual_seed(5),
+    "torch, drawn": lambda: torch.rand(3),
+    "type": lambda: torch.set_default_dtype(torch.float64),
+    "gradients": lambda: torch.set_grad_enabled(False),
+    "threads": lambda: torch.set_num_threads(torch.get_num_threads() + 1),
+    "errors": lambda: np.seterr(all="raise"),
+    "printing": lambda: np.set_printoptions(precision=1),
+    "warnings": lambda: warnings.simplefilter("error"),
+    "streams": lambda: setattr(sys, "stdout", None),
+}
+
+
+@pytest.mark.parametrize("stops", [False, True])
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_check_leaves_the_session_as_it_was(capsys, name, stops):
+    """A right answer gives the cells below the same random numbers as an exercise that was left out."""
+
+    def answer(x):
+        CHANGES[name]()
+        if stops:
+            raise SystemExit
+        return 2 * x
+
+    globals()["answer"], before = answer, session()
+    assert ("✗" if stops else "✓") in says(capsys, "answer", given(1.0).returns(2.0))
+    assert session() == before
+
+
+def test_a_check_in_a_folder_that_is_gone_still_answers(capsys, tmp_path, monkeypatch):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert says(capsys, "value", equals(2)) == "✓ value: correct"
+
+
+def test_an_answer_may_remove_itself(capsys):
+    def answer(x):
+        del globals()["answer"]
+        return 2 * x
+
+    globals()["answer"] = answer
+    assert says(capsys, "answer", given(1.0).returns(2.0), times=1) == "✓ answer: correct"
+
+
+@pytest.mark.parametrize("gone", [False, True])
+def test_an_answer_that_takes_print_away_is_told_so(capsys, monkeypatch, gone):
+    monkeypatch.setattr(builtins, "print", print)  # to be put back
+
+    def answer(x):
+        builtins.print = None
+        if gone:
+            del builtins.print
+        return 2 * x
+
+    globals()["answer"] = answer
+    assert "builtins.print has been replaced in this notebook: " in says(capsys, "answer", given(1.0).returns(2.0))
+
+
+class Shy:
+    @property
+    def __class__(self):
+        raise SystemExit
+
+
+def test_an_answer_of_no_known_kind_is_no_end(capsys):
+    globals()["answer"] = Shy()
+    assert "answer: not yet" in says(capsys, "answer", equals(2.0))
+
+
+@pytest.mark.parametrize("message", ["x" * 10**6, "a\nb\r\n✓ answer: correct (9 of 9 done)", "\x1b[2J\x07\x00"])
+def test_the_message_of_an_error_stays_in_its_line(capsys, message):
+    def answer(x):
+        raise ValueError(message)
+
+    globals()["answer"] = answer
+    for _ in "ab":
+        capsys.readouterr()
+        check("answer", given(1.0).returns(2.0))
+    said = capsys.readouterr().out.replace(checks.RED, "").replace(checks.PLAIN, "")
+    assert said.startswith("✗ answer: not yet. Your answer stops with ValueError: ") and len(said) < 500
+    assert said.count("\n") == 1 and said[:-1].isprintable()
+
+
+def test_a_dictionary_is_shown_whole(capsys):
+    globals()["answer"] = {"a": 9}
+    assert says(capsys, "answer", equals(2.0), times=1).startswith("✗ answer: not yet. {'a':9} is not right yet.")
+
+
+def test_what_goes_to_the_other_stream_without_end_is_stopped_too(capsys):
+    def answer(x):
+        while True:
+            sys.stderr.write("again and again")
+
+    globals()["answer"] = answer
+    assert says(capsys, "answer", given(1.0).returns(2.0)).endswith("it prints without end.")
+
+
+@pytest.mark.parametrize("kind", [torch.bfloat16, torch.float16, torch.float64])
+def test_a_right_number_of_any_precision_is_right(capsys, kind):
+    globals()["answer"] = lambda x: torch.tensor(2.0, dtype=kind)
+    assert says(capsys, "answer", given(1.0).returns(2.0)) == "✓ answer: correct"

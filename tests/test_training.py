@@ -5,6 +5,7 @@ import copy
 import math
 import pickle
 import random
+import re
 import sys
 
 import pytest
@@ -13,6 +14,7 @@ from torch import nn
 from torch.utils.data import DataLoader, TensorDataset
 
 from presimal import training
+from synthcohort.storage import DataError
 
 
 @pytest.fixture
@@ -520,3 +522,128 @@ def test_a_checkpoint_of_another_schedule_is_refused(problem, tmp_path):
             model, train, valid, loss=nn.functional.mse_loss, optimizer=torch.optim.Adam(model.parameters()),
             epochs=2, progress=False, checkpoint=tmp_path / "training.pt",
         )  # fmt: skip
+
+
+# Whatever is given: a right result, or one sentence
+
+
+X = torch.randn(64, 3, generator=torch.Generator().manual_seed(0))
+Y = X @ torch.tensor([[1.0], [-2.0], [0.5]])
+MSE, PLATEAU = nn.functional.mse_loss, torch.optim.lr_scheduler.ReduceLROnPlateau
+
+
+def fit(model=None, train=None, valid=None, optimizer=torch.optim.SGD, loss=MSE, epochs=2, schedule=None, **more):
+    """With something odd in the place of what is usual there."""
+    model, usual = model or nn.Linear(3, 1), [(X[k : k + 16], Y[k : k + 16]) for k in (0, 16, 32, 48)]
+    made = optimizer(model.parameters(), 0.05) if isinstance(optimizer, type) else optimizer
+    more = {"progress": False, "schedule": schedule and schedule(made)} | more
+    return training.fit(
+        model, usual if train is None else train, usual if valid is None else valid, loss=loss, optimizer=made,
+        epochs=epochs, **more,
+    )  # fmt: skip
+
+
+def frozen():
+    return nn.Linear(3, 1).requires_grad_(False)
+
+
+def frozen_below():
+    model = nn.Sequential(frozen(), nn.Linear(1, 1))
+    return {"model": model, "optimizer": torch.optim.SGD(model[0].parameters(), 0.1)}
+
+
+EACH = nn.MSELoss(reduction="none")
+PAIRS = "Every batch is a pair of tensors, x and y, of as many examples, and not "
+CUT_OFF = "The loss does not depend on the parameters: leave out .detach(), .item(), NumPy and no_grad."
+ONE_OF_16 = "of a batch: give one number, as its mean, and not 16."
+NOT_LEARNED = "The optimizer moves nothing that is learned: give it parameters that require a gradient."
+ODD = {
+    "all frozen": (lambda: {"model": frozen()}, NOT_LEARNED),
+    "what it moves is frozen": (frozen_below, NOT_LEARNED),
+    "an optimizer that asks again": (lambda: {"optimizer": torch.optim.LBFGS}, "LBFGS wants the loss several times a"),
+    "no optimizer": (lambda: {"optimizer": None}, "No optimizer and model of torch: NoneType, Linear."),
+    "parameters": (lambda: {"optimizer": iter([1])}, "No optimizer and model of torch: list_iterator, Linear."),
+    "a function": (lambda: {"model": print, "optimizer": None}, "torch: NoneType, builtin_function_or_method."),
+    "a class of losses": (lambda: {"loss": nn.MSELoss}, "The loss must be a function of (model(x), y), such as nn.MSE"),
+    "no loss": (lambda: {"loss": None}, "The loss must be a function of (model(x), y), such as nn.MSELoss(), and not"),
+    "a number for a metric": (lambda: {"metric": 0}, "The metric must be a function of (model(x), y), such as"),
+    "a loss for each example": (lambda: {"loss": EACH}, f"The loss {ONE_OF_16}"),
+    "one of single examples": (
+        lambda: {"train": [(X[:1], Y[:1])], "loss": EACH}, "The loss of a batch: give one number, and not 16."
+    ),
+    "a loss cut off": (lambda: {"loss": lambda a, b: MSE(a, b).detach()}, CUT_OFF),
+    "a loss of numpy": (lambda: {"loss": lambda a, b: MSE(a, b).detach().numpy()}, CUT_OFF),
+    "a loss of Python": (lambda: {"loss": lambda a, b: 0.5}, CUT_OFF),
+    "a metric for each example": (lambda: {"metric": EACH}, "The metric of a batch: give one number, and not 16."),
+    "no metric": (lambda: {"metric": lambda a, b: None}, "The metric of a batch: give real numbers"),
+    "a metric in words": (lambda: {"metric": lambda a, b: "0.5"}, "The metric of a batch: give real numbers in one ar"),
+    "no targets": (lambda: {"train": [(X,)]}, f"{PAIRS}[(64, 3)]."),
+    "three parts": (lambda: {"train": [(X, Y, Y)]}, f"{PAIRS}[(64, 3), (64, 1), (64, 1)]."),
+    "examples": (lambda: {"train": TensorDataset(X, Y)}, f"{PAIRS}[(3,), (1,)]."),
+    "a tensor of two rows": (lambda: {"train": X[None, :2]}, f"{PAIRS}[(2, 3)]."),
+    "a tensor": (lambda: {"valid": X}, f"{PAIRS}[(3,)]."),
+    "arrays": (lambda: {"train": [(X.numpy(), Y.numpy())]}, f"{PAIRS}['ndarray', 'ndarray']."),
+    "a dictionary": (lambda: {"train": [{"x": X, "y": Y}]}, f"{PAIRS}['dict']."),
+    "targets of fewer": (lambda: {"train": [(X, Y[:8])]}, f"{PAIRS}[(64, 3), (8, 1)]."),
+    "single numbers": (lambda: {"valid": [(X.sum(), Y.sum())]}, f"{PAIRS}[(), ()]."),
+    "a generator to train": (lambda: {"train": ((X, Y) for _ in "ab")}, "as a generator when it is used up."),
+    "a generator to validate": (lambda: {"valid": ((X, Y) for _ in "ab")}, "as by a generator when it is used up."),
+    "no name": (lambda: {"checkpoint": ""}, "The checkpoint  cannot be written (a folder or a device has that name)"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ODD)
+def test_what_cannot_be_trained_is_refused_in_one_sentence(name):
+    make, words = ODD[name]
+    with pytest.raises(ValueError, match=re.escape(words)) as refused:
+        fit(**make())
+    assert "\n" not in str(refused.value)
+
+
+@pytest.mark.parametrize("device", ["cuda:7", "tpu", "meta"])
+def test_a_device_that_there_is_not_is_named(device):
+    with pytest.raises(DataError, match=device):
+        fit(device=device)
+
+
+@pytest.mark.parametrize("around", [torch.no_grad, contextlib.nullcontext])
+def test_training_does_not_depend_on_what_was_switched_off_before(around):
+    model = nn.Linear(3, 1)
+    with around():
+        history = fit(model)
+        assert torch.is_grad_enabled() is (around is contextlib.nullcontext)
+    assert history.train_loss[1] < history.train_loss[0]
+
+
+def test_a_batch_without_examples_counts_for_nothing():
+    whole, model = [(X[:16], Y[:16])], nn.Linear(3, 1)
+    other = copy.deepcopy(model)
+    expected = fit(model, whole, whole)
+    found = fit(other, [*whole, (X[:0], Y[:0])], [(X[:0], Y[:0]), *whole])
+    assert (found.train_loss, found.valid_loss) == (expected.train_loss, expected.valid_loss)
+    torch.testing.assert_close(other.state_dict(), model.state_dict(), rtol=0, atol=0)
+
+
+def test_a_generator_is_enough_for_one_epoch():
+    assert len(fit(train=((X, Y) for _ in "ab"), valid=((X, Y) for _ in "a"), epochs=1).train_loss) == 1
+
+
+def test_a_schedule_that_waits_for_the_validation_loss_gets_it_after_every_epoch(tmp_path):
+    """As torch's own documentation has it: three epochs without a lower loss, then a tenth of the learning rate."""
+    rates, schedules = [], []
+
+    def waiting(optimizer):
+        schedules.append(PLATEAU(optimizer, factor=0.1, patience=2))
+        return schedules[-1]
+
+    def loss(a, b):
+        rates.append(schedules[-1].optimizer.param_groups[0]["lr"])
+        return MSE(a, b) if a.requires_grad else torch.tensor(1.0)
+
+    def of(epochs, **more):
+        rates.clear()
+        fit(nn.Linear(3, 1), [(X, Y)], [(X, Y)], loss=loss, schedule=waiting, epochs=epochs, **more)
+        return [round(rate, 5) for rate in rates[::2]]
+
+    assert of(8) == [0.05] * 4 + [0.005] * 3 + [0.0005]
+    assert [*of(3, checkpoint=tmp_path / "a"), *of(8, checkpoint=tmp_path / "a")] == of(8)

@@ -3,7 +3,7 @@
     from brainscans.skull_stripping import strip
     brain, brain_file, mask_file = strip("head.nii.gz")
 
-It knows nothing of the workshop, whose notebooks and commands import it. In its order (interval, compute, resampling,
-networks, refusal, slices, dicom, reading, writing, scans, registration, posture, straightening, skull_stripping,
+It knows nothing of the workshop, whose notebooks and commands import it. In its order (refusal, interval, compute,
+resampling, networks, slices, dicom, reading, writing, scans, registration, posture, straightening, skull_stripping,
 one_head, contrasts, tumor_segmentation, bundle_transforms, bundle, tissues, age) each module imports only from those
 above it, and from the package `synthcohort`."""

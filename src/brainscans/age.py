@@ -84,8 +84,7 @@ def measures(volumes_ml: dict[str, float]) -> np.ndarray:
 def corrected(raw: np.ndarray, fluid: float, correction: list[list[float]]) -> np.ndarray:
     """Measures (3,) without what the network does to them on scans in which fluid has this signal. `correction` (3, 3),
     found on label maps (scripts/train_tissues.py): intercept, and factors of the measure and of fluid's signal."""
-    terms = np.stack([np.ones(3), raw, np.full(3, fluid)], 1)
-    return (terms * np.asarray(correction)).sum(1)
+    return (np.stack([np.ones(3), raw, np.full(3, fluid)], 1) * np.asarray(correction)).sum(1)
 
 
 def charts() -> tuple[np.ndarray, np.ndarray]:
@@ -114,8 +113,7 @@ def posterior(measured: np.ndarray, error: np.ndarray) -> tuple[np.ndarray, floa
     covariances = spreads[:, :, None] * spreads[:, None] * CORRELATION + np.diag(np.square(error))
     away = measured - means
     squares = np.einsum("ki,ki->k", away, np.linalg.solve(covariances, away[:, :, None])[:, :, 0])
-    scales = np.linalg.slogdet(covariances)[1]
-    log = -0.5 * scales - (FREEDOM + 3) / 2 * np.log1p(squares / FREEDOM)
+    log = -0.5 * np.linalg.slogdet(covariances)[1] - (FREEDOM + 3) / 2 * np.log1p(squares / FREEDOM)
     weight = np.exp(log - log.max())
     return weight / weight.sum(), float(squares.min())
 
@@ -154,7 +152,5 @@ def age_of(found: Tissues, correction: list[list[float]], error: list[float]) ->
         warnings.append("its volumes fit no age: is there a tumor, a large lesion, or wide ventricles?")
     if probability[AGES < 20].sum() > 0.25:
         warnings.append("it looks as young as the charts begin, at 18 years: children are not covered")
-    return AgeEstimate(
-        age, probability, content, found.volumes_ml,
-        dict(zip(MEASURES, (100 * norm.cdf(z)).tolist(), strict=True)), warnings,
-    )  # fmt: skip
+    centiles = dict(zip(MEASURES, (100 * norm.cdf(z)).tolist(), strict=True))
+    return AgeEstimate(age, probability, content, found.volumes_ml, centiles, warnings)

@@ -12,7 +12,6 @@ from torch import nn
 from .contrasts import TITLES
 from .tumor_segmentation import LEAST_GAIN, REGIONS, SPACING
 
-HERE = Path(__file__).parent
 LIBRARIES = {"monai": "monai", "pytorch": "torch", "numpy": "numpy"}
 CONFIGS = Path(__file__).with_suffix(".json")
 SCRIPTS = ("bundle_transforms.py", "networks/unet.py", "networks/normalization.py")  # they need torch and MONAI alone
@@ -26,9 +25,8 @@ def write_bundle(folder: Path, network: nn.Module, facts: dict, spacing: float =
     for package in ("scripts", "scripts/networks"):
         (folder / package / "__init__.py").touch()
     for script in SCRIPTS:
-        (folder / "scripts" / script).write_bytes((HERE / script).read_bytes())
-    configs = {"inference": inference(network.arguments, spacing), "metadata": metadata(facts)}
-    for name, content in configs.items():
+        (folder / "scripts" / script).write_bytes((CONFIGS.parent / script).read_bytes())
+    for name, content in {"inference": inference(network.arguments, spacing), "metadata": metadata(facts)}.items():
         (folder / "configs" / f"{name}.json").write_text(json.dumps(content, indent=2), encoding="utf-8")
     torch.save(network.state_dict(), folder / "models" / "model.pt")
     return sorted(file.relative_to(folder).as_posix() for file in folder.rglob("*.*"))

@@ -33,10 +33,8 @@ class RegionsToLabelsd(MapTransform):
     necrotic, 3 enhancing. Each region lies within the one before it."""
 
     def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
-        found = dict(data)
-        for key in self.keys:
-            found[key] = (found[key] > 0).to(torch.uint8).cumprod(0).sum(0, keepdim=True).to(torch.uint8)
-        return found
+        inside = {key: (data[key] > 0).to(torch.uint8).cumprod(0) for key in self.keys}
+        return {**data, **{key: regions.sum(0, keepdim=True).to(torch.uint8) for key, regions in inside.items()}}
 
 
 @torch.inference_mode()

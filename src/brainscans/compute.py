@@ -6,8 +6,10 @@ import os
 import random
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from typing import Any
 
 import numpy as np
 import torch
@@ -67,15 +69,32 @@ def autocast(device: torch.device) -> AbstractContextManager:
     return torch.autocast(device.type, torch.bfloat16) if fast else nullcontext()
 
 
-@contextmanager
-def threads(number: int) -> Iterator[None]:
+def threads(number: int) -> ExitStack:
     """Within it torch has as many threads. A cohort then draws as many people at once, who stay the same to the bit."""
-    before = torch.get_num_threads()
+    stack = ExitStack()
+    stack.callback(torch.set_num_threads, torch.get_num_threads())
     torch.set_num_threads(number)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
+    return stack
+
+
+# What code of others, such as an answer, may change of a session: how it is read, and put back.
+SESSION: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
+    (os.getcwd, os.chdir), (sys.getrecursionlimit, sys.setrecursionlimit), (random.getstate, random.setstate),
+    (np.random.get_state, np.random.set_state), (torch.get_rng_state, torch.set_rng_state),
+    (torch.get_default_dtype, torch.set_default_dtype), (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.get_num_threads, torch.set_num_threads), (np.geterr, lambda errors: np.seterr(**errors)),
+    (np.get_printoptions, lambda options: np.set_printoptions(**options)),
+)  # fmt: skip
+
+
+def undisturbed() -> ExitStack:
+    """At whose end the session is as it is now: its folder, random numbers, warnings, settings of NumPy and torch."""
+    stack = ExitStack()
+    stack.enter_context(warnings.catch_warnings())
+    for read, put_back in SESSION:
+        with suppress(OSError):  # of a folder that is gone
+            stack.callback(put_back, read())
+    return stack
 
 
 @contextmanager

@@ -137,11 +137,9 @@ def check_names(images: Tensor, inside: Tensor, given: Sequence[int], spacing: f
             warnings.warn(f"{name}: {both} may be exchanged: look at them", ScanWarning, stacklevel=2)
     if again or no_uptake:
         warnings.warn(f"{name}: {NO_MORE}", ScanWarning, stacklevel=2)
-    for title, rise in [(titles[k], rise) for k, rise in inward.items()]:
-        if rise and not INWARD[title][0] <= rise <= INWARD[title][1]:
-            warnings.warn(
-                f"{name}: {title} does not look like one: is it what it is called?", ScanWarning, stacklevel=2
-            )
+    odd = [titles[k] for k, rise in inward.items() if rise and not INWARD[titles[k]][0] <= rise <= INWARD[titles[k]][1]]
+    for title in odd:
+        warnings.warn(f"{name}: {title} does not look like one: is it what it is called?", ScanWarning, stacklevel=2)
 
 
 def _once_more(t1: np.ndarray, t1gd: np.ndarray, core: np.ndarray) -> tuple[bool, bool]:

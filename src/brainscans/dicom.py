@@ -175,7 +175,7 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     refuse_if(values.ndim != 3, name, "is in color", "give the original images")
     for said in (*slices.lacking(tags), *slices.black(values, name)):
         warnings.warn(f"{name} {said}: look whether its first and last slice are there.", ScanWarning, stacklevel=2)
-    in_plane = [length * axes[0, 3 * k : 3 * k + 3] for k, length in enumerate(image.GetSpacing()[:2])]
+    in_plane = apart[1] * axes[0, :3], apart[0] * axes[0, 3:]  # as told: of enhanced files GDCM gives 1 mm
     affine = from_matvec(np.stack([*in_plane, step], 1), places[order[0]])
     affine[:2] *= -1  # DICOM counts millimeters to the left and to the back
     volume = nib.Nifti1Image(values, affine)

@@ -6,6 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from .refusal import raise_if as raise_if
+
 
 def real(values: Any, what: str, error: type[Exception] = ValueError) -> np.ndarray:
     """Values as an array of real numbers or truth values. `error`, in one sentence about `what`, for everything else:
@@ -24,8 +26,7 @@ def real(values: Any, what: str, error: type[Exception] = ValueError) -> np.ndar
 def one(value: Any, what: str, error: type[Exception] = ValueError) -> float:
     """A single real number, of which NaN is one; errors as `real`."""
     found = real(value, what, error)
-    if found.size != 1:
-        raise error(f"{what}: give one number, and not {found.size}.")
+    raise_if(found.size != 1, f"{what}: give one number, and not {found.size}.", error)
     return float(found.item())
 
 
@@ -58,8 +59,7 @@ def numbered(labels: Any, what: str) -> np.ndarray:
         _, number = np.unique(found, return_inverse=True)
     except Exception:  # of labels that cannot be compared
         missing = True
-    if missing:
-        raise ValueError(f"{what}: give one label per case, all of one kind, and none missing.")
+    raise_if(missing, f"{what}: give one label per case, all of one kind, and none missing.")
     return number
 
 

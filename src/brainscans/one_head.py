@@ -82,8 +82,7 @@ def follows(one: np.ndarray, other: np.ndarray, core: np.ndarray) -> tuple[float
     plain = ndimage.gaussian_filter(one.astype(np.float32), 1.0)
     values = plain[core][::3]
     bends = [np.maximum(values - knot, 0) for knot in np.quantile(values, KNOTS)]
-    moves = [slope[core][::3] for slope in np.gradient(plain)]
-    terms = np.stack([np.ones_like(values), *blurred, *bends, *moves], 1)
+    terms = np.stack([np.ones_like(values), *blurred, *bends, *(s[core][::3] for s in np.gradient(plain))], 1)
     wanted = ndimage.gaussian_filter(other.astype(np.float32), 1.0)[core][::3]
     rest = wanted - terms @ np.linalg.lstsq(terms.astype(float), wanted.astype(float), rcond=None)[0]
     return float(1 - rest.var() / (wanted.var() + 1e-12)), rest

@@ -169,8 +169,7 @@ def read_image(file: Path | str, channels: int = 1, image: Any = None) -> tuple[
     refuse_if(not several and values.ndim != 3, file, f"{shape}, not one volume", "store one volume per file")
     missing = ": a modality is missing" * (math.prod(values.shape[3:]) < channels)
     remedy = "stack all modalities in one file, in their order"
-    other = several and values.shape[3:] != (channels,)
-    refuse_if(other, file, f"{shape}, not (X, Y, Z, {channels}){missing}", remedy)
+    refuse_if(several and values.shape[3:] != (channels,), file, f"{shape}, not (X, Y, Z, {channels}){missing}", remedy)
     refuse_if(min(values.shape[:3]) < 8, file, f"{shape}, a slice and no volume", "store the whole volume")
     refuse_if(values.dtype.kind not in "iuf", file, f"holds values of type {values.dtype}", "store real numbers")
     finite, which = np.isfinite(values).all(), "modality {}" if several else "the volume"
@@ -181,7 +180,9 @@ def read_image(file: Path | str, channels: int = 1, image: Any = None) -> tuple[
     few = [k for k, one in enumerate(volumes) if len(np.unique(one[:: max(1, one.size // 200_000)])) < FEWEST_VALUES]
     few = few or [k for k in range(channels) if _holds_labels(values[..., k] if several else values)]
     refuse_if(few, file, f"{which} holds labels and no image", "give the scan itself")
-    computed = [k for k, one in enumerate(volumes) if _holds_hounsfield(one)]
+    air, soft = ([((one > low) & (one < high)).sum() for one in volumes] for low, high in (AIR, SOFT))
+    rest = [max(1, (one > AIR[1] / 2).sum()) for one in volumes]
+    computed = [k for k, of in enumerate(rest) if air[k] > LEAST_AIR * volumes[k].size and soft[k] > LEAST_SOFT * of]
     refuse_if(computed, file, f"{which} holds the Hounsfield units of a CT", "give an MRI")
     top = max(abs(float(values.max())), abs(float(values.min())))
     odd_unit = not SMALLEST < top < LARGEST
@@ -216,12 +217,6 @@ def _holds_labels(values: np.ndarray) -> bool:
         bright = (one > mean) & (other > mean) & (one < top) & (other < top) & (one != background)
         same.append((one == other)[bright].mean() if bright.any() else 0.0)
     return min(same) > SAME_AS_NEIGHBOR
-
-
-def _holds_hounsfield(values: np.ndarray) -> bool:
-    """Are values (N,) what a CT holds: much air near -1000, and little but soft tissue near 0?"""
-    air, soft = (((values > low) & (values < high)).sum() for low, high in (AIR, SOFT))
-    return bool(air > LEAST_AIR * values.size and soft > LEAST_SOFT * (values > AIR[1] / 2).sum())
 
 
 def check_affine(affine: np.ndarray, file: Path | str) -> None:

@@ -15,6 +15,12 @@ def refuse(file: Path | str, problem: str, remedy: str) -> NoReturn:
     raise DataError(f"{file}: {problem}; {remedy}.")
 
 
+def raise_if(found: object, said: str, error: type[Exception] = ValueError) -> None:
+    """Raises an error with one sentence if something has been found."""
+    if found:
+        raise error(said)
+
+
 def refuse_if(found: object, file: Path | str, problem: str, remedy: str) -> None:
     """Refuse a file for what has been found, if anything; the first entry of a list takes the place of {}."""
     if found:

@@ -23,7 +23,7 @@ from synthcohort.storage import DataError
 from .posture import UNLIKE, is_placed
 from .reading import ENDINGS as IMAGES
 from .reading import open_image
-from .refusal import ScanWarning, refuse_if
+from .refusal import ScanWarning, raise_if, refuse_if
 from .resampling import Grid, from_grid, stem, to_grid
 from .scans import Device, File, both_sides, faces, largest_piece, read_scan, ready, rise_inward, without_holes
 from .writing import ENDINGS, check_place, image_like, is_ours, write
@@ -61,8 +61,7 @@ class BrainMask:
 
 def normalize(images: Tensor) -> Tensor:
     """Images (N, 1, X, Y, Z) as the network wants them: 0 is black, 1 the brightest tissue, at most 1.5."""
-    scale = images.new_tensor([_brightest(image) for image in images])
-    return (images / scale.view(-1, 1, 1, 1, 1)).clamp(0, 1.5)
+    return torch.stack([image / _brightest(image) for image in images]).clamp(0, 1.5)
 
 
 def _brightest(image: Tensor) -> float:
@@ -83,8 +82,7 @@ def above_black(volume: Tensor) -> Tensor:
             low, high = others.quantile(0.001), others.quantile(0.999)
             if padding < low.clamp(max=0) - (high - low) or padding > high + (high - low):
                 volume, values = (part.where(part != padding, low) for part in (volume, values))
-    darkest = values.quantile(0.01)
-    return (volume - darkest.clamp(max=0)).clamp(min=0)
+    return (volume - values.quantile(0.01).clamp(max=0)).clamp(min=0)
 
 
 def find_brain(volume: Tensor, affine: np.ndarray, model: nn.Module | None = None, device: Device = None) -> BrainMask:
@@ -100,8 +98,7 @@ def find_brain(volume: Tensor, affine: np.ndarray, model: nn.Module | None = Non
         straight, mirrored = both_sides(model, normalize(image[None, None]), device)
         probability = ((straight + mirrored) / 2)[0].numpy()
         inside = largest_piece(probability > 0.5)
-        if not inside.any():
-            raise DataError(NOTHING)
+        raise_if(not inside.any(), NOTHING, DataError)
         voxels = np.argwhere(inside)
         before, center = center, apply_affine(grid.affine, (voxels.min(0) + voxels.max(0)) / 2)
         if np.abs(center - before).max() < 4.0:
@@ -126,8 +123,7 @@ def find_brain(volume: Tensor, affine: np.ndarray, model: nn.Module | None = Non
 def _check(brain: BrainMask, volume: Tensor, image: np.ndarray, inside: np.ndarray) -> None:
     """Raises DataError for a mask that cannot be that of a brain; `image` and `inside` are on the network's grid."""
     lit = volume.numpy()[brain.mask] > 0.03 * _brightest(volume)  # which air is not
-    if not brain.mask.any() or lit.mean() < 0.6:
-        raise DataError(NOTHING)
+    raise_if(not brain.mask.any() or lit.mean() < 0.6, NOTHING, DataError)
     if faces(volume[None]).median() > BRIGHT_AIR * np.median(volume.numpy()[brain.mask]):
         raise DataError("What is around the head is brighter than the brain: is its contrast inverted?")
     if _detail(image, inside) < 0.022:  # 30 scans have 0.08 and more, in 6 mm 0.04; a ball with spheres 0.003
@@ -216,8 +212,7 @@ def _detail(image: np.ndarray, inside: np.ndarray) -> float:
     if not core.any():
         return 0.0
     mean, square = (ndimage.uniform_filter(values, 3)[core] for values in (image, image**2))
-    spread = np.sqrt(np.maximum(square - mean**2, 0))
-    return float(np.median(spread) / max(np.median(image[core]), 1e-6))
+    return float(np.median(np.sqrt(np.maximum(square - mean**2, 0))) / max(np.median(image[core]), 1e-6))
 
 
 def own_reflection(mask: np.ndarray) -> float:

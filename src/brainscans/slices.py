@@ -71,6 +71,8 @@ def check_alike(tags: Sequence[dict[str, str]], name: Path) -> None:
     contrasts = {tuple(word for k, word in words if k < 3 or word in CONTRASTS) for words in values}
     several = max(len(kinds), len(contrasts)) > 1 or any(_differ(tags, key, share) for key, share in ROUNDED.items())
     refuse_if(several, name, "has slices of several sizes or kinds", "give one series of one size")
+    phase = {"P", "PHASE MAP"} & set(tags[0].get(IMAGE_TYPE, "").split("\\")[2:])
+    refuse_if(phase, name, "holds phases and no magnitudes", "give the other series of that scan")
     inverted = tags[0].get(COLOR) == "MONOCHROME1"
     refuse_if(inverted, name, "holds light for dark and dark for light (MONOCHROME1)", "export it as MONOCHROME2")
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from synthcohort.storage import DataError
 
 from .posture import SPACING as AVERAGE_SPACING
+from .refusal import raise_if
 from .resampling import Grid, to_grid
 from .scans import Device, both_sides, ready, rise_inward
 from .skull_stripping import BrainMask, above_black, find_brain, oddities
@@ -72,8 +73,7 @@ def ask(model: nn.Module, image: Tensor, device: torch.device) -> tuple[Tensor, 
     and of its mirror image, and how far the two agree, 0 to 1."""
     straight, mirrored = both_sides(model, image, device, partial(torch.softmax, dim=1))
     fractions = (straight + mirrored) / 2
-    common = torch.minimum(straight, mirrored)[1:].sum()
-    return fractions, float(common / fractions[1:].sum().clamp(min=1e-6))
+    return fractions, float(torch.minimum(straight, mirrored)[1:].sum() / fractions[1:].sum().clamp(min=1e-6))
 
 
 def fluid_signal(fractions: Tensor, image: Tensor) -> float:
@@ -95,10 +95,8 @@ def find_tissues(volume: Tensor, affine: np.ndarray, model: nn.Module | None = N
     image = normalize(to_grid(stripped, place, grid)[None, None])
     inside = to_grid(torch.from_numpy(brain.mask).float(), place, grid).numpy() > 0.5
     rise = rise_inward(image[0, 0].numpy(), inside, SPACING)
-    if rise < LEAST_RISE:
-        raise DataError(
-            "This does not look like a T1, where white matter is brighter than cortex: give a T1-weighted scan."
-        )
+    other = "This does not look like a T1, where white matter is brighter than cortex: give a T1-weighted scan."
+    raise_if(rise < LEAST_RISE, other, DataError)
     fractions, agreement = ask(model, image, device)
     warnings = oddities(volume, affine, brain.mask)
     if fit < LEAST_FIT:

@@ -105,7 +105,10 @@ def find_tumor(
         check_order(images, outside if outside.sum() > brain.sum() / 3 else brain, name)
     check_names(x[0], inside[0, 0] & (resampled[shown] != 0).all(0), shown, SPACING, name)
     labels = _labels(probabilities.numpy(), voxel_ml)
-    volumes = {region: _volume(labels > k, probabilities[k].numpy(), voxel_ml) for k, region in enumerate(REGIONS)}
+    volumes: dict[str, Interval] = {}
+    for k, (region, p) in enumerate(zip(REGIONS, probabilities.numpy(), strict=True)):
+        counts = (labels > k).sum(), ((labels > k) & (p > SURE)).sum(), ((labels > k) | (p > PERHAPS)).sum()
+        volumes[region] = Interval(*(float(count * voxel_ml) for count in counts))
     return Segmentation(np.pad(labels, around), np.pad(probabilities.numpy(), [(0, 0), *around]), volumes)
 
 
@@ -122,8 +125,3 @@ def _labels(probabilities: np.ndarray, voxel_ml: float) -> np.ndarray:
     numbered, voxels = pieces(whole)
     whole &= (voxels * voxel_ml >= LEAST_ML)[numbered]
     return whole * (np.uint8(1) + (core | enhancing) + enhancing)
-
-
-def _volume(region: np.ndarray, probability: np.ndarray, voxel_ml: float) -> Interval:
-    voxels = region.sum(), (region & (probability > SURE)).sum(), (region | (probability > PERHAPS)).sum()
-    return Interval(*(float(count * voxel_ml) for count in voxels))

@@ -17,7 +17,7 @@ import nibabel as nib
 import numpy as np
 
 from .reading import open_image
-from .refusal import refuse, refuse_if
+from .refusal import raise_if, refuse, refuse_if
 
 if sys.platform != "win32":
     import fcntl
@@ -54,10 +54,8 @@ def folder_for(file: Path) -> Path:
         folder = folder.parent
     tempfile.TemporaryFile(dir=folder).close()  # rights alone do not say it
     with suppress(FileNotFoundError):
-        if not stat.S_ISREG(os.stat(file).st_mode):
-            raise ValueError("a folder or a device has that name")
-    if len(os.fsencode(file.name)) > LONGEST_NAME:
-        raise ValueError("its name is too long")
+        raise_if(not stat.S_ISREG(os.stat(file).st_mode), "a folder or a device has that name")
+    raise_if(len(os.fsencode(file.name)) > LONGEST_NAME, "its name is too long")
     return folder
 
 

@@ -1,8 +1,7 @@
 """Checks for exercises: they answer "not tried yet", "correct", or the first thing that is off, and never raise.
 
 An exercise is three cells: the attempt leaves a blank, `...`; the check, folded, says what is expected and which
-mistakes are typical; the solution, folded too, takes the place of an answer that is not correct.
-    check("mean_squared_error", given([1., 2.], [1., 4.]).returns(2, mistakes={"You added: take the mean.": 4}))"""
+mistakes are typical; the solution, folded too, takes the place of an answer that is not correct."""
 
 import builtins
 import contextlib
@@ -19,7 +18,9 @@ import numpy as np
 import torch
 from numpy import allclose, asarray, isfinite  # as they are now, whatever a notebook makes of `np` later
 
-MOST_PRINTED, SHOWN, MOST_SHOWN = 100_000, 2_000, 8  # letters; numbers of an array
+from brainscans.compute import undisturbed
+
+MOST_PRINTED, SHOWN, MOST_SAID, MOST_SHOWN = 100_000, 2_000, 300, 8  # letters; numbers of an array
 GREEN, RED, PLAIN = "\x1b[32m", "\x1b[31m", "\x1b[0m"
 Claim = Callable[[Any], str | None]  # looks at an answer and returns None if it is right, else a hint in one sentence
 
@@ -32,24 +33,24 @@ _LIBRARIES: tuple[Any, ...] = (builtins, math, np, np.linalg, torch, torch.Tenso
 def check(name: str, *claims: Claim) -> None:
     """Print the state of the exercise whose answer is the variable or function called `name` where this is called, and
     of how many (EXERCISES there) are done. Claims are tried in order; the first that fails gives the hint, up to its
-    colon at first and whole when the check is run again. Whatever the answer does, nothing is raised."""
+    colon at first and whole when the check is run again. Whatever the answer does, nothing is raised or left behind."""
     answers, printed = sys._getframe(1).f_globals, _Output()
-    _correct.pop(name, None)
+    answer, _ = answers.get(name), _correct.pop(name, None)
     state = f"· {name}: not tried yet"
     if name not in answers:
         state += " (run the cell above that defines it)"
-    elif callable(answers[name]) and answers[name] is _solutions.get(name):
+    elif callable(answer) and answer is _solutions.get(name):
         state += " (the solution stands in its place: run your own cell again, then this one)"
-    elif not blank(answers[name]):
-        with contextlib.redirect_stdout(printed):
-            hint = _hint(answers[name], claims)
+    elif not blank(answer):
+        with undisturbed(), contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
+            hint = _hint(answer, claims)
         if hint := _replaced(answers.get("__name__")) or hint:
             state = f"{RED}✗{PLAIN} {name}: not yet. {_told(name, hint)}"
         else:
-            _correct[name] = answers[name]
+            _correct[name] = answer
             state = f"{GREEN}✓{PLAIN} {name}: correct"
             if "EXERCISES" in answers:
-                done = sum(answers.get(other) is answer for other, answer in _correct.items())
+                done = sum(answers.get(other) is right for other, right in _correct.items())
                 state += f" ({done} of {answers['EXERCISES']} done)"
     print(*printed.getvalue()[:SHOWN].splitlines(), state, sep="\n")
 
@@ -99,10 +100,13 @@ def _hint(answer: object, claims: Iterable[Claim]) -> str | None:
     for claim in claims:
         try:
             hint = claim(answer)
-        except (Exception, SystemExit, GeneratorExit) as problem:  # a notebook goes on
+        except KeyboardInterrupt:
+            raise
+        except BaseException as problem:  # SystemExit too: a notebook goes on
             error = f"Your answer stops with {type(problem).__name__}"
             with contextlib.suppress(BaseException):  # a message that cannot be printed, or ends the notebook
-                error += f": {problem}" if str(problem) else ""
+                said = "".join(filter(str.isprintable, " ".join(str(problem).split())))
+                error += f": {said[:MOST_SAID]}" if said else ""
             hint = " ".join([*[advice for part, advice in _ADVICE.items() if part in error][:1], f"{error}."])
         if hint:
             return hint
@@ -128,7 +132,7 @@ def _replaced(notebook: str | None) -> str | None:
 
 def blank(answer: object) -> bool:
     """True for an answer that is still to be written: `...`, or a function that only holds `...`."""
-    if not isinstance(answer, FunctionType):
+    if type(answer) is not FunctionType:
         return answer is ...
     steps = [(step.opname, step.argval) for step in dis.get_instructions(answer) if step.opname not in _NO_WORK]
     if all(name.startswith("RETURN") or (name == "LOAD_CONST" and value in (None, ...)) for name, value in steps):
@@ -143,8 +147,7 @@ def blank(answer: object) -> bool:
     return bool(blanks - written)
 
 
-_NO_WORK = {"RESUME", "NOP", "COPY_FREE_VARS", "MAKE_CELL", "CACHE", "NOT_TAKEN"}
-_LOAD = {"LOAD_CONST", "LOAD_COMMON_CONSTANT"}
+_LOAD, _NO_WORK = {"LOAD_CONST", "LOAD_COMMON_CONSTANT"}, {*"RESUME NOP COPY_FREE_VARS MAKE_CELL CACHE NOT_TAKEN".split()}
 
 
 class given:
@@ -215,7 +218,8 @@ def _unchanged(value: Any, before: Any) -> bool:
 def _numbers(value: Any) -> np.ndarray:
     with contextlib.suppress(ValueError):  # of parts of different lengths
         value = float(value) if type(value).__module__ in ("fractions", "decimal") else value
-        return asarray(value.detach().cpu() if isinstance(value, torch.Tensor) else value)
+        value = value.detach().cpu() if isinstance(value, torch.Tensor) else value
+        return asarray(value.float() if getattr(value, "dtype", None) == torch.bfloat16 else value)
     return asarray(repr(value), dtype=object)
 
 
@@ -223,21 +227,20 @@ def _same(value: Any, expected: Any, tolerance: float) -> bool:
     a, b = _numbers(value), _numbers(expected)
     if a.shape != b.shape or a.dtype.kind == "O":  # objects may call themselves equal to anything
         return False
-    if {a.dtype.kind, b.dtype.kind} <= set("biufc"):
-        return bool(allclose(a.astype(complex), b.astype(complex), rtol=tolerance, atol=tolerance))
-    return bool((a == b).all())
+    plain = {a.dtype.kind, b.dtype.kind} <= set("biufc")
+    return bool(allclose(a.astype(complex), b.astype(complex), tolerance, tolerance) if plain else (a == b).all())
 
 
 def _short(value: Any, limit: int = 60) -> str:
     numbers = _numbers(value)
     if (plain := numbers.dtype.kind in "biufc") and numbers.size > MOST_SHOWN:
         return f"an array of shape {numbers.shape}"
-    text = " ".join(np.array2string(numbers, precision=4).split()) if plain else repr(value)
+    text = " ".join((np.array2string(numbers, precision=4) if plain else repr(value).replace(": ", ":")).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 # From here on these see this module as it is now, whatever a notebook makes of it later.
-_sealed, _OURS = globals().copy(), (sys.modules[__name__], given, _Output)
+_sealed, _OURS = globals() | {"__builtins__": vars(builtins).copy()}, (sys.modules[__name__], given, _Output)
 for _one in (_replaced, check, solution):
     _sealed[_one.__name__] = globals()[_one.__name__] = FunctionType(_one.__code__, _sealed, None, _one.__defaults__)
 _UNTOUCHED = [

@@ -58,5 +58,4 @@ def slide(figure: Figure, update: Callable[..., str], **controls: ipywidgets.Wid
 
     for control in controls.values():
         control.style.description_width, control.layout.width = "initial", "min(100%, 36rem)"
-    problems = ipywidgets.interactive_output(draw, controls)
-    display(ipywidgets.VBox([*controls.values(), picture, problems]))
+    display(ipywidgets.VBox([*controls.values(), picture, ipywidgets.interactive_output(draw, controls)]))

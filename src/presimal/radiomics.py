@@ -14,7 +14,7 @@ from scipy.spatial.distance import pdist
 from scipy.special import entr
 from skimage.measure import marching_cubes, mesh_surface_area
 
-from brainscans.interval import one, real
+from brainscans.interval import one, raise_if, real
 from synthcohort.storage import DataError
 
 MOST_LEVELS = 2**12  # gray levels, of whose pairs a table is made
@@ -37,7 +37,10 @@ def shape(mask: np.ndarray, spacing: ArrayLike) -> dict[str, float]:
     """Size and form of a region (X, Y, Z); lengths in mm, areas in mm², volumes in ml: of voxels, and inside the mesh.
     Axes are those of the ellipsoid with the same second moments; elongation and flatness their ratios to the longest.
     `sphericity` is 1 for a ball and less for everything else, up to the roughness of the voxels."""
-    mask, spacing = _cropped(_mask(mask)), _spacing(spacing)
+    mask, apart = _cropped(_mask(mask)), real(spacing, "The spacing", DataError).astype(float)
+    odd = apart.shape not in ((), (3,)) or not (np.isfinite(apart) & (apart > 0)).all()
+    raise_if(odd, "The spacing must be one positive number of millimeters, or three.", DataError)
+    spacing = np.broadcast_to(apart, 3)
     if not mask.any():
         return dict.fromkeys(SHAPE, math.nan) | {"volume": 0.0}
     points, faces, _, _ = marching_cubes(np.pad(mask, 1).astype(np.float32), 0.5, spacing=tuple(spacing))
@@ -145,17 +148,9 @@ def _mask(mask: np.ndarray) -> np.ndarray:
     return values.astype(bool)
 
 
-def _spacing(spacing: ArrayLike) -> np.ndarray:
-    spacing = real(spacing, "The spacing", DataError).astype(float)
-    if spacing.shape not in ((), (3,)) or not (np.isfinite(spacing) & (spacing > 0)).all():
-        raise DataError("The spacing must be one positive number of millimeters, or three.")
-    return np.broadcast_to(spacing, 3)
-
-
 def _cropped(values: np.ndarray) -> np.ndarray:
     """What lies in the smallest box around the values above 0; one voxel where there are none."""
-    if values.ndim != 3:
-        raise DataError(f"A region has three axes, this mask has shape {values.shape}.")
+    raise_if(values.ndim != 3, f"A region has three axes, this mask has shape {values.shape}.", DataError)
     found = find_objects((values > 0).astype(np.uint8))
     return values[found[0]] if found else np.zeros((1, 1, 1), values.dtype)
 

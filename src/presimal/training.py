@@ -15,13 +15,15 @@ import torch
 from IPython.display import DisplayHandle, Pretty, display
 from torch import Tensor, nn
 from torch.optim import Optimizer
-from torch.optim.lr_scheduler import LRScheduler
+from torch.optim.lr_scheduler import LRScheduler, ReduceLROnPlateau
 
-from brainscans.interval import whole
+from brainscans import compute
+from brainscans.interval import one, raise_if, whole
 from brainscans.writing import why_not, write_files
 
 Batches = Iterable[tuple[Tensor, Tensor]]
 Device = torch.device | str
+Schedule = LRScheduler | None
 Score = Callable[[Tensor, Tensor], Tensor]
 
 
@@ -42,41 +44,41 @@ class History:
         return min(finite)[1] if finite else -1
 
 
+@torch.enable_grad()
 def fit(
     model: nn.Module, train: Batches, valid: Batches, *, loss: Score, optimizer: Optimizer, epochs: int,
     metric: Score | None = None, patience: int | None = None, device: Device = "cpu",
-    schedule: LRScheduler | None = None, checkpoint: str | Path | None = None, progress: bool = True,
+    schedule: Schedule = None, checkpoint: str | Path | None = None, progress: bool = True,
 ) -> History:  # fmt: skip
     """Train `model` in place, keep the parameters with the lowest finite validation loss, return the history.
     `train` and `valid` give batches `(x, y)`, examples along the first axis; `loss` and `metric`, of `(model(x), y)`,
     give means over the batch. With `patience`, training stops after that many epochs without a lower validation loss.
-    A `schedule` of that optimizer changes its learning rate after every batch.
+    A `schedule` of that optimizer changes its learning rate after every batch, ReduceLROnPlateau after every epoch.
     With `checkpoint`, the state is saved to that file after each epoch, and a later call with the same arguments goes
     on from there to the same result, if shuffling draws from torch's global generator. An interrupt ends training as if
     the epochs before had been all. Raises ValueError if there is no batch or epoch, the training loss is not finite or
-    the validation loss never, the optimizer is of another model, or the checkpoint damaged, of no use or impossible."""
+    the validation loss never, an argument is not what it is called, or the checkpoint damaged, of no use or impossible;
+    DataError for a device that is not there."""
     epochs = whole(epochs, "Epochs")
     patience = None if patience is None else whole(patience, "Patience")
-    if schedule and schedule.optimizer is not optimizer:
-        raise ValueError("The schedule belongs to another optimizer: make it of this one, in the same cell.")
-    model.to(device)  # Step 1, to initialize the parameters, was done when the model was made.
-    own = set(map(id, model.parameters()))
-    if not any(id(values) in own for group in optimizer.param_groups for values in group["params"]):
-        raise ValueError("The optimizer belongs to another model: make it of `model.parameters()`, in the same cell.")
+    scores = {"loss": loss} | ({} if metric is None else {"metric": metric})
+    _check(model, optimizer, schedule, scores)
+    model.to(device := compute.device(device))  # Step 1, to initialize the parameters, was done when it was made.
     best, history = copy.deepcopy(model.state_dict()), History()
-    if checkpoint and (said := why_not(checkpoint)):  # before the first epoch, and not after it
+    if checkpoint is not None and (said := why_not(checkpoint)):  # before the first epoch, and not after it
         raise ValueError(f"The checkpoint {checkpoint} cannot be written ({said}): name another file.")
-    if checkpoint and Path(checkpoint).exists():
+    if checkpoint is not None and Path(checkpoint).exists():
         best, history = _resume(checkpoint, model, optimizer, schedule)
     line = display("training …", display_id=True) if progress else None
-    scores = {"loss": loss} | ({"metric": metric} if metric else {})
     # Step 7: over and over, one epoch being one pass through all the training data, until a criterion holds.
     while not (reason := _reason_to_stop(history, epochs, patience)):
         started = time.perf_counter()
         try:
-            seen = _watched(train, partial(_report, line, history, epochs))
-            error = _one_epoch(model, seen, loss, optimizer, schedule, device)
+            seen = _seen(train, device, partial(_report, line, history, epochs))
+            error = _one_epoch(model, seen, loss, optimizer, schedule)
             validation = evaluate(model, valid, scores, device)
+            if isinstance(schedule, ReduceLROnPlateau):
+                schedule.step(validation["loss"])
         except KeyboardInterrupt:
             if history.best_epoch < 0:
                 raise  # there is nothing yet to return
@@ -88,7 +90,7 @@ def fit(
         history.seconds.append(time.perf_counter() - started)
         if history.best_epoch == len(history.valid_loss) - 1:
             best = copy.deepcopy(model.state_dict())
-        if checkpoint:
+        if checkpoint is not None:
             states: dict[str, Any] = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "best": best}
             states |= {"schedule": schedule.state_dict() if schedule else {}, "history": vars(history)}
             states |= {"random": torch.get_rng_state(), "of": _kind(model, optimizer, schedule)}
@@ -96,28 +98,24 @@ def fit(
             checked = content.getvalue() + hashlib.sha256(content.getvalue()).digest()
             write_files([(Path(checkpoint), checked)])  # the old state stays whole until the new one is
         _report(line, history, epochs)
-    if history.best_epoch < 0:
-        raise ValueError("The validation loss was never finite: look for NaN in the data, or lower the learning rate.")
+    never = history.best_epoch < 0
+    raise_if(never, "The validation loss was never finite: look for NaN in the data, or lower the learning rate.")
     history.stopped = reason
     _report(line, history, epochs)
     model.load_state_dict(best)
     return history
 
 
-def _resume(
-    path: str | Path, model: nn.Module, optimizer: Optimizer, schedule: LRScheduler | None
-) -> tuple[dict[str, Tensor], History]:
+def _resume(path: str | Path, model: nn.Module, optimizer: Optimizer, schedule: Schedule) -> tuple[dict, History]:
     """The best parameters and the history of an interrupted training, and all else as it was then."""
     wrong = f"The checkpoint {path} is damaged or belongs to another model or optimizer: delete it to start again."
     try:
         content = Path(path).read_bytes()
     except OSError as problem:
         raise ValueError(f"The checkpoint {path} cannot be read ({problem.strerror}): name another file.") from None
-    if hashlib.sha256(content[:-32]).digest() != content[-32:]:
-        raise ValueError(wrong)
+    raise_if(hashlib.sha256(content[:-32]).digest() != content[-32:], wrong)
     state = torch.load(io.BytesIO(content[:-32]), weights_only=True, map_location="cpu")
-    if state.get("of") != _kind(model, optimizer, schedule):  # before anything is changed
-        raise ValueError(wrong)
+    raise_if(state.get("of") != _kind(model, optimizer, schedule), wrong)  # before anything is changed
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     if schedule:
@@ -126,7 +124,7 @@ def _resume(
     return dict(state["best"]), History(**state["history"])
 
 
-def _kind(model: nn.Module, optimizer: Optimizer, schedule: LRScheduler | None) -> str:
+def _kind(model: nn.Module, optimizer: Optimizer, schedule: Schedule) -> str:
     """What a checkpoint must fit: both classes, names, types and shapes of parameters, how they are grouped, and the
     settings that the optimizer was made with, so that another learning rate does not go on with the old one."""
     shapes = {name: (values.dtype, *values.shape) for name, values in model.state_dict().items()}
@@ -136,34 +134,47 @@ def _kind(model: nn.Module, optimizer: Optimizer, schedule: LRScheduler | None) 
 
 def _reason_to_stop(history: History, epochs: int, patience: int | None) -> str:
     done = len(history.valid_loss)
-    if done >= epochs:
-        return f"all {epochs} epochs done"
-    if patience is not None and done and done - 1 - history.best_epoch >= patience:
-        return f"no lower validation loss for {patience} epochs"
-    return ""
+    waited = patience is not None and done > 0 and done - 1 - history.best_epoch >= patience
+    return f"all {epochs} epochs done" if done >= epochs else f"no lower validation loss for {patience} epochs" * waited
 
 
-def _one_epoch(
-    model: nn.Module, train: Batches, loss: Score, optimizer: Optimizer, schedule: LRScheduler | None, device: Device
-) -> float:
+def _check(model: Any, optimizer: Any, schedule: Any, scores: dict[str, Any]) -> None:
+    """Raises ValueError for what could not be trained, or would be without learning anything."""
+    known, make = (
+        isinstance(optimizer, Optimizer) & isinstance(model, nn.Module),
+        "make it of this one, in the same cell.",
+    )
+    raise_if(not known, f"No optimizer and model of torch: {type(optimizer).__name__}, {type(model).__name__}.")
+    raise_if(schedule and schedule.optimizer is not optimizer, f"The schedule belongs to another optimizer: {make}")
+    own, moved = set(map(id, model.parameters())), [p for group in optimizer.param_groups for p in group["params"]]
+    raise_if(own.isdisjoint(map(id, moved)), f"The optimizer belongs to another model: {make}")
+    frozen = not any(id(values) in own and values.requires_grad for values in moved)
+    raise_if(frozen, "The optimizer moves nothing that is learned: give it parameters that require a gradient.")
+    raise_if(isinstance(optimizer, torch.optim.LBFGS), "LBFGS wants the loss several times a step: take Adam or SGD.")
+    for name, score in scores.items():
+        wrong = isinstance(score, type) or not callable(score)
+        raise_if(wrong, f"The {name} must be a function of (model(x), y), such as nn.MSELoss(), and not {score!r}.")
+
+
+def _one_epoch(model: nn.Module, train: Batches, loss: Score, optimizer: Optimizer, schedule: Schedule) -> float:
     model.train()
     total: Tensor | float = 0.0
     examples = 0
     for x, y in train:
-        x, y = x.to(device), y.to(device)
         y_hat = model(x)  # Step 2: a batch of inputs, and predictions with the current parameters.
         error = loss(y_hat, y)  # Step 3: how good are they?
+        cut = not isinstance(error, Tensor) or not error.requires_grad
+        raise_if(cut, "The loss does not depend on the parameters: leave out .detach(), .item(), NumPy and no_grad.")
+        raise_if(error.numel() != 1, f"The loss of a batch: give one number, as its mean, and not {error.numel()}.")
         optimizer.zero_grad()
         error.backward()  # Step 4: how would each parameter change the loss?
         optimizer.step()  # Step 5: move each a little against its gradient.
-        if schedule:
+        if schedule and not isinstance(schedule, ReduceLROnPlateau):
             schedule.step()
         total += error.detach().float() * len(x)  # Step 6: and on to the next batch.
         examples += len(x)
-    if not examples:
-        raise ValueError("There is nothing to train on: `train` gave no batch, as a generator when it is used up.")
-    if not math.isfinite(total):
-        raise ValueError("The training loss is not finite: lower the learning rate, or look for NaN in the data.")
+    raise_if(not examples, "There is nothing to train on: `train` gave no batch, as a generator when it is used up.")
+    raise_if(not math.isfinite(total), "The training loss is not finite: lower the learning rate, or look for NaN.")
     return float(total) / examples
 
 
@@ -173,24 +184,29 @@ def evaluate(model: nn.Module, batches: Batches, scores: dict[str, Score], devic
     model.eval()
     totals = dict.fromkeys(scores, 0.0)
     examples = 0
-    for x, y in batches:
-        x, y = x.to(device), y.to(device)
+    for x, y in _seen(batches, device):
         y_hat = model(x)
         for name, score in scores.items():
-            totals[name] += float(score(y_hat, y)) * len(x)  # half precision cannot add up
+            totals[name] += one(score(y_hat, y), f"The {name} of a batch") * len(x)  # half precision cannot add up
         examples += len(x)
-    if not examples:
-        raise ValueError("There is nothing to evaluate on: no batch was given, as by a generator when it is used up.")
+    raise_if(not examples, "There is nothing to evaluate on: no batch was given, as by a generator when it is used up.")
     return {name: total / examples for name, total in totals.items()}
 
 
-def _watched(batches: Batches, report: Callable[[float, float], None]) -> Batches:
-    """The batches; up to twice a second, `report` gets the share of them that is done and the seconds it took."""
+def _seen(batches: Batches, device: Device, report: Callable[[float, float], None] | None = None) -> Batches:
+    """The batches that hold an example, on the device; ValueError for one that is none. Up to twice a second, `report`
+    gets the share of them that is done and the seconds it took."""
     started = last = time.perf_counter()
-    total = len(batches) if isinstance(batches, Sized) else 0
+    total = len(batches) if report and isinstance(batches, Sized) else 0
     for done, batch in enumerate(batches, 1):
-        yield batch
-        if total and time.perf_counter() - last > 0.5:
+        parts = batch if isinstance(batch, (tuple, list)) else [batch]
+        held = [tuple(part.shape) if isinstance(part, Tensor) else type(part).__name__ for part in parts]
+        pair = len(held) == 2 and all(isinstance(shape, tuple) and shape for shape in held) and held[0][0] == held[1][0]
+        raise_if(not pair, f"Every batch is a pair of tensors, x and y, of as many examples, and not {held}.")
+        x, y = (part.to(device) for part in batch)
+        if len(x):
+            yield x, y
+        if report and total and time.perf_counter() - last > 0.5:
             last = time.perf_counter()
             report(done / total, last - started)
 

@@ -9,13 +9,13 @@ from typing import Any
 from presimal.cli import paths
 
 Cell = dict[str, Any]
-HEADING = "For the instructor"
+TAG, HEADING = "instructor", "For the instructor"
 LONG = 5.0  # seconds that an audience should hear of
 
 
 def for_students(content: bytes) -> bytes:
     """A notebook's file without the cells of the instructor, and without what its readers are asked to predict."""
-    return _changed(content, lambda cells: _to_predict([cell for cell in cells if not _of_instructor(cell)]))
+    return _changed(content, lambda cells: _to_predict([c for c in cells if TAG not in c["metadata"].get("tags", [])]))
 
 
 def for_presenters(content: bytes) -> bytes:
@@ -47,13 +47,9 @@ def _to_predict(cells: list[Cell]) -> list[Cell]:
     return seen
 
 
-def _of_instructor(cell: Cell) -> bool:
-    return "instructor" in cell["metadata"].get("tags", [])
-
-
 def _presented(cell: Cell, seconds: dict[str, float]) -> Cell:
     text = "".join(cell["source"])
-    if _of_instructor(cell):
+    if TAG in cell["metadata"].get("tags", []):
         text = f"<details><summary>{HEADING}</summary>\n\n{text}\n</details>"
     elif (took := seconds.get(str(zlib.crc32(text.encode())), 0)) >= LONG:
         text = re.sub(r"\A(# .*)?\n?", lambda line: f"{line[1] or '#'} This takes about {took:.0f} s.\n", text)

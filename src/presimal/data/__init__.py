@@ -17,6 +17,7 @@ from nibabel.affines import apply_affine
 from torch import Tensor
 from tqdm import tqdm
 
+from brainscans.interval import raise_if
 from brainscans.reading import read
 from brainscans.refusal import refuse
 from brainscans.resampling import Grid, resample, to_grid
@@ -112,10 +113,8 @@ def load(
     sets need, they are brought to one grid about their own center, axes right-anterior-superior: images by averaging
     and linear interpolation, labels by the nearest voxel. DataError if a file cannot be read, shapes differ or there
     is none; ValueError if only one of spacing and shape is given."""
-    if (spacing is None) != (shape is None):
-        raise ValueError("Give spacing and shape together, or neither.")
-    if table.empty:
-        raise DataError("The table has no row to load: choose other people.")
+    raise_if((spacing is None) != (shape is None), "Give spacing and shape together, or neither.")
+    raise_if(table.empty, "The table has no row to load: choose other people.", DataError)
     check_there(table[column])
     is_label = column == "label"
     volumes: list[Tensor] = []

@@ -85,8 +85,7 @@ def _ask(name: str, wanted: Download, folder: Path, yes: bool) -> None:
     sent, kept = (f"{gb:g} GB" if gb >= 0.1 else f"{1000 * gb:.1f} MB" for gb in costs)
     print(f"{wanted.what}\n  license      {wanted.license}\n  from         {wanted.source}")
     print(f"  download     {sent}, checked by published checksums")
-    print(f"  disk         {kept} needed while unpacking, {free:.1f} GB free")
-    print(f"  destination  {folder}", flush=True)
+    print(f"  disk         {kept} needed while unpacking, {free:.1f} GB free\n  destination  {folder}", flush=True)
     if free < wanted.disk_gb:
         lacking = f"The disk of {folder} has {free:.1f} GB free, and {wanted.disk_gb:g} GB are needed"
         raise DataError(f"{lacking}: free some space, or set PRESIMAL_DATA to a folder on another disk.")

@@ -32,13 +32,8 @@ class Scan(NamedTuple):
         return "github.com/" + "/".join(self.address.split("/")[:2])
 
 
-def _listed() -> dict[str, Scan]:
-    with Path(__file__).with_name("real_scans.csv").open(encoding="utf-8", newline="") as file:
-        rows = list(csv.reader(file))[1:]
-    return {file: Scan(file, address, sha256, int(size), *terms) for file, address, sha256, size, *terms in rows}
-
-
-SCANS = _listed()
+with Path(__file__).with_name("real_scans.csv").open(encoding="utf-8", newline="") as _table:
+    SCANS = {row[0]: Scan(row[0], row[1], row[2], int(row[3]), row[4], row[5]) for row in list(csv.reader(_table))[1:]}
 
 
 def terms(scans: Iterable[Scan]) -> list[str]:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from brainscans.interval import Interval, interval_level, numbered, one, real, whole, wide
+from brainscans.interval import Interval, interval_level, numbered, one, raise_if, real, whole, wide
 
 
 def bootstrap_interval(
@@ -67,6 +67,5 @@ def conformal_half_width(errors: np.ndarray, level: float = 0.9) -> float:
     if np.ndim(errors) != 1 or not np.isfinite(errors).all():
         raise ValueError("Every error must be a finite number, one per person: leave out who lacks one.")
     rank = max(1, int(np.ceil((len(errors) + 1) * level - 1e-9)))
-    if rank > len(errors):
-        raise ValueError(f"{len(errors)} people are too few for an interval at level {level:g}.")
+    raise_if(rank > len(errors), f"{len(errors)} people are too few for an interval at level {level:g}.")
     return float(np.sort(np.abs(errors))[rank - 1])

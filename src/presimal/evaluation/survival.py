@@ -11,7 +11,7 @@ from numpy import ndarray as Array
 from scipy.stats import CensoredData, ecdf
 from torchsurv.stats.ipcw import get_ipcw
 
-from brainscans.interval import Interval, interval_level, one, real, whole
+from brainscans.interval import Interval, interval_level, one, raise_if, real, whole
 
 from .intervals import exact_interval
 
@@ -26,8 +26,7 @@ def concordance_draws(
     Stat Med 30:1105, 2011), so that the length of follow-up does not matter. The same seed draws the same people, which
     makes the difference of two results a paired one. Raises ValueError if no pair can be compared."""
     risk, time, died, horizon = _checked(risk, time, died, horizon)
-    if not died.any():
-        raise ValueError("No pair can be compared: nobody is known to have died.")
+    raise_if(not died.any(), "No pair can be compared: nobody is known to have died.")
     rank = np.unique(time, return_inverse=True)[1]  # which float32 keeps apart, as it does not keep all times
     weight = get_ipcw(torch.from_numpy(died), torch.from_numpy(rank).float()).double().numpy() ** 2
     comparable = ((time[:, None] < time) & (died & (time < horizon))[:, None]) * weight[:, None]
