@@ -131,6 +131,29 @@ def test_the_answer_is_the_mean_over_the_brain_and_its_mirror_image(coarse, left
     assert all((half.sum() > 4000) == is_tumor for half in halves)
 
 
+def test_the_answer_is_the_mean_over_three_grids_but_of_two_where_thin_rims_count(coarse):
+    """The network says another probability on each grid, which it knows by the number of voxels."""
+
+    class SaysByGrid(torch.nn.Module):
+        grids = ()
+
+        def forward(self, x):
+            self.grids += (x[0, 0].numel(),) * (x[0, 0].numel() not in self.grids)
+            said = torch.tensor((0.1, 0.9, 0.5)[self.grids.index(x[0, 0].numel())]).logit()
+            return said.expand(len(x), 3, *x.shape[2:])
+
+    model = SaysByGrid()
+    whole, core, enhancing = find_tumor(*coarse, model).probabilities
+    coarsest, finest, at_2_mm = model.grids
+    assert finest > 1.3 * at_2_mm and at_2_mm > 1.3 * coarsest
+    deep = ndimage.binary_erosion(whole > 0.3, iterations=3)
+    np.testing.assert_allclose(whole[deep], 0.5, atol=0.01)
+    np.testing.assert_allclose(core[deep], 0.5, atol=0.01)
+    taken_up = deep & (enhancing > 0.6)
+    assert taken_up.sum() > 20
+    np.testing.assert_allclose(np.median(enhancing[taken_up]), 0.7, atol=0.03)
+
+
 @pytest.mark.parametrize(("probability", "left_out", "is_tumor"), [
     (0.45, None, True), (0.35, None, False), (0.45, "t2", True), (0.35, "t2", False),
 ])  # fmt: skip
