@@ -118,11 +118,8 @@ def check_names(images: Tensor, inside: Tensor, given: Sequence[int], spacing: f
     values = {k: images[k].numpy()[core] for k in given}
     z = {k: (one - one.mean()) / (one.std() + 1e-6) for k, one in values.items()}
     inward = {k: rise_inward(images[k].numpy(), inside.numpy(), spacing) for k in given}
-    found = [
-        (*pair, inward[pair[0]] - inward[pair[1]], LESS_INWARD)
-        for pair in product((1, 2), (0, 3))
-        if {*pair} <= {*given}
-    ]
+    pairs = [(one, other) for one, other in product((1, 2), (0, 3)) if {one, other} <= {*given}]
+    found = [(one, other, inward[one] - inward[other], LESS_INWARD) for one, other in pairs]
     both_t1 = {1, 2} <= {*given}
     again, no_uptake = _once_more(images[1].numpy(), images[2].numpy(), core) if both_t1 else (False, False)
     for less, more in [pair for pair in ((0, 3), (1, 2)) if {*pair} <= {*given}]:

@@ -58,9 +58,8 @@ def likeness(mask: np.ndarray, affine: np.ndarray) -> tuple[float, float]:
     points = (points - points.mean(0)) * larger ** (1 / 3) / SPACING
 
     def covered(pose: Rotation) -> float:
-        return float(
-            ndimage.map_coordinates(average.view(np.uint8), pose.apply(points).T + middle[:, None], order=0).mean()
-        )
+        places = pose.apply(points).T + middle[:, None]
+        return float(ndimage.map_coordinates(average.view(np.uint8), places, order=0).mean())
 
     poses = Rotation.from_euler("xyz", list(product(NODS, TURNS, TURNS)), degrees=True)
     others = [Rotation.from_euler("x", nod, degrees=True) * turn for nod in USUAL_NODS for turn in QUARTERS]

@@ -4,8 +4,7 @@
     found.volumes_ml                       # whole tumor, tumor core, enhancing tumor, each with an interval
 
 Contrasts may be left out, have their skull and lie on grids of their own. The network was trained on generated people
-and on label maps of 20 real heads, on no image of a person (notebook 06, scripts/train_tumor_segmentation.py). Not for
-clinical use."""
+and label maps of 20 real heads, on no image of a person (scripts/train_tumor_segmentation.py). Not for clinical use."""
 
 import warnings
 from collections.abc import Mapping, Sequence

@@ -134,7 +134,7 @@ def blank(answer: object) -> bool:
     """True for an answer that is still to be written: `...`, or a function that only holds `...`."""
     if type(answer) is not FunctionType:
         return answer is ...
-    steps = [(step.opname, step.argval) for step in dis.get_instructions(answer) if step.opname not in _NO_WORK]
+    steps = [(step.opname, step.argval) for step in dis.get_instructions(answer) if step.opname not in _IDLE]
     if all(name.startswith("RETURN") or (name == "LOAD_CONST" and value in (None, ...)) for name, value in steps):
         return True
     blanks, written = set[str](), set[str]()  # names that were given ..., and names that were given something else
@@ -147,7 +147,7 @@ def blank(answer: object) -> bool:
     return bool(blanks - written)
 
 
-_LOAD, _NO_WORK = {"LOAD_CONST", "LOAD_COMMON_CONSTANT"}, {*"RESUME NOP COPY_FREE_VARS MAKE_CELL CACHE NOT_TAKEN".split()}
+_LOAD, _IDLE = "LOAD_CONST LOAD_COMMON_CONSTANT".split(), "RESUME NOP COPY_FREE_VARS MAKE_CELL CACHE NOT_TAKEN".split()
 
 
 class given:
