@@ -1,5 +1,6 @@
 """The checks answer rightly: by themselves, and for every exercise of every notebook."""
 
+import ast
 import builtins
 import dis
 import functools
@@ -89,6 +90,7 @@ ragged = [[1.0, 2.0], 3.0]
 third = Fraction(1, 3)
 rounded = 0.333
 rounded_in_part = [1.0, 0.33]
+tiny = 1e-6
 with_unit = "0.333 ml"
 
 
@@ -143,6 +145,11 @@ def takes_any(*x):
         ),
         ("rounded", equals(1 / 3, {"Another.": 0.333}), "✗ rounded: not yet. Another."),
         ("rounded_in_part", equals([1, 1 / 3]), "✗ rounded_in_part: not yet. It is rounded: return all digits."),
+        (
+            "tiny",
+            equals(2e-6, tolerance=1e-9),
+            "✗ tiny: not yet. 1.e-06 is not right yet: compare with the text above, term by term.",
+        ),
         ("with_unit", equals(1 / 3), "✗ with_unit: not yet. That is text: return numbers, without quotes or units."),
     ],
 )
@@ -341,6 +348,16 @@ class TestExercise:
         for right in answers("right_answers", notebook, name):
             said = state(capsys, before, attempt, right["answer"], checking)[0].splitlines()[-1]  # behind its own
             assert said.startswith(f"✓ {name}: correct ("), right["answer"] + said
+
+
+@pytest.mark.parametrize("file", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda file: file.stem)
+def test_a_check_means_the_same_behind_from_numpy_import_star(file):
+    """numpy's all, any and sum take a list as Python's do; a generator they find true, or refuse."""
+    for cell in notebook_rules.code(nbformat.read(file, as_version=4)):
+        if set(notebook_rules.tags(cell)) & {"check", "exercise-data"}:
+            for node in ast.walk(ast.parse(cell.source)):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) in ("all", "any", "sum"):
+                    assert isinstance(node.args[0], ast.List | ast.ListComp | ast.Name), ast.unparse(node)
 
 
 def test_no_answer_is_left_over():

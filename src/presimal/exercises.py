@@ -191,11 +191,11 @@ def equals(expected: Any, mistakes: dict[str, object] | None = None, tolerance: 
             return f"The shape should be {right.shape}, yours is {yours.shape}."
         if yours.dtype.kind == "f" and not isfinite(yours).all():
             return "Your answer is not a finite number: look for a division by zero or a number that is too large."
-        if right.dtype.kind == "f" and any(_same(value, right.round(digits), 1e-6) for digits in range(2, 7)):
+        numeric = {yours.dtype.kind, right.dtype.kind} <= set("iuf")
+        if right.dtype.kind == "f" and numeric and any(allclose(yours, right.round(n), 1e-6, 0) for n in range(2, 7)):
             return "It is rounded: return all digits."
-        near = {yours.dtype.kind, right.dtype.kind} <= set("iuf") and allclose(yours, right, 1e-3, 0)
-        state = "nearly right, something small is missing" if near else "not right yet"
-        return f"{_short(value)} is {state}: compare with the text above, term by term."
+        near = "nearly right, something small is missing" if numeric and allclose(yours, right, 1e-3, 0) else ""
+        return f"{_short(value)} is {near or 'not right yet'}: compare with the text above, term by term."
 
     return claim
 
