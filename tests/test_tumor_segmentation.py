@@ -36,6 +36,12 @@ def files(patient, tmp_path):
     return [tmp_path / f"{name}.nii.gz" for name in NAMES]
 
 
+@pytest.fixture(scope="module")
+def labels_in_memory(patient):
+    """What is found in the images themselves, which takes long: once for all tests."""
+    return find_tumor(torch.tensor(patient[0], dtype=torch.float32), patient[2]).labels
+
+
 def dice(a, b):
     return 2 * (a & b).sum() / (a.sum() + b.sum())
 
@@ -54,16 +60,16 @@ def test_the_regions_are_found_and_written_with_the_affine_of_the_scan(patient, 
     assert all(0 < ml.low < ml.value < ml.high < 3 * ml.value for ml in found.volumes_ml.values())
 
 
-def test_one_file_with_four_volumes_is_the_same(patient, files, tmp_path):
+def test_one_file_with_four_volumes_is_the_same(patient, labels_in_memory, tmp_path):
     images, _, affine = patient
     nib.save(nib.Nifti1Image(np.moveaxis(images, 0, -1), affine), tmp_path / "all.nii.gz")
     one = segment(tmp_path / "all.nii.gz", tmp_path / "out.nii.gz")
-    assert np.array_equal(one.labels, segment(files).labels)
+    assert np.array_equal(one.labels, labels_in_memory)
     assert nib.load(tmp_path / "out.nii.gz").shape == images.shape[1:]
 
 
 @pytest.mark.parametrize("axes", ["LPS", "RPI", "ASR", "PIL"])
-def test_the_orientation_of_the_files_does_not_matter(patient, files, axes):
+def test_the_orientation_of_the_files_does_not_matter(patient, labels_in_memory, axes):
     images, _, affine = patient
     to = nib.orientations.ornt_transform(nib.orientations.axcodes2ornt("RAS"), nib.orientations.axcodes2ornt(axes))
     turned = [nib.Nifti1Image(image, affine).as_reoriented(to) for image in images]
@@ -71,14 +77,13 @@ def test_the_orientation_of_the_files_does_not_matter(patient, files, axes):
     back = nib.Nifti1Image(found.labels, turned[0].affine).as_reoriented(
         nib.orientations.ornt_transform(nib.orientations.axcodes2ornt(axes), nib.orientations.axcodes2ornt("RAS"))
     )
-    assert dice(np.asarray(back.dataobj) > 0, segment(files).labels > 0) > 0.98
+    assert dice(np.asarray(back.dataobj) > 0, labels_in_memory > 0) > 0.98
 
 
-def test_scale_offset_and_background_of_the_intensities_do_not_matter(patient):
+def test_scale_offset_and_background_of_the_intensities_do_not_matter(patient, labels_in_memory):
     images, _, affine = patient
-    images = torch.tensor(images, dtype=torch.float32)
-    other = images * torch.tensor([0.01, 3.0, 1.0, 40.0]).view(4, 1, 1, 1) - 7
-    assert dice(find_tumor(images, affine).labels > 0, find_tumor(other, affine).labels > 0) > 0.97
+    other = torch.tensor(images, dtype=torch.float32) * torch.tensor([0.01, 3.0, 1.0, 40.0]).view(4, 1, 1, 1) - 7
+    assert dice(labels_in_memory > 0, find_tumor(other, affine).labels > 0) > 0.97
 
 
 class Says(torch.nn.Module):
