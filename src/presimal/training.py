@@ -134,16 +134,16 @@ def _kind(model: nn.Module, optimizer: Optimizer, schedule: Schedule) -> str:
 
 def _reason_to_stop(history: History, epochs: int, patience: int | None) -> str:
     done = len(history.valid_loss)
+    if done >= epochs:
+        return f"all {epochs} epochs done"
     waited = patience is not None and done > 0 and done - 1 - history.best_epoch >= patience
-    return f"all {epochs} epochs done" if done >= epochs else f"no lower validation loss for {patience} epochs" * waited
+    return f"no lower validation loss for {patience} epochs" if waited else ""
 
 
 def _check(model: Any, optimizer: Any, schedule: Any, scores: dict[str, Any]) -> None:
     """Raises ValueError for what could not be trained, or would be without learning anything."""
-    known, make = (
-        isinstance(optimizer, Optimizer) & isinstance(model, nn.Module),
-        "make it of this one, in the same cell.",
-    )
+    known = isinstance(optimizer, Optimizer) and isinstance(model, nn.Module)
+    make = "make it of this one, in the same cell."
     raise_if(not known, f"No optimizer and model of torch: {type(optimizer).__name__}, {type(model).__name__}.")
     raise_if(schedule and schedule.optimizer is not optimizer, f"The schedule belongs to another optimizer: {make}")
     own, moved = set(map(id, model.parameters())), [p for group in optimizer.param_groups for p in group["params"]]
