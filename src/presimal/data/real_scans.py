@@ -33,7 +33,8 @@ class Scan(NamedTuple):
 
 
 with Path(__file__).with_name("real_scans.csv").open(encoding="utf-8", newline="") as _table:
-    SCANS = {row[0]: Scan(row[0], row[1], row[2], int(row[3]), row[4], row[5]) for row in list(csv.reader(_table))[1:]}
+    _rows = list(csv.reader(_table))[1:]
+SCANS = {file: Scan(file, address, sha256, int(size), *terms) for file, address, sha256, size, *terms in _rows}
 
 
 def terms(scans: Iterable[Scan]) -> list[str]:
