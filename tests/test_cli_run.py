@@ -1,8 +1,10 @@
 """`presimal run`: the table tells the truth about notebooks that pass, fail, hang or die."""
 
 import os
+import signal
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import nbformat
@@ -42,6 +44,47 @@ def test_a_notebook_that_fails_gives_its_error_and_the_others_still_run(write, c
     assert main(["run", str(bad), str(good)]) == 1
     table = capsys.readouterr().out
     assert "fail    ZeroDivisionError: division by zero" in table and "1 of 2 passed" in table
+
+
+WAIT = """import pathlib, time
+pathlib.Path({mine!r}).touch()
+while not pathlib.Path({others!r}).exists(): time.sleep(0.1)"""
+
+
+def test_two_run_side_by_side_where_memory_is_left(write, monkeypatch, capsys):
+    """Each waits for the other's file, and stops after a while."""
+    monkeypatch.setattr(run, "CELL_SECONDS", 20)
+    monkeypatch.setattr(run.os, "cpu_count", lambda: 2)
+    a, b = write("a", WAIT.format(mine="of a", others="of b")), write("b", WAIT.format(mine="of b", others="of a"))
+    assert run.run([a, b]) == 0
+    (a.parent / "of a").unlink()
+    (a.parent / "of b").unlink()
+    monkeypatch.setattr(run, "CELL_SECONDS", 2)
+    monkeypatch.setattr(psutil, "virtual_memory", lambda: SimpleNamespace(available=4000 * 2**20))
+    assert run.run([a, b]) == 1
+    first, second = capsys.readouterr().out.splitlines()[-3:-1]
+    assert first.startswith("a ") and "longer than 2 s" in first and "pass" in second
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no SIGINT to another process")
+def test_an_interrupt_ends_the_kernels(write):
+    file = write("a", "import os, pathlib; pathlib.Path('pid').write_text(str(os.getpid()))", "while True: pass")
+    pid = file.parent / "pid"
+    with subprocess.Popen([sys.executable, "-m", "presimal", "run", str(file)], stderr=subprocess.PIPE) as running:
+        try:
+            while not (pid.exists() and pid.read_text()):
+                assert running.poll() is None
+                time.sleep(0.1)
+            kernel = int(pid.read_text())
+            running.send_signal(signal.SIGINT)
+            said = running.communicate(timeout=30)[1].decode()
+        finally:
+            running.kill()
+    assert running.returncode == 130 and said.endswith("presimal: interrupted.\n") and "Traceback" not in said
+    until = time.monotonic() + 10
+    while psutil.pid_exists(kernel) and time.monotonic() < until:
+        time.sleep(0.1)
+    assert not psutil.pid_exists(kernel)
 
 
 def test_peak_memory_is_that_of_the_kernel(write):

@@ -6,6 +6,7 @@ import re
 import tempfile
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from threading import Thread
@@ -23,6 +24,7 @@ from presimal.cli import paths, plain
 from synthcohort.storage import DataError
 
 CELL_SECONDS = 600  # as in the tests
+MOST_BYTES = 2_500_000_000  # of memory that are left for a notebook and its kernel, where several run side by side
 
 
 @dataclass
@@ -37,19 +39,27 @@ class Outcome:
 
 
 def run(notebooks: Sequence[str | Path] = (), save: bool = False) -> int:
-    """Execute notebooks in fresh kernels, print a table; `save` stores outputs. Returns 0 if all passed, else 1."""
-    files = find_notebooks(notebooks)
+    """Execute notebooks in fresh kernels, as many side by side as there are cores and memory for, and print a table;
+    `save` stores outputs. Returns 0 if all passed, else 1."""
+    files, started = find_notebooks(notebooks), time.perf_counter()
     if save and any(file.is_relative_to(paths.PACKAGE) for file in files):
         raise DataError("--save is for a checkout of the repository: the notebooks of an installed package stay.")
     os.environ.setdefault("OMP_NUM_THREADS", "1")  # results must not depend on the number of cores
-    outcomes = [execute(file, save) for file in files]
+    with ThreadPoolExecutor(max(1, min(os.cpu_count() or 1, psutil.virtual_memory().available // MOST_BYTES))) as pool:
+        try:
+            outcomes = list(pool.map(execute, files, [save] * len(files)))
+        except KeyboardInterrupt:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for kernel in psutil.Process().children():
+                kernel.kill()
+            raise
     width = max(8, *(len(one.name) for one in outcomes))
     print(f"{'notebook':{width}}  seconds  peak MB  result  take-away")
     for one in outcomes:
         result, said = ("fail", one.problem) if one.problem else ("pass", one.take_away)
         print(f"{one.name:{width}}  {one.seconds:7.1f}  {one.peak_mb:7.0f}  {result:6}  {plain(said)}")
     passed = sum(not one.problem for one in outcomes)
-    print(f"{passed} of {len(outcomes)} passed in {sum(one.seconds for one in outcomes):.0f} s")
+    print(f"{passed} of {len(outcomes)} passed in {time.perf_counter() - started:.0f} s")
     return int(passed < len(outcomes))
 
 

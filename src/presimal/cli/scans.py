@@ -12,6 +12,7 @@ from tqdm import tqdm
 from brainscans import age as brain_age
 from brainscans import dicom, networks, skull_stripping, tumor_segmentation
 from brainscans.contrasts import TITLES
+from brainscans.refusal import raise_if
 from brainscans.writing import ENDINGS
 from presimal.cli import plain, sentence
 from synthcohort.storage import DataError
@@ -100,8 +101,7 @@ def segment(
 ) -> int:
     """Write the labels of one patient to `out`, print the volumes in ml; returns 0. `weights`: a name or a file."""
     given = {key: file for key, file in named.items() if file}
-    if scans and given:
-        raise DataError("Give the scans in their order, or each by its name, and not both.")
+    raise_if(scans and given, "Give the scans in their order, or each by its name, and not both.", DataError)
     if len(scans) == 1 and dicom.holds_series(Path(scans[0])):
         raise DataError(_proposal(Path(scans[0]), out))
     model, _ = networks.load(weights, channels=len(TITLES), regions=len(tumor_segmentation.REGIONS))

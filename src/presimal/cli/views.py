@@ -38,13 +38,13 @@ def _changed(content: bytes, change: Callable[[list[Cell]], list[Cell]]) -> byte
 
 def _to_predict(cells: list[Cell]) -> list[Cell]:
     """The cells, of which those that follow a *Predict* show nothing until they are run."""
-    asked, seen = False, []
+    asked = False
     for cell in cells:
         if cell["cell_type"] == "markdown":
             asked = "**Predict" in "".join(cell["source"])
-        hidden = asked and cell["cell_type"] == "code"
-        seen.append(cell | {"outputs": [], "execution_count": None} if hidden else cell)
-    return seen
+        elif asked and cell["cell_type"] == "code":
+            cell |= {"outputs": [], "execution_count": None}
+    return cells
 
 
 def _presented(cell: Cell, seconds: dict[str, float]) -> Cell:

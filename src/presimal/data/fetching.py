@@ -1,8 +1,9 @@
 """One file from the network: all of it or nothing that has its name, in time, and gone on with where it broke off."""
 
 import hashlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from pathlib import Path
 from threading import Thread
 from typing import TypeVar
@@ -53,8 +54,8 @@ def _receive(url: str, file: Path) -> None:
         return
     if answer.status_code not in (200, 206)[: 1 + bool(start)]:  # 204 is no data, and 206 was not asked for
         raise requests.HTTPError(response=answer)
-    blocks, start = answer.iter_content(BLOCK), start * (answer.status_code == 206)
-    arrived = _in_time(lambda: _next(blocks))
+    start *= answer.status_code == 206
+    arrived = _in_time(read := partial(answer.raw.read, BLOCK, decode_content=True))
     if not start and arrived.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
         raise DataError(f"{url} sent a web page, as for a login, and no data: open it in a browser.")
     promised = int(answer.headers.get("Content-Length", -1))
@@ -62,19 +63,11 @@ def _receive(url: str, file: Path) -> None:
     with file.open("ab" if start else "wb") as stream, bar:
         while arrived:
             bar.update(stream.write(arrived))
-            arrived = _in_time(lambda: _next(blocks))
+            arrived = _in_time(read)
         short = stream.tell() != start + promised and promised >= 0 and "Content-Encoding" not in answer.headers
     answer.close()
     if short or not file.stat().st_size:
         raise ConnectionError
-
-
-def _next(blocks: Iterator[bytes]) -> bytes:
-    """At least BLOCK bytes, or all that are left."""
-    arrived = bytearray()
-    while len(arrived) < BLOCK and (block := next(blocks, b"")):
-        arrived += block
-    return bytes(arrived)
 
 
 def _in_time(action: Callable[[], T]) -> T:

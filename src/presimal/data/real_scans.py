@@ -32,8 +32,7 @@ class Scan(NamedTuple):
         return "github.com/" + "/".join(self.address.split("/")[:2])
 
 
-with Path(__file__).with_name("real_scans.csv").open(encoding="utf-8", newline="") as _table:
-    _rows = list(csv.reader(_table))[1:]
+_rows = csv.reader(Path(__file__).with_name("real_scans.csv").read_text(encoding="utf-8").splitlines()[1:])
 SCANS = {file: Scan(file, address, sha256, int(size), *terms) for file, address, sha256, size, *terms in _rows}
 
 

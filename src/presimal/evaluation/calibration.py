@@ -23,8 +23,7 @@ def reliability(p: np.ndarray, y: np.ndarray, bins: int = 10) -> Reliability:
     uneven = p.shape != y.shape or not p.size
     raise_if(uneven, f"One value per case on both sides, and at least one: got {p.shape} and {y.shape}.")
     p, y = p.ravel(), y.ravel()
-    if not ((p >= 0) & (p <= 1)).all():
-        raise ValueError("Probabilities lie between 0 and 1, and none is NaN: did you pass logits?")
+    raise_if(not ((p >= 0) & (p <= 1)).all(), "Probabilities lie between 0 and 1, none is NaN: did you pass logits?")
     raise_if(not np.isin(y, (0, 1)).all(), "The truth holds 0 and 1 only, and no NaN.")
     bins = whole(bins, "The number of bins", 1e6)
     # Not p * bins, which rounding pushes below an edge (0.29 * 100 is 28.999...).
