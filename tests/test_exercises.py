@@ -360,6 +360,25 @@ def test_a_check_means_the_same_behind_from_numpy_import_star(file):
                     assert isinstance(node.args[0], ast.List | ast.ListComp | ast.Name), ast.unparse(node)
 
 
+@pytest.mark.parametrize(
+    ("notebook", "call"),
+    [
+        ("03_multilayer_perceptrons", "relu_dropout(torch.ones(2, 3))"),
+        ("07_skull_stripping", "random_noise(torch.ones(2, 1, 3, 3, 3))"),
+        ("09_perspectives", "attack(torch.ones(1, 3), 0.1)"),
+    ],
+)
+def test_a_correct_answer_in_double_precision_leaves_the_cells_below_in_single(notebook, call):
+    """A check accepts it, and a network of single precision would stop at it."""
+    name, cells = call.partition("(")[0], nbformat.read(ROOT / "notebooks" / f"{notebook}.ipynb", as_version=4)
+    source = next(cell.source for cell in notebook_rules.code(cells) if f"def {name}(" in cell.source)
+    function = next(node for node in ast.parse(source).body if getattr(node, "name", "") == name)
+    names = dict.fromkeys(("dropout", "rician", "attack_step"), lambda x, *_: x.double())
+    names |= {"torch": torch, "uniform": torch.rand, "each": lambda values: values, "age_network": torch.sum}
+    exec(ast.unparse(function), names)
+    assert eval(call, names).dtype == torch.float32
+
+
 def test_no_answer_is_left_over():
     known = {(param.values[0], param.values[1]) for param in exercises()}
     for file in (ROOT / "tests").glob("*_answers/*.toml"):
