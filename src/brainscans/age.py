@@ -28,7 +28,7 @@ MEASURES = ("gray_over_white", "ventricle", "tissue")  # logarithms; the latter 
 _TABLE = np.genfromtxt(Path(__file__).with_name("charts.csv"), str, delimiter=",")
 CHART_AGES = _TABLE[0, 3:].astype(float)
 CHARTS = dict(zip(_TABLE[1::3, 0], np.log(_TABLE[1:, 3:].astype(float)).reshape(-1, 3, len(CHART_AGES)), strict=True))
-HELD = dict(zip(_TABLE[1::3, 0], _TABLE[1::3, 1].astype(float), strict=True))
+HELD = dict(zip(_TABLE[1::3, 0].tolist(), _TABLE[1::3, 1].astype(float).tolist(), strict=True))
 MORE_GRAY, OTHER_ML = 0.95, 5.4
 COMMON_ML = 1400.0  # of the skull's content in these charts: with it they agree with labels of twelve people
 OPPOSITE = -0.6  # correlation of gray and white at one age, from the spread of their sum in the same table
