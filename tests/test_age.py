@@ -36,6 +36,20 @@ def tissues_of(volumes, content=1400.0):
     return SimpleNamespace(volumes_ml=volumes, brain=brain, fluid=0.3, warnings=[])
 
 
+def person(volumes, content=1400.0, age=50.0):
+    return ages.AgeEstimate(Interval(age, age - 10, age + 10), AGES, content, volumes, {})
+
+
+def lines():
+    """Of charts.csv: a tissue, an age, a centile, and a volume in ml that lies there, in our labels."""
+    with open(Path(ages.__file__).with_name("charts.csv"), newline="") as file:
+        for row in csv.DictReader(line for line in file if line[0] != "#"):
+            tissue, held, centile = (row.pop(key) for key in ("tissue", "held", "centile"))
+            for age, ml in row.items():
+                more = 5.4 if tissue == "ventricle" else 0.0
+                yield tissue, float(age), float(centile), float(ml) / float(held) + more
+
+
 def test_measures_by_hand():
     volumes = dict.fromkeys(TISSUES[1:], 10.0) | {"cortex": 470.0, "white": 375.0, "cerebellum": 100.0, "fluid": 65.0}
     # gray 470 + 3 * 10 + 75, white 375 + 25, stem 10, in all 985 of 1060
@@ -91,6 +105,53 @@ def test_an_answer_and_its_centiles():
     assert set(answer.centiles) == set(MEASURES) and all(20 < c < 80 for c in answer.centiles.values())
 
 
+def test_the_charts_of_volumes_are_those_that_were_published():
+    """Of the table's Frontal, Limbic, Occipital, Parietal and Temporal_GM, BasalGanglia, Deep_GM, and so on at 50."""
+    low, middle = 182.06 + 34.12 + 75.03 + 88.49 + 101.39, 200.88 + 37.59 + 84.08 + 99.04 + 110.84
+    told = {tissue: np.exp(chart[:, 5]) for tissue, chart in ages.CHARTS.items()}
+    assert ages.CHART_AGES[5] == 50
+    assert told["cortex"][:2] == pytest.approx([middle - 0.8 * (middle - low), middle], abs=0.05)
+    assert told["striatum"] == pytest.approx([17.10, 19.40, 21.93])
+    assert told["thalamus"] == pytest.approx([14.81, 16.51, 18.33])
+    assert told["cerebellum"] == pytest.approx([129.9, 147.7, 165.6])
+    assert told["stem"] == pytest.approx([18.61, 21.11, 23.91])
+
+
+def test_a_volume_on_a_line_of_its_chart_has_its_centile():
+    for tissue, age, centile, ml in lines():
+        if tissue in TISSUES:
+            for content in (1100.0, 1700.0):
+                found = person({tissue: ml * content / 1400}, content).volume_centiles(age)
+                assert found == {tissue: pytest.approx(centile, abs=0.01)}, (tissue, age)
+
+
+def test_the_larger_a_volume_the_higher_its_centile_and_the_larger_the_head_the_lower():
+    for tissue in sorted({tissue for tissue, *_ in lines()} & set(TISSUES)):
+        usual = next(ml for name, age, centile, ml in lines() if (name, age, centile) == (tissue, 50, 50))
+        volumes = usual * np.array([0.0, 0.5, 0.97, 1.0, 1.03, 2.0])
+        rising = [person({tissue: ml}).volume_centiles()[tissue] for ml in volumes]
+        assert rising == sorted(rising) and rising[0] < 0.01 and rising[2] < 50 < rising[4]
+        assert person({tissue: usual}, 1500.0).volume_centiles()[tissue] < rising[3]
+
+
+def test_what_has_no_chart_has_no_centile():
+    found = person(dict.fromkeys(TISSUES[1:], 20.0)).volume_centiles()
+    assert set(found) == {"ventricle", "cortex", "striatum", "thalamus", "white", "cerebellum", "stem"}
+
+
+def test_a_factor_stands_between_the_labels_of_the_charts_and_ours(monkeypatch):
+    assert person({"stem": 21.11}).volume_centiles()["stem"] < 10  # theirs, of which ours hold more
+    monkeypatch.setitem(ages.HELD, "stem", 1.0)
+    assert person({"stem": 21.11}).volume_centiles()["stem"] == pytest.approx(50, abs=0.1)
+
+
+def test_centiles_are_those_of_the_age_that_is_given_else_of_the_estimate():
+    found = person({"ventricle": 30.0, "cortex": 480.0}, age=61.8)
+    assert found.volume_centiles() == found.volume_centiles(61.8) == found.volume_centiles(62)
+    for tissue, sign in (("ventricle", -1), ("cortex", 1)):
+        assert sign * (found.volume_centiles(75)[tissue] - found.volume_centiles(45)[tissue]) > 20
+
+
 def test_what_is_no_adult_or_fits_no_age_is_said():
     for content in (400.0, 2500.0):
         with pytest.raises(DataError, match="which no adult has"):
@@ -124,7 +185,8 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert first["age"] is None and "is no scan" in first["reason"] and "bad.nii" in said.err
     assert second == {
         "file": "good.nii", "age": 41.3, "low": 25.0, "high": 60.0, "level": 0.9, "reason": None, "warnings": ["odd"],
-        "icv_ml": 1400, "volumes_ml": {"cortex": 501.2}, "centiles": {"tissue": 50},
+        "icv_ml": 1400, "volumes_ml": {"cortex": 501.2}, "centiles": {"tissue": 50}, "years": None,
+        "volume_centiles": {"cortex": round(good.volume_centiles(41)["cortex"])},
     }  # fmt: skip
     assert set(first) == set(second)
     assert main(["age", "fault.nii", "good.nii"]) == 1
@@ -132,6 +194,13 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert "fault.nii: stopped by a fault of this program (ZeroDivisionError" in said.err and "41 years" in said.out
     assert main(["age", "good.nii"]) == 0
     assert capsys.readouterr().out == "good.nii: 41 years (25 to 60); odd\n"
+    assert main(["age", "good.nii", "--json", "--years", "88.5"]) == 0
+    third = json.loads(capsys.readouterr().out)
+    assert third["years"] == 88.5 and third["age"] == 41.3 and third["centiles"] == second["centiles"]
+    assert third["volume_centiles"]["cortex"] > second["volume_centiles"]["cortex"] + 10
+    for years in ("0", "17", "98", "nan"):
+        assert main(["age", "good.nii", "--years", years]) == 2
+        assert "the charts are of 18 to 97." in capsys.readouterr().err
     for name in ("a.nii.gz", "b.nii", "b_mask.nii.gz", "notes.txt"):
         (tmp_path / name).touch()
     assert main(["age", str(tmp_path)]) == 0
@@ -143,7 +212,11 @@ def test_real_people_lie_in_the_interval():
     with open(REAL / "manifest.csv", newline="") as file:
         cases = [row for row in csv.DictReader(file) if row["task"] == "age" and "-" not in row["age"]]
     assert len(cases) > 10
-    answers = [(float(case["age"]), ages.estimate_age(REAL / case["files"]).age) for case in cases]
+    estimates = [(float(case["age"]), ages.estimate_age(REAL / case["files"])) for case in cases]
+    answers = [(true, found.age) for true, found in estimates]
     inside = [found.low <= true <= found.high for true, found in answers]
     assert 0.75 < np.mean(inside) <= 1
     assert np.corrcoef([true for true, _ in answers], [found.value for _, found in answers])[0, 1] > 0.75
+    centiles = np.array([list(found.volume_centiles(true).values()) for true, found in estimates])  # about uniform
+    assert centiles.shape[1] == 7 and (np.abs(centiles.mean(0) - 50) < 20).all()
+    assert (np.abs(centiles.std(0) - 29) < 10).all() and ((centiles > 5) & (centiles < 95)).mean() > 0.8

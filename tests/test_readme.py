@@ -8,6 +8,7 @@ from pathlib import Path
 import nibabel as nib
 
 from presimal.cli import main
+from presimal.cli.scans import AGE_FIELDS
 from synthcohort import MSD_CONTRASTS, Cohort
 
 ROOT = Path(__file__).parents[1]
@@ -103,3 +104,5 @@ def test_the_fields_of_json_are_those_of_the_commands(tmp_path, capsys):
     bad = json.loads(capsys.readouterr().out)
     assert set(found) | inside | set(bad) == set(rows["segment"]) and found["left_out"] == ["T2"]
     assert set(bad) == {"labels", "error"}
+    (told,) = re.findall(r"^- `--json` prints one object a scan, each on a line: (.+?)^- ", README, re.M | re.S)
+    assert set(re.findall(r"`(\w+)`", told)) == set(AGE_FIELDS)

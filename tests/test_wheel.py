@@ -77,6 +77,8 @@ def test_it_holds_what_a_student_needs_and_no_test(wheel):
         assert files and {f"presimal/{folder}/{file.name}" for file in files} <= names
     weights = list((ROOT / "assets" / "weights").glob("*.safetensors"))
     assert weights and {f"brainscans/weights/{file.name}" for file in weights} <= names
+    data = [file for file in (ROOT / "src").rglob("*.*") if file.suffix in (".csv", ".toml", ".json")]
+    assert data and {file.relative_to(ROOT / "src").as_posix() for file in data} <= names
     packages = [folder.name for folder in (ROOT / "src").iterdir() if (folder / "__init__.py").is_file()]
     assert {f"{package}/py.typed" for package in packages} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {*packages}

@@ -8,6 +8,7 @@ rule asks at which ages brains with so much gray for their white matter, such ve
 fluid around it are common. People of one age differ much in these, hence the wide interval. Not for clinical use."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import numpy as np
 from scipy.stats import chi2, norm
@@ -22,32 +23,15 @@ from .tissues import WEIGHTS, Tissues, find_tissues
 AGES = np.arange(18.0, 98.0)  # years
 LEVEL = 0.90  # of the interval
 MEASURES = ("gray_over_white", "ventricle", "tissue")  # logarithms; the latter two as fractions of what is in the skull
-# Centiles 5, 50 and 95 of volumes in ml at these ages, scaled to a common content of the skull, of cognitively normal
-# people of both sexes: resources/centiles/istag_centiles_CN_ICV_Corrected.csv of NiChart (CBICA/NiChart_Project at
-# 5ce3ae6; by its name of the iSTAGING consortium, Habes et al., Alzheimers Dement 17:89, 2021). White matter before 40
-# years is twice that of the right half in the same table, scaled to join.
-CHART_AGES = (21, 25, 30, 35, 40, 50, 60, 70, 80, 90)
-GRAY = (
-    (720.8, 709.2, 695.3, 682.3, 670.2, 648.5, 628.9, 604.5, 580.3, 562.0),
-    (760.5, 750.0, 737.6, 726.4, 715.8, 696.7, 678.4, 654.0, 628.5, 608.4),
-    (807.2, 795.5, 781.7, 769.3, 757.9, 738.0, 720.0, 695.9, 671.2, 653.2),
-)
-WHITE = (
-    (481.1, 488.0, 495.0, 499.8, 503.4, 507.5, 506.4, 495.9, 481.9, 460.6),
-    (508.2, 515.9, 523.8, 529.5, 533.8, 539.6, 540.7, 532.4, 520.8, 501.6),
-    (540.9, 549.2, 558.0, 564.7, 569.1, 577.0, 578.2, 571.0, 560.5, 541.7),
-)
-VENTRICLE = (
-    (6.93, 6.98, 7.11, 7.44, 7.99, 8.91, 11.16, 16.15, 23.57, 32.53),
-    (14.51, 14.45, 14.54, 15.05, 16.07, 17.76, 21.77, 30.56, 42.16, 55.78),
-    (33.02, 32.46, 32.18, 32.97, 35.02, 38.37, 45.91, 62.22, 80.27, 101.0),
-)
-COMMON_ML = 1400.0  # of the skull's content in these charts: with it they agree with the labels that follow
+# Logarithms of centiles 5, 50 and 95 of volumes in ml at these ages, and how much of the volume of our labels those of
+# the charts hold, beside OTHER_ML of the ventricles and MORE_GRAY of gray over white. The file says how all were found.
+_TABLE = np.genfromtxt(Path(__file__).with_name("charts.csv"), str, delimiter=",")
+CHART_AGES = _TABLE[0, 3:].astype(float)
+CHARTS = dict(zip(_TABLE[1::3, 0], np.log(_TABLE[1:, 3:].astype(float)).reshape(-1, 3, len(CHART_AGES)), strict=True))
+HELD = dict(zip(_TABLE[1::3, 0].tolist(), _TABLE[1::3, 1].astype(float).tolist(), strict=True))
+MORE_GRAY, OTHER_ML = 0.95, 5.4
+COMMON_ML = 1400.0  # of the skull's content in these charts: with it they agree with labels of twelve people
 OPPOSITE = -0.6  # correlation of gray and white at one age, from the spread of their sum in the same table
-# The charts' labels (DLMUSE) differ from FreeSurfer's, which the network has learned: in twelve development scans that
-# have such labels, they hold this part of its ventricles in ml above OTHER_ML. Of its gray over white they hold 0.87,
-# and held 0.97 with earlier weights; what lies between, a year of adults for each 0.01, was chosen on 21 people.
-MORE_GRAY, LATERAL, OTHER_ML = 0.95, 0.90, 5.4
 DRAWN = 0.75  # scans scatter so much less than images drawn of label maps: chosen on 21 development people
 # Tissue over the skull's content: our fit to OASIS-1, 316 people without dementia (Marcus et al., J Cogn Neurosci
 # 19:1498, 2007), as in synthcohort/brain/aging.toml; spread at 20 and at 80 years, of the logarithm.
@@ -70,6 +54,17 @@ class AgeEstimate:
     centiles: dict[str, float]  # of MEASURES among people of that age, 0 to 100
     warnings: list[str] = field(default_factory=list)
 
+    def volume_centiles(self, years: float | None = None) -> dict[str, float]:
+        """Centiles, 0 to 100, of the volumes that have a chart, scaled to the size of the head, among healthy people of
+        these years, both sexes together; without years of those of `age`, which was told from the same volumes, so that
+        they only say how these fit together. Logarithms count as normal, with a spread of their own above and below."""
+        at, found = np.abs(AGES - (self.age.value if years is None else years)).argmin(), {}
+        for name in sorted(HELD.keys() & self.volumes_ml):
+            low, middle, high = np.log(chart(name)[:, at])
+            away = np.log(max(self.volumes_ml[name], 0.1) * COMMON_ML / self.intracranial_ml) - middle
+            found[name] = float(100 * norm.cdf(1.645 * away / (high - middle if away > 0 else middle - low)))
+        return found
+
 
 def measures(volumes_ml: dict[str, float]) -> np.ndarray:
     """MEASURES (3,) of volumes by the names of TISSUES."""
@@ -87,15 +82,20 @@ def corrected(raw: np.ndarray, fluid: float, correction: list[list[float]]) -> n
     return (np.stack([np.ones(3), raw, np.full(3, fluid)], 1) * np.asarray(correction)).sum(1)
 
 
+def chart(name: str) -> np.ndarray:
+    """Centiles 5, 50 and 95 (3, len(AGES)) of a volume of our labels in ml, in a head of COMMON_ML."""
+    held = np.exp([_extended(row) for row in CHARTS[name]])
+    return held / HELD[name] + OTHER_ML * (name == "ventricle")
+
+
 def charts() -> tuple[np.ndarray, np.ndarray]:
     """Means and standard deviations (len(AGES), 3) of MEASURES, as FreeSurfer's labels have them, at each of AGES."""
-    logs = np.log([GRAY, WHITE, VENTRICLE])
-    gray, white, ventricle = (_extended(middle) for middle in logs[:, 1])
+    logs = np.stack([CHARTS[name] for name in ("gray", "white", "ventricle")])
+    gray, white, _ = (_extended(middle) for middle in logs[:, 1])
     spread = [_extended((high - low) / (2 * 1.645)) for low, _, high in logs]
     tissue = np.log(np.polynomial.Polynomial(TISSUE)(AGES))
-    all_ventricles = np.exp(ventricle) / LATERAL + OTHER_ML
     ratio = np.sqrt(spread[0] ** 2 + spread[1] ** 2 - 2 * OPPOSITE * spread[0] * spread[1])
-    means = (gray - white - np.log(MORE_GRAY), np.log(all_ventricles / COMMON_ML), tissue)
+    means = (gray - white - np.log(MORE_GRAY), np.log(chart("ventricle")[1] / COMMON_ML), tissue)
     return np.stack(means, 1), np.stack([ratio, spread[2], np.interp(AGES, (20, 80), TISSUE_SPREAD)], 1)
 
 

@@ -75,13 +75,6 @@ def brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = Non
     """Images (4, X, Y, Z) with a background of 0, and the brain (X, Y, Z): what differs from the background anywhere,
     or what `presimal strip` finds where a scan has its skull. DataError, which begins with `name`, if there is none;
     a warning where it is not shaped as one."""
-    there, inside = _brain_of(images, affine, name, device)
-    if not is_placed(inside.numpy(), affine):
-        warnings.warn(f"{name}: {UNLIKE}", ScanWarning, stacklevel=2)
-    return there, inside
-
-
-def _brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = None) -> tuple[Tensor, Tensor]:
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     around = faces(images)
     background = around.median(1).values.view(-1, 1, 1, 1)
@@ -93,18 +86,21 @@ def _brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = No
     inside = differs.any(0).numpy()
     if (ml := inside.sum() * voxel_ml) > LARGEST_BRAIN:
         whole = [k for k in (1, 2, 0, 3) if differs[k].sum() * voxel_ml > LARGEST_BRAIN]  # T1 first
-        if not whole:
-            refuse(name, f"{ml:.0f} ml differ from the background", "remove the skull first, with 'presimal strip'")
+        without = f"{ml:.0f} ml differ from the background"
+        refuse_if(not whole, name, without, "remove the skull first, with 'presimal strip'")
         warnings.warn(f"{name} has its skull, which is taken off", ScanWarning, stacklevel=2)
         try:
-            return there, torch.from_numpy(find_brain(images[whole[0]], affine, device=device).mask)
+            inside = find_brain(images[whole[0]], affine, device=device).mask
         except DataError as problem:
             raise DataError(f"{name}: {problem}") from None
-    inside = largest_piece(ndimage.binary_opening(ndimage.binary_fill_holes(inside)))
-    if (ml := inside.sum() * voxel_ml) < LEAST_BRAIN:
-        refuse(name, f"holds {ml:.0f} ml of brain", "give a whole brain, and see that the voxel size is right")
-    if own_reflection(inside) > LIKE_A_BALL:
-        refuse(name, "shows something without top and bottom, like a ball", "give scans of a head")
+    else:
+        inside = largest_piece(ndimage.binary_opening(ndimage.binary_fill_holes(inside)))
+        if (ml := inside.sum() * voxel_ml) < LEAST_BRAIN:
+            refuse(name, f"holds {ml:.0f} ml of brain", "give a whole brain, and see that the voxel size is right")
+        if own_reflection(inside) > LIKE_A_BALL:
+            refuse(name, "shows something without top and bottom, like a ball", "give scans of a head")
+    if not is_placed(inside, affine):
+        warnings.warn(f"{name}: {UNLIKE}", ScanWarning, stacklevel=2)
     return there, torch.from_numpy(inside)
 
 
@@ -120,8 +116,7 @@ def check_names(images: Tensor, inside: Tensor, given: Sequence[int], spacing: f
     inward = {k: rise_inward(images[k].numpy(), inside.numpy(), spacing) for k in given}
     pairs = [(one, other) for one, other in product((1, 2), (0, 3)) if {one, other} <= {*given}]
     found = [(one, other, inward[one] - inward[other], LESS_INWARD) for one, other in pairs]
-    both_t1 = {1, 2} <= {*given}
-    again, no_uptake = _once_more(images[1].numpy(), images[2].numpy(), core) if both_t1 else (False, False)
+    again, no_uptake = _once_more(images[1].numpy(), images[2].numpy(), core) if {1, 2} <= {*given} else (False, False)
     for less, more in [pair for pair in ((0, 3), (1, 2)) if {*pair} <= {*given}]:
         if again and more == 2:  # what one has more than its copy says nothing
             continue
@@ -132,11 +127,10 @@ def check_names(images: Tensor, inside: Tensor, given: Sequence[int], spacing: f
         refuse_if(evidence < refused, name, f"{both} look exchanged", "give each under its own name")
         if evidence < said:
             warnings.warn(f"{name}: {both} may be exchanged: look at them", ScanWarning, stacklevel=2)
-    if again or no_uptake:
-        warnings.warn(f"{name}: {NO_MORE}", ScanWarning, stacklevel=2)
     odd = [titles[k] for k, rise in inward.items() if rise and not INWARD[titles[k]][0] <= rise <= INWARD[titles[k]][1]]
-    for title in odd:
-        warnings.warn(f"{name}: {title} does not look like one: is it what it is called?", ScanWarning, stacklevel=2)
+    unlike = [f"{title} does not look like one: is it what it is called?" for title in odd]
+    for likely in [NO_MORE] * (again or no_uptake) + unlike:
+        warnings.warn(f"{name}: {likely}", ScanWarning, stacklevel=2)
 
 
 def _once_more(t1: np.ndarray, t1gd: np.ndarray, core: np.ndarray) -> tuple[bool, bool]:

@@ -162,10 +162,8 @@ def strip(
         brain = find_brain(volume, affine, model, device)
     except DataError as problem:
         raise DataError(f"{scan}: {problem}") from None
-    if brain.agreement < UNSURE:
-        unsure = f"its mask and that of its mirror image agree by {brain.agreement:.2f} only: do not believe it unseen"
-        warnings.warn(f"{scan}: {unsure}", ScanWarning, stacklevel=2)
-    for said in oddities(volume, affine, brain.mask):
+    unsure = f"its mask and that of its mirror image agree by {brain.agreement:.2f} only: do not believe it unseen"
+    for said in [unsure] * (brain.agreement < UNSURE) + oddities(volume, affine, brain.mask):
         warnings.warn(f"{scan}: {said}", ScanWarning, stacklevel=2)
     content: Any = image.dataobj
     scaled = isinstance(image, nib.Nifti1Pair) and hasattr(content, "get_unscaled")

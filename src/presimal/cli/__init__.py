@@ -102,6 +102,7 @@ def _parser() -> argparse.ArgumentParser:
     as_json(add)
     add = command("age", "scans.age", "how old the brain in a T1 looks, with or without skull, and its volumes")
     add("scans", nargs="+", type=_named, metavar="SCAN", help="as for strip")
+    add("--years", type=float, metavar="YEARS", help="age of who is in all of these scans, for the centiles of --json")
     as_json(add)
     add = command("segment", "scans.segment", "the regions of a glioma, from four contrasts of a head, or fewer")
     add("scans", nargs="*", type=_named, metavar="SCAN", help="FLAIR, T1, T1Gd, T2 in this order, or one 4-D file")

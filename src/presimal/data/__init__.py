@@ -136,8 +136,7 @@ def _on_grid(channels: np.ndarray, affine: np.ndarray, spacing: float, shape: Sh
     """Channels (C, X, Y, Z) on a grid about their center; unchanged where they lie on such a grid already."""
     if channels.shape[1:] == tuple(shape) and np.allclose(affine[:3, :3], spacing * np.eye(3)):
         return channels
-    center = apply_affine(affine, (np.array(channels.shape[1:]) - 1) / 2)
-    grid = Grid(shape, spacing, tuple(center.tolist()))
+    grid = Grid(shape, spacing, tuple(apply_affine(affine, (np.array(channels.shape[1:]) - 1) / 2).tolist()))
     if is_label:
         return np.stack([resample(labels, affine, grid.affine, shape, order=0) for labels in channels])
     return np.stack([to_grid(torch.from_numpy(v.astype(np.float32)), affine, grid).numpy() for v in channels])

@@ -63,8 +63,7 @@ def check_volumes(table: pd.DataFrame, channels: int = 1, labels: tuple[int, ...
     cases = list(zip(*columns, strict=True))
     for image_file, *label_file in tqdm(cases, "checking", unit="case", disable=not progress, leave=False, delay=10):
         image, affine = read_image(image_file, channels)
-        digest = hashlib.sha256(np.ascontiguousarray(image).data).digest()
-        owner = owners.setdefault(digest, image_file)
+        owner = owners.setdefault(hashlib.sha256(np.ascontiguousarray(image).data).digest(), image_file)
         refuse_if(owner != image_file, image_file, f"holds the same voxels as {owner}", "remove one of the two")
         for file in label_file:
             _check_label(file, image_file, image.shape[:3], affine, labels)
