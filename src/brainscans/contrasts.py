@@ -66,7 +66,7 @@ def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[T
                 volume = register(volume, own, finest, affine)
                 warnings.warn(f"{other} lies elsewhere than {file}: moved onto its grid", ScanWarning, stacklevel=2)
             except RuntimeError:
-                refuse(other, f"cannot be registered to {file}", "see that both show the same head")
+                refuse(other, f"cannot be registered to {file}", "see that both show one head, in one size")
         images[list(TITLES).index(key)] = volume
     return images, affine, file
 
@@ -75,13 +75,6 @@ def brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = Non
     """Images (4, X, Y, Z) with a background of 0, and the brain (X, Y, Z): what differs from the background anywhere,
     or what `presimal strip` finds where a scan has its skull. DataError, which begins with `name`, if there is none;
     a warning where it is not shaped as one."""
-    there, inside = _brain_of(images, affine, name, device)
-    if not is_placed(inside.numpy(), affine):
-        warnings.warn(f"{name}: {UNLIKE}", ScanWarning, stacklevel=2)
-    return there, inside
-
-
-def _brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = None) -> tuple[Tensor, Tensor]:
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     around = faces(images)
     background = around.median(1).values.view(-1, 1, 1, 1)
@@ -93,18 +86,20 @@ def _brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = No
     inside = differs.any(0).numpy()
     if (ml := inside.sum() * voxel_ml) > LARGEST_BRAIN:
         whole = [k for k in (1, 2, 0, 3) if differs[k].sum() * voxel_ml > LARGEST_BRAIN]  # T1 first
-        if not whole:
-            refuse(name, f"{ml:.0f} ml differ from the background", "remove the skull first, with 'presimal strip'")
+        refuse_if(not whole, name, f"{ml:.0f} ml differ from the background", "take off the skull, by 'presimal strip'")
         warnings.warn(f"{name} has its skull, which is taken off", ScanWarning, stacklevel=2)
         try:
-            return there, torch.from_numpy(find_brain(images[whole[0]], affine, device=device).mask)
+            inside = find_brain(images[whole[0]], affine, device=device).mask
         except DataError as problem:
             raise DataError(f"{name}: {problem}") from None
-    inside = largest_piece(ndimage.binary_opening(ndimage.binary_fill_holes(inside)))
-    if (ml := inside.sum() * voxel_ml) < LEAST_BRAIN:
-        refuse(name, f"holds {ml:.0f} ml of brain", "give a whole brain, and see that the voxel size is right")
-    if own_reflection(inside) > LIKE_A_BALL:
-        refuse(name, "shows something without top and bottom, like a ball", "give scans of a head")
+    else:
+        inside = largest_piece(ndimage.binary_opening(ndimage.binary_fill_holes(inside)))
+        said = f"holds {(ml := inside.sum() * voxel_ml):.0f} ml of brain"
+        refuse_if(ml < LEAST_BRAIN, name, said, "give a whole brain, and see that the voxel size is right")
+        ball = own_reflection(inside) > LIKE_A_BALL
+        refuse_if(ball, name, "shows something without top and bottom, like a ball", "give scans of a head")
+    if not is_placed(inside, affine):
+        warnings.warn(f"{name}: {UNLIKE}", ScanWarning, stacklevel=2)
     return there, torch.from_numpy(inside)
 
 
