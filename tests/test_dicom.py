@@ -808,7 +808,7 @@ def test_distances_that_grow_are_uneven_though_each_is_nearly_the_next(tmp_path)
 NO_PLAIN_SCAN = [
     "DIFFUSION\\ADC\\ND", "ADC_MAP", "EADC", "DIFFUSION\\FA", "PROJECTION IMAGE\\MIP", "MIP", "MINIP", "SUBTRACTION",
     "T1 MAP", "T2_MAP\\ND", "PERFUSION\\RELCBF", "M\\SUB", "I_FFE\\I\\FFE", "PHASE", "FFE\\PHASE MAP",
-    "DIFFUSION\\NONE\\ND", "DIFFUSION\\TRACEW",
+    "DIFFUSION\\NONE\\ND", "DIFFUSION\\TRACEW", "adc",
 ]  # fmt: skip
 SCANS = [
     "M\\ND",

@@ -72,7 +72,7 @@ def check_alike(tags: Sequence[dict[str, str]], name: Path) -> None:
     contrasts = {tuple(word for k, word in words if k == 2 or word in CONTRASTS) for words in values}
     several = max(len(kinds), len(contrasts)) > 1 or any(_differ(tags, key, share) for key, share in ROUNDED.items())
     refuse_if(several, name, "has slices of several sizes or kinds", "give one series of one size")
-    said = set(tags[0].get(IMAGE_TYPE, "").split("\\")[2:])
+    said = set(tags[0].get(IMAGE_TYPE, "").upper().split("\\")[2:])
     refuse_if(said & {"P", "PHASE", "PHASE MAP"}, name, "holds phases and no magnitudes", "give its other series")
     other = sorted(word for word in said if NO_PLAIN_SCAN & set(re.split("[ _]", word)))
     refuse_if(other, name, "is of the kind {}, and no plain scan", "give a series as T1, T2 or FLAIR")
