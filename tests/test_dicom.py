@@ -2,6 +2,7 @@
 sentence says why not; and who the patient is appears nowhere.
 """
 
+import gzip
 import json
 import re
 import struct
@@ -733,3 +734,101 @@ def test_an_enhanced_file_for_each_slice_has_the_distances_that_it_tells(tmp_pat
 @pytest.mark.parametrize("kind", ["ORIGINAL\\PRIMARY\\P\\ND", "ORIGINAL\\PRIMARY\\PHASE MAP\\P\\FFE"])
 def test_phases_are_no_scan(tmp_path, kind):
     assert "holds phases and no magnitudes; give" in refusal(write_series(tmp_path / "series", kind=kind))
+
+
+# Older exports, gzip, computed series, rounded places
+
+
+def bare(folder, meta):
+    """A series without the 128 bytes and the mark before it, as of older scanners, with or without the group 2."""
+    for file in write_series(folder).iterdir():
+        content = file.read_bytes()
+        assert content[128:132] == b"DICM" and content[132:140] == b"\2\0\0\0UL\4\0"
+        start = 132 if meta else 144 + struct.unpack_from("<I", content, 140)[0]
+        file.write_bytes(content[start:])
+    return folder
+
+
+@pytest.mark.parametrize("meta", [True, False])
+def test_a_series_without_the_mark_of_dicom_is_read(tmp_path, meta):
+    folder = bare(tmp_path / "series", meta)
+    file = sorted(folder.iterdir())[5]
+    for path in (folder, file, folder / "3"):
+        assert np.array_equal(read_image(path)[0], VALUES.T)
+    file.write_bytes(file.read_bytes()[:-60])
+    assert re.search("cut short|damaged", refusal(folder))
+
+
+def test_other_files_that_begin_alike_are_no_dicom(tmp_path):
+    """A raw picture may begin with the number 8."""
+    (tmp_path / "raw.img").write_bytes(np.full(9000, 8, np.uint16).tobytes())
+    (tmp_path / "zipped.gz").write_bytes(b"\x1f\x8b" + b"x" * 900)
+    assert not any(map(dicom.is_dicom, tmp_path.iterdir()))
+
+
+@pytest.mark.parametrize("which", [range(12), [0], [11]])
+def test_dicom_that_is_gzipped_is_said_to_be_so(tmp_path, which):
+    folder = write_series(tmp_path / "series")
+    files = sorted(folder.iterdir())
+    for k in which:
+        files[k].with_name(f"{files[k].name}.gz").write_bytes(gzip.compress(files[k].read_bytes()))
+        files[k].unlink()
+    zipped = f"{files[which[0]]}.gz: is gzipped DICOM; unpack it, as with gunzip."
+    for path in (folder, folder / "3", Path(f"{files[which[0]]}.gz")):
+        assert refusal(path) == zipped
+
+
+def test_slices_of_which_some_are_derived_are_one_volume(tmp_path):
+    """As where a part was compressed, or lost its faces, by another program."""
+    kind = {"kind": lambda k: ("ORIGINAL\\PRIMARY\\M\\ND", "DERIVED\\SECONDARY\\M\\ND")[k % 3 > 1]}
+    assert np.array_equal(read_image(write_series(tmp_path / "series", **kind))[0], VALUES.T)
+
+
+@pytest.mark.parametrize("lacks", [None, *range(1, 11)])
+@pytest.mark.parametrize("spacing", [0.5, 0.9375, 1.05, 3.3])
+@pytest.mark.parametrize("axes", [AXIAL, turned(13)], ids=["upright", "turned"])
+def test_places_that_are_rounded_to_tenths_of_a_millimeter_are_taken_and_a_gap_is_not(tmp_path, axes, spacing, lacks):
+    first, kept = np.array([-60.0, -80, -40]), [k for k in range(12) if k != lacks]
+    places = [np.round(first + axes @ [0, 0, spacing * k], 1) for k in kept]
+    folder = write_series(tmp_path / "series", VALUES[kept], axes=axes, places=places)
+    if lacks is not None:
+        assert "lacks a slice" in refusal(folder)
+        return
+    values, affine = read_image(folder)
+    assert np.array_equal(values, VALUES.T)
+    for k in (0, 6, 11):
+        assert np.abs(affine[:3] @ [0, 0, k, 1] - TO_RAS @ (first + axes @ [0, 0, spacing * k])).max() < 0.11
+
+
+def test_distances_that_grow_are_uneven_though_each_is_nearly_the_next(tmp_path):
+    places = [(-60.0, -80.0, 2.5 * k + 0.0006 * k**2) for k in range(40)]
+    assert "unevenly spaced" in refusal(write_series(tmp_path / "series", VALUES[np.arange(40) % 12], places=places))
+
+
+NO_PLAIN_SCAN = [
+    "DIFFUSION\\ADC\\ND", "ADC_MAP", "EADC", "DIFFUSION\\FA", "PROJECTION IMAGE\\MIP", "MIP", "MINIP", "SUBTRACTION",
+    "T1 MAP", "T2_MAP\\ND", "PERFUSION\\RELCBF", "M\\SUB", "I_FFE\\I\\FFE", "PHASE", "FFE\\PHASE MAP",
+    "DIFFUSION\\NONE\\ND", "DIFFUSION\\TRACEW", "adc",
+]  # fmt: skip
+SCANS = [
+    "M\\ND",
+    "M_FFE\\M\\FFE",
+    "MPR",
+    "DIXON\\IN_PHASE",
+    "DIXON\\OUT_PHASE",
+    "M\\ND\\NORM\\FM",
+    "OTHER",
+    "R_IR\\R\\IR",
+]
+
+
+@pytest.mark.parametrize("kind", NO_PLAIN_SCAN)
+def test_what_is_no_plain_scan_is_refused(tmp_path, kind):
+    said = refusal(write_series(tmp_path / "series", kind=f"DERIVED\\PRIMARY\\{kind}"))
+    assert re.search("and no plain scan; give a series as T1, T2 or FLAIR|holds phases and no magnitudes", said)
+
+
+@pytest.mark.parametrize("kind", SCANS)
+def test_scans_in_other_words_are_taken_without_a_word(tmp_path, kind):
+    values, notes = said_of(write_series(tmp_path / "series", kind=f"DERIVED\\PRIMARY\\{kind}"))
+    assert np.array_equal(values, VALUES.T) and not notes

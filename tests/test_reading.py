@@ -540,3 +540,27 @@ def test_for_the_name_of_a_file_nobody_looks_through_the_folder(tmp_path, monkey
 
 def test_a_missing_name_without_ending_may_be_a_series_and_is_said_to_be_missing_if_none_is_there(tmp_path):
     assert "is not there" in refusal(tmp_path / "none", open_image)
+
+
+@pytest.mark.parametrize(
+    ("share", "codes", "said"), [(1.1, (1, 1), True), (1.1, (0, 1), True), (1.02, (1, 1), False), (1.1, (1, 0), False)]
+)
+def test_two_sizes_of_the_voxels_are_said_to_contradict_each_other(tmp_path, share, codes, said):
+    """As where a program has replaced one of the two orientations and left the other; codes of qform and sform."""
+    made = image(codes=codes)
+    made.header["srow_x"], made.header["srow_y"], made.header["srow_z"] = AFFINE[:3] * share
+    nib.save(nib.Nifti1Image(VALUES, None, made.header), tmp_path / "a.nii")
+    with warnings.catch_warnings(record=True) as notes:
+        warnings.simplefilter("always")
+        _, affine = read_image(tmp_path / "a.nii")
+    assert any("says two sizes of its voxels" in str(note.message) for note in notes) == said
+    assert np.allclose(affine[:3, :3], AFFINE[:3, :3] * (share if codes[1] else 1))
+
+
+def test_a_place_in_a_file_of_matlab_is_one(tmp_path):
+    """SPM99 writes it beside the pair of files."""
+    affine = AFFINE * [[-1], [1], [1], [1]]
+    nib.save(nib.Spm99AnalyzeImage(VALUES, affine), tmp_path / "a.img")
+    assert (tmp_path / "a.mat").exists()
+    with warnings.catch_warnings(action="error"):
+        assert np.allclose(read_image(tmp_path / "a.img")[1], affine)

@@ -66,7 +66,7 @@ def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[T
                 volume = register(volume, own, finest, affine)
                 warnings.warn(f"{other} lies elsewhere than {file}: moved onto its grid", ScanWarning, stacklevel=2)
             except RuntimeError:
-                refuse(other, f"cannot be registered to {file}", "see that both show the same head")
+                refuse(other, f"cannot be registered to {file}", "see that both show one head, in one size")
         images[list(TITLES).index(key)] = volume
     return images, affine, file
 
@@ -86,8 +86,7 @@ def brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = Non
     inside = differs.any(0).numpy()
     if (ml := inside.sum() * voxel_ml) > LARGEST_BRAIN:
         whole = [k for k in (1, 2, 0, 3) if differs[k].sum() * voxel_ml > LARGEST_BRAIN]  # T1 first
-        without = f"{ml:.0f} ml differ from the background"
-        refuse_if(not whole, name, without, "remove the skull first, with 'presimal strip'")
+        refuse_if(not whole, name, f"{ml:.0f} ml differ from the background", "take off the skull, by 'presimal strip'")
         warnings.warn(f"{name} has its skull, which is taken off", ScanWarning, stacklevel=2)
         try:
             inside = find_brain(images[whole[0]], affine, device=device).mask

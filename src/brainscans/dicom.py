@@ -6,6 +6,7 @@ import hashlib
 import os
 import re
 import warnings
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -17,11 +18,12 @@ from nibabel.affines import from_matvec
 
 from . import slices
 from .refusal import ScanWarning, refuse, refuse_if
-from .slices import CONVERT, POSITION, SERIES, numbers, read_tags
+from .slices import CONVERT, POSITION, SERIES, numbers, read_tags, wrong_pixels
 
 CLASS = b"1.2.840.10008.5.1.4.1.1."  # of what is stored, in the first bytes of a file; 4 are MR images
-MOST_LOOKED_AT = 20_000  # files and folders
-UNEVEN = 0.02  # of the distance between slices
+UNREAD = "is damaged, or encoded in a way that cannot be read here"
+MOST_LOOKED_AT = 20_000  # files and folders, and not all of a disk
+UNEVEN, ROUNDED = 0.02, 0.1  # of the distance between slices; mm by which rounded places lie off even ones
 
 
 @dataclass(frozen=True)
@@ -42,13 +44,18 @@ class Series:
 
 
 def is_dicom(file: Path) -> bool:
-    """Has a file the mark of DICOM, after 128 bytes of anything? No if it may not be read."""
+    """Has a file, gzipped or not, the mark of DICOM, or begins it as older ones without? No if it may not be read."""
     # Where one may not look, there is none; nor in what is empty, as the files of /proc are, some without an end.
     if not os.path.isfile(file) or not os.access(file, os.R_OK) or file.stat().st_size < 132:
         return False
     try:
         with file.open("rb") as stream:
-            return stream.read(132)[128:] == b"DICM"
+            start = stream.read(1000)
+        if start.startswith(b"\x1f\x8b"):
+            start = zlib.decompressobj(31).decompress(start)
+        return start[128:132] == b"DICM" or (start[:2] in (b"\2\0", b"\x08\0") and CLASS in start)
+    except zlib.error:
+        return False
     except OSError as problem:  # of a disk that fails: it says no name
         refuse(file, f"cannot be read ({problem.strerror})", "check the path and the disk")
 
@@ -71,9 +78,9 @@ def list_series(folder: Path) -> list[Series]:
             files.setdefault(tags.get(SERIES, ""), []).append(file)
         else:
             start = file.read_bytes()[:1000]
+            refuse_if(start.startswith(b"\x1f\x8b"), file, "is gzipped DICOM", "unpack it, as with gunzip")
+            refuse_if(CLASS + b"4\0" in start, file, UNREAD, CONVERT)
             others += [file] * (CLASS not in start)  # cut off before it
-            unread = CLASS + b"4\0" in start
-            refuse_if(unread, file, "is damaged, or encoded in a way that cannot be read here", CONVERT)
     slices.check_left_out([file for members in files.values() for file in members], others)
     firsts = [(read_tags(members[0]), tuple(members)) for members in files.values()]
     found = [Series(tags.get(slices.DESCRIPTION, ""), tags.get(slices.NUMBER, ""), members) for tags, members in firsts]
@@ -102,8 +109,7 @@ def propose(series: Sequence[Series]) -> dict[str, Series]:
 
 
 def holds_series(folder: Path) -> bool:
-    """Does a DICOM file lie in a folder or below it, among the first MOST_LOOKED_AT? In all of a disk none is looked
-    for."""
+    """Does a DICOM file lie in a folder or below it, among the first MOST_LOOKED_AT?"""
     return folder.is_dir() and any(is_dicom(file) for file in islice(folder.rglob("*"), MOST_LOOKED_AT))
 
 
@@ -137,12 +143,10 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     placed = [(numbers(tag, POSITION, 3), numbers(tag, slices.ORIENTATION, 6)) for tag in tags]
     refuse_if(not all(map(all, placed)), name, "has slices without a place in space", "export the original images")
     places, axes = (np.array(rows) for rows in zip(*placed, strict=True))
-    several = np.ptp(axes, 0).max() > 1e-3
-    refuse_if(several, name, "has slices of several orientations", "give the scan itself and no localizer")
+    refuse_if(np.ptp(axes, 0).max() > 1e-3, name, "has slices of several orientations", "give the scan, no localizer")
     apart = numbers(tags[0], slices.SPACING, 2)
     refuse_if(not apart or not min(apart) > 0, name, "does not say how far apart its pixels are", CONVERT)
-    pixels = [(file, slices.wrong_pixels(file, tag)) for file, tag in zip(files, tags, strict=True)]
-    wrong = [f"{file} {found}" for file, found in pixels if found]
+    wrong = [f"{file} {found}" for file, tag in zip(files, tags, strict=True) if (found := wrong_pixels(file, tag))]
     refuse_if(wrong, name, "is cut short or damaged: {}", "copy or export it again")
     refuse_if(len(files) < 8, name, f"has {len(files)} slice(s)", "give a whole volume")
     normal = np.cross(axes[0, :3], axes[0, 3:])
@@ -155,20 +159,22 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     same = doubled and len({tag.get(slices.IMAGE, k) for k, tag in enumerate(tags)}) < len(tags)
     refuse_if(same, name, f"holds a slice in two files that differ, as {one} and {other}", "remove one of the two")
     refuse_if(doubled, name, "has two slices at one place, as of two echoes or times", "give one of them")
-    refuse_if(np.ptp(along) > UNEVEN * spacing, name, "lacks a slice, or is unevenly spaced", "export it again, whole")
-    shifted = max(np.abs(steps - step).max(), np.abs(step - spacing * normal).max()) > UNEVEN * spacing
+    off = places[order] - places.mean(0) - np.outer(np.arange(len(files)) - (len(files) - 1) / 2, step)
+    allowed = min(ROUNDED, spacing / 5)  # a missing slice moves others by more
+    refuse_if(np.abs(off @ normal).max() > allowed, name, "lacks a slice, or is unevenly spaced", "export it whole")
+    shifted = np.abs(off).max() > allowed or np.abs(step - spacing * normal).max() > UNEVEN * spacing
     refuse_if(shifted, name, "has slices that are shifted against each other, as by a tilted gantry", CONVERT)
     reader = sitk.ImageSeriesReader()
+    reader.SetImageIO("GDCMImageIO")
     reader.SetFileNames([str(files[k]) for k in order])
-    scales = {tuple(tag.get(key) for key in slices.SCALE) for tag in tags}
-    if len(scales) > 1:  # else the first slice decides the type, and may cut decimals off
+    if len({tuple(map(tag.get, slices.SCALE)) for tag in tags}) > 1:  # else the first decides, and may cut decimals
         reader.SetOutputPixelType(sitk.sitkFloat32)
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # it warns of rounded places, which have been looked at
     try:
         image = reader.Execute()
     except RuntimeError:
-        refuse(name, "is damaged, or encoded in a way that cannot be read here", CONVERT)
+        refuse(name, UNREAD, CONVERT)
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)
     values = sitk.GetArrayFromImage(image).T

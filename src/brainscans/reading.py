@@ -195,14 +195,16 @@ def read_image(file: Path | str, channels: int = 1, image: Any = None) -> tuple[
 
 def _notes(image: Any) -> Iterator[str]:
     """What a user should know of how an image says where it lies."""
-    header, codes = image.header, [0]
+    header, codes, mirrored = image.header, [0], np.linalg.det(image.affine) < 0
     if isinstance(image, nib.Nifti1Pair):
         codes = [header["sform_code"], header["qform_code"]]
         if unit := UNITS.get(int(header["xyzt_units"]) % 8):
             yield f"gives its lengths in {unit}s: taken as millimeters, as for a head they must be"
-        if all(codes) and (header["pixdim"][0] < 0) != (np.linalg.det(image.affine[:3, :3]) < 0):
+        if all(codes) and (header["pixdim"][0] < 0) != mirrored:
             yield MIRRORED
-    if isinstance(image, nib.AnalyzeImage) and not any(codes):  # of which NIfTI is a kind
+        if codes[0] and not np.allclose(header["pixdim"][1:4], voxel_sizes(image.affine), rtol=0.05):
+            yield "says two sizes of its voxels, of which that of its sform is taken: check it"
+    if isinstance(image, nib.AnalyzeImage) and mirrored and not any(codes):  # NIfTI too; no .mat of SPM99
         yield NO_ORIENTATION
 
 

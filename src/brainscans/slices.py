@@ -22,8 +22,9 @@ SIZE = ROWS, COLUMNS, SPACING = "0028|0010", "0028|0011", "0028|0030"
 KIND = BITS, USED, SIGN, _, COLOR = "0028|0100", "0028|0101", "0028|0103", "0028|0002", "0028|0004"
 DESCRIBED = (DESCRIPTION, NUMBER, MODALITY, IMAGE_TYPE, POSITION, ORIENTATION, FRAMES, SERIES, ECHO, IMAGE, INSTANCE)
 WANTED = (*DESCRIBED, *TOLD, *PEOPLE, *SCALE, *SIZE, *KIND)
-# After the third value of the kind of an image, only these tell of another contrast; the rest are steps of its making.
+# Of the kind of an image the third value and these tell of another contrast; the rest are steps of its making.
 CONTRASTS = {"M", "P", "R", "I", "WATER", "FAT", "IN_PHASE", "OUT_PHASE", "OPP_PHASE"}
+NO_PLAIN_SCAN = set("ADC EADC FA DIFFUSION TRACEW PERFUSION MAP MIP MINIP MNIP PROJECTION SUBTRACTION SUB I".split())
 ROUNDED = {SPACING: 1e-3, ECHO: 0.02}  # numbers that slices may give with more or fewer digits, by this share
 PLAIN = re.compile(rb"\x02\x00\x10\x00UI..1\.2\.840\.10008\.1\.2(\.1)?\x00")  # not compressed, least byte first
 PIXELS = re.compile(rb"\xe0\x7f\x10\x00(?:O[BW]\x00\x00)?(....)", re.DOTALL)  # how many bytes of them follow
@@ -68,11 +69,13 @@ def check_alike(tags: Sequence[dict[str, str]], name: Path) -> None:
     refuse_if(frames, name, "is an enhanced DICOM file of many frames", CONVERT)
     kinds = {tuple(tag.get(key) for key in (ROWS, COLUMNS, *KIND, MODALITY)) for tag in tags}
     values = [enumerate(tag.get(IMAGE_TYPE, "").split("\\")) for tag in tags]
-    contrasts = {tuple(word for k, word in words if k < 3 or word in CONTRASTS) for words in values}
+    contrasts = {tuple(word for k, word in words if k == 2 or word in CONTRASTS) for words in values}
     several = max(len(kinds), len(contrasts)) > 1 or any(_differ(tags, key, share) for key, share in ROUNDED.items())
     refuse_if(several, name, "has slices of several sizes or kinds", "give one series of one size")
-    phase = {"P", "PHASE MAP"} & set(tags[0].get(IMAGE_TYPE, "").split("\\")[2:])
-    refuse_if(phase, name, "holds phases and no magnitudes", "give the other series of that scan")
+    said = set(tags[0].get(IMAGE_TYPE, "").upper().split("\\")[2:])
+    refuse_if(said & {"P", "PHASE", "PHASE MAP"}, name, "holds phases and no magnitudes", "give its other series")
+    other = sorted(word for word in said if NO_PLAIN_SCAN & set(re.split("[ _]", word)))
+    refuse_if(other, name, "is of the kind {}, and no plain scan", "give a series as T1, T2 or FLAIR")
     inverted = tags[0].get(COLOR) == "MONOCHROME1"
     refuse_if(inverted, name, "holds light for dark and dark for light (MONOCHROME1)", "export it as MONOCHROME2")
 
@@ -116,7 +119,7 @@ def wrong_pixels(file: Path, tags: dict[str, str]) -> str:
     bits = int(tags.get(BITS) or 8)
     needed = int(tags.get(ROWS) or 0) * int(tags.get(COLUMNS) or 0) * (bits // 8)
     content = file.read_bytes()
-    if not PLAIN.search(content[:1000]):
+    if content[:2] != b"\x08\0" and not PLAIN.search(content[:1000]):  # without group 2 nothing is compressed
         return ""
     starts = [at.end() for at in PIXELS.finditer(content) if int.from_bytes(at[1], "little") >= needed]
     if not starts:
