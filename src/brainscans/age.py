@@ -84,8 +84,7 @@ def corrected(raw: np.ndarray, fluid: float, correction: list[list[float]]) -> n
 
 def chart(name: str) -> np.ndarray:
     """Centiles 5, 50 and 95 (3, len(AGES)) of a volume of our labels in ml, in a head of COMMON_ML."""
-    held = np.exp([_extended(row) for row in CHARTS[name]])
-    return held / HELD[name] + OTHER_ML * (name == "ventricle")
+    return np.exp([_extended(row) for row in CHARTS[name]]) / HELD[name] + OTHER_ML * (name == "ventricle")
 
 
 def charts() -> tuple[np.ndarray, np.ndarray]:

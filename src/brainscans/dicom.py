@@ -21,7 +21,6 @@ from .refusal import ScanWarning, refuse, refuse_if
 from .slices import CONVERT, POSITION, SERIES, numbers, read_tags, wrong_pixels
 
 CLASS = b"1.2.840.10008.5.1.4.1.1."  # of what is stored, in the first bytes of a file; 4 are MR images
-UNREAD = "is damaged, or encoded in a way that cannot be read here"
 MOST_LOOKED_AT = 20_000  # files and folders, and not all of a disk
 UNEVEN, ROUNDED = 0.02, 0.1  # of the distance between slices; mm by which rounded places lie off even ones
 
@@ -79,7 +78,7 @@ def list_series(folder: Path) -> list[Series]:
         else:
             start = file.read_bytes()[:1000]
             refuse_if(start.startswith(b"\x1f\x8b"), file, "is gzipped DICOM", "unpack it, as with gunzip")
-            refuse_if(CLASS + b"4\0" in start, file, UNREAD, CONVERT)
+            refuse_if(CLASS + b"4\0" in start, file, "is damaged, or encoded in a way that cannot be read", CONVERT)
             others += [file] * (CLASS not in start)  # cut off before it
     slices.check_left_out([file for members in files.values() for file in members], others)
     firsts = [(read_tags(members[0]), tuple(members)) for members in files.values()]
@@ -174,7 +173,7 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     try:
         image = reader.Execute()
     except RuntimeError:
-        refuse(name, UNREAD, CONVERT)
+        refuse(name, "is damaged, or encoded in a way that cannot be read", CONVERT)
     finally:
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)
     values = sitk.GetArrayFromImage(image).T
