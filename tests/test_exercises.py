@@ -205,7 +205,8 @@ def test_an_answer_cannot_change_the_arguments_of_a_check(capsys):
         (lambda x: np.array(x) ^ 2, "In Python ^ is not a power"),
         (lambda x: x[0] ^ 2, "In Python ^ is not a power"),
         (lambda x: torch.tensor(x) ^ 2, "In Python ^ is not a power"),
-        (lambda x: (torch.tensor(x) > 0).mean(), "True and False have no mean in torch"),
+        (lambda x: (torch.tensor(x) > 0).mean(), "Whole numbers, True and False have no mean in torch"),
+        (lambda x: torch.tensor([int(v) for v in x]).mean(), "Whole numbers, True and False have no mean in torch"),
         (lambda x: tuple(x) * 1.5, "stops with TypeError"),
     ],
 )

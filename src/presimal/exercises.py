@@ -116,7 +116,7 @@ def _hint(answer: object, claims: Iterable[Claim]) -> str | None:
 _LISTS = (": 'list' and ", ": 'tuple' and ", "'list' object has no")
 _ADVICE = dict.fromkeys(("bitwise_xor", "for ^: "), "In Python ^ is not a power; ** is.")  # by part of an error
 _ADVICE |= dict.fromkeys(_LISTS, "A list does not calculate: take its numbers one by one, or make it an array.")
-_ADVICE["infer output dtype"] = "True and False have no mean in torch: turn them into numbers first."
+_ADVICE["infer output dtype"] = "Whole numbers, True and False have no mean in torch: add .float() first."
 
 
 def _replaced(notebook: str | None) -> str | None:
