@@ -194,6 +194,6 @@ def test_memory_goes_back_at_once_where_the_c_library_can_be_asked(monkeypatch):
 
     monkeypatch.setattr(ctypes, "CDLL", lambda name: Library())
     compute.return_at_once(4)
-    assert asked == [(-3, 4 * 2**20)]
+    assert asked == [(-3, 4 * 2**20), (-1, 64 * 2**20)]
     monkeypatch.setattr(ctypes, "CDLL", lambda name: object())  # another library: nothing happens
     compute.return_at_once()
