@@ -4,9 +4,10 @@
 
 Runs the notebook's own cells, its training with three of the networks that section 4 times, three seeds each: the small
 one at full resolution, the wide one behind the stem, and that with the sharp head. Three epochs in place of the
-notebook's seven, so that all take about a quarter of an hour of CPU time. For each, the size below which an enhancing part counts as
-none is chosen on the validation patients, as there. A row a training is appended to stem_and_head.csv: the mean Dice of
-the three regions of the notebook's 105 test patients. A run that is started again goes on where rows are missing.
+notebook's seven, so that all take about a quarter of an hour of CPU time. For each, the size below which an enhancing
+part counts as none is chosen on the validation patients, as there. A row a training is appended to stem_and_head.csv:
+the mean Dice of the three regions of the notebook's 105 test patients. A run that is started again goes on where rows
+are missing.
 """
 
 from pathlib import Path
