@@ -2,11 +2,12 @@
 
     python scripts/stem_and_head.py
 
-Runs the notebook's own cells, its training with three of the networks that section 4 times, two seeds each: the small
+Runs the notebook's own cells, its training with three of the networks that section 4 times, three seeds each: the small
 one at full resolution, the wide one behind the stem, and that with the sharp head. Three epochs in place of the
-notebook's seven, so that all take about ten CPU-minutes. For each, the size below which an enhancing part counts as
-none is chosen on the validation patients, as there. A row a training is appended to stem_and_head.csv: the mean Dice of
-the three regions of the notebook's 105 test patients. A run that is started again goes on where rows are missing.
+notebook's seven, so that all take about a quarter of an hour of CPU time. For each, the size below which an enhancing
+part counts as none is chosen on the validation patients, as there. A row a training is appended to stem_and_head.csv:
+the mean Dice of the three regions of the notebook's 105 test patients. A run that is started again goes on where rows
+are missing.
 """
 
 from pathlib import Path
@@ -18,7 +19,7 @@ from tumor_recipe import NOTEBOOK, REGIONS
 
 TABLE = Path(__file__).with_name("stem_and_head.csv")
 NETWORKS = ("full resolution", "wide, half-resolution stem", "and a sharp head")  # of the notebook's VARIANTS
-SEEDS, EPOCHS = range(2), 3
+SEEDS, EPOCHS = range(3), 3
 BEFORE = """prepare table train read_images Images X regions REGIONS Y voxel_ml soft_dice_loss block SmallUNet loss Fast
 VARIANTS mirror augment Patients Augmented one_cycle mean_dice train_until probability dice_each y_test examination
 x_test""".split()

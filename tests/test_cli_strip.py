@@ -1,5 +1,10 @@
 """`presimal strip`: files and folders."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -84,3 +89,37 @@ def test_a_library_that_does_not_start_is_said_so(monkeypatch, capsys):
     assert "does not start (libgomp.so.1" in (said := capsys.readouterr().err) and "'presimal check' says" in said
     with pytest.raises(ImportError):  # a fault of its own is shown whole
         lacking(ImportError("cannot import name 'x'", name="brainscans.reading"))
+
+
+def command(arguments, **options):
+    """`presimal` as a process of its own, whose output is buffered as that of a user's."""
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    environment["PYTHONPATH"] = str(Path(__file__).parents[1] / "src")
+    call = [sys.executable, "-m", "presimal", *arguments]
+    return subprocess.run(call, env=environment, stderr=subprocess.PIPE, text=True, **options)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such devices and pipes")
+def test_an_output_that_takes_no_more_is_said_and_one_that_was_read_enough_is_not():
+    with open("/dev/full", "w") as full:
+        done = command(["data"], stdout=full)
+    assert done.returncode == 2 and done.stderr == "presimal: The output or a file: No space left on device.\n"
+    read, write = os.pipe()
+    os.close(read)
+    done = command(["data"], stdout=write)
+    os.close(write)
+    assert done.returncode == 2 and done.stderr == ""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows keeps the current folder")
+def test_a_current_folder_that_is_gone_is_said_to_be(tmp_path):
+    (tmp_path / "gone").mkdir()
+    done = command(["data"], cwd=tmp_path / "gone", preexec_fn=lambda: os.rmdir(tmp_path / "gone"))
+    assert done.returncode == 2 and done.stderr == "presimal: The current folder: No such file or directory.\n"
+
+
+@pytest.mark.parametrize("name", ["out.mha", "out.nrrd", "out.mgh", "out.nii.bz2", "out.NII.GZ"])
+def test_an_output_of_another_kind_does_not_become_a_folder(tmp_path, capsys, name):
+    assert main(["strip", "a.nii", "-o", str(tmp_path / name)]) == 2
+    assert f"{name}: ends in neither .nii nor .nii.gz; call it so, or name a folder." in capsys.readouterr().err
+    assert not (tmp_path / name).exists()

@@ -65,7 +65,7 @@ def test_the_variable_overrides_the_default_and_the_argument_overrides_both(mach
     assert compute.device(torch.device("cuda")) == torch.device("cuda")
 
 
-@pytest.mark.parametrize("name", ["gpu", "tpu", "cuda:x", "meta", "cuda:", "cpu:-1", "cuda:0:1"])
+@pytest.mark.parametrize("name", ["gpu", "tpu", "cuda:x", "meta", "cuda:", "cpu:-1", "cuda:0:1", "cuda:" + "9" * 20])
 def test_a_name_that_is_no_device_is_refused(machine, name):
     machine()
     with pytest.raises(DataError, match="is not a device: use 'cuda'"):

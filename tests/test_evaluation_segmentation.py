@@ -133,6 +133,6 @@ def test_a_size_of_voxels_that_is_none_is_refused(spacing):
 
 
 def test_a_plain_array_without_cases_and_regions_is_refused():
-    with pytest.raises(ValueError, match=r"cases, regions and voxels on its axes: this one has shape \(4, 4\)"):
+    with pytest.raises(ValueError, match=r"cases, regions and voxels on its axes, this one shape \(4, 4\)"):
         dice(np.ones((4, 4)), np.ones((4, 4)))
     assert dice(np.ones((1, 1, 4)), np.ones((1, 1, 4))).item() == 1

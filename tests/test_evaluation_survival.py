@@ -120,6 +120,14 @@ def test_dead_by_when_nobody_or_everybody_has_died():
     assert nobody == pytest.approx((0, *exact[0])) and everybody == pytest.approx((1, *exact[1]))
 
 
+def test_when_the_last_one_dies_those_who_were_lost_before_do_not_make_it_sure():
+    """Kaplan-Meier falls to 0 with the last person, of whom there is one: not with 40."""
+    exact = stats.binomtest(1, 1).proportion_ci(0.95)
+    assert dead_by(np.arange(1, 41.0), np.arange(40) == 39, 50.0) == pytest.approx((1, *exact))
+    exact = stats.binomtest(3, 3).proportion_ci(0.95)
+    assert dead_by([1.0, 2, 3, 4, 5], [1, 0, 1, 0, 1], 5.0) == pytest.approx((1, *exact))
+
+
 @pytest.mark.parametrize("horizon", [0.0, 0.5, 0.999])
 def test_before_the_first_death_the_interval_is_that_of_nobody(horizon):
     """Whether somebody has been lost before, or not: that none of five has died does not say that nobody can."""
@@ -137,7 +145,7 @@ def test_after_the_last_contact_the_risk_stays_as_it_was(horizon):
 def test_a_horizon_that_is_no_time_is_refused(horizon):
     time, died = [1.0, 2, 3], [1, 0, 1]
     for call in (lambda: dead_by(time, died, horizon), lambda: concordance_draws(time, time, died, horizon, 2)):
-        with pytest.raises(ValueError, match="The horizon is a time and not"):
+        with pytest.raises(ValueError, match="The horizon is a time, not"):
             call()
 
 
@@ -181,7 +189,7 @@ def test_a_resample_without_a_pair_is_nan_without_a_warning():
     ],
 )
 def test_columns_and_a_horizon_that_is_none_are_refused(call):
-    with pytest.raises(ValueError, match="one entry per person|horizon is a time and not nan"):
+    with pytest.raises(ValueError, match="one entry per person|horizon is a time, not nan"):
         call(np.arange(1.0, 5.0), np.array([1, 0, 1, 1]))
 
 

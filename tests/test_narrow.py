@@ -143,7 +143,7 @@ def test_a_home_that_is_read_only(open_folder, quick, monkeypatch):
             "cannot be written: set PRESIMAL_DATA to a folder",
         ),
         ("data",): (0, "To make or get more"),
-        ("lab",): (2, f"cannot write your copies to {home / 'my_work'} (Permission denied)"),
+        ("lab",): (2, f"cannot write copies to {home / 'my_work'} (Permission denied)"),
         ("check",): (1, "cannot be written: Permission denied"),
         ("run", "--save", str(home / "00.ipynb")): (1, "00.ipynb cannot be written: Permission denied"),
     }

@@ -243,3 +243,24 @@ def test_what_is_no_mask_is_refused(outside):
     for call in (lambda: radiomics.features(image, mask, 1.0), lambda: radiomics.shape(mask, 1.0)):
         with pytest.raises(DataError, match="A mask holds 0 and 1"):
             call()
+
+
+@pytest.mark.parametrize("values", [[-1e308, 1e308], [0, 1e200], [np.inf, 1], [np.nan, 1]])
+def test_numbers_whose_squares_have_no_end_are_refused(values):
+    image, mask = np.resize(values, (4, 4, 4)), np.ones((4, 4, 4), bool)
+    calls = (lambda: radiomics.discretize(values, 4), lambda: radiomics.intensity(values))
+    for call in (*calls, lambda: radiomics.features(image, mask, 1.0)):
+        with pytest.raises(DataError, match="holds NaN or numbers beyond 1e150"):
+            call()
+
+
+@pytest.mark.parametrize("spacing", [1e-300, 1e300, (1, 1, np.inf), np.nan])
+def test_a_spacing_of_no_scan_is_refused(spacing):
+    with pytest.raises(DataError, match="one positive number of millimeters"):
+        radiomics.shape(np.ones((4, 4, 4)), spacing)
+
+
+@pytest.mark.parametrize("shape", [(0, 3, 3), (0, 0, 0), (3, 3, 0)])
+def test_an_array_without_voxels_holds_no_region(shape):
+    found = radiomics.features(np.zeros(shape), np.zeros(shape), 1.0)
+    assert found["volume"] == 0 and math.isnan(found["entropy"]) and math.isnan(found["mean"])

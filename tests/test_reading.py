@@ -15,6 +15,7 @@ import nibabel as nib
 import numpy as np
 import psutil
 import pytest
+from scipy.spatial.transform import Rotation
 
 from brainscans.reading import open_image, read, read_image
 from brainscans.refusal import ScanWarning
@@ -463,7 +464,32 @@ def test_two_orientations_that_contradict_each_other_about_left_are_said_to(tmp_
     with warnings.catch_warnings(record=True) as said:
         warnings.simplefilter("always")
         read_scan(store(tmp_path / "a.nii.gz", made))
-    assert ["says twice which side is left" in str(one.message) for one in said] == [True] * (mirrored and all(codes))
+    assert ["says twice how it lies" in str(one.message) for one in said] == [True] * (mirrored and all(codes))
+
+
+@pytest.mark.parametrize(("axis", "degrees", "said"), [
+    *((axis, degrees, True) for axis in "xyz" for degrees in (90, -90, 180)), ("x", 30, False), ("z", -45, False),
+])  # fmt: skip
+def test_two_orientations_of_which_one_is_turned_by_a_quarter_are_said_to_contradict_each_other(
+    tmp_path, axis, degrees, said
+):
+    made, turn = image(), np.eye(4)
+    turn[:3, :3] = Rotation.from_euler(axis, degrees, degrees=True).as_matrix()
+    made.set_sform(turn @ AFFINE, 1)
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        _, affine = read_scan(store(tmp_path / "a.nii.gz", made))
+    assert np.allclose(affine, turn @ AFFINE, atol=1e-5)
+    assert ["its sform, which is taken, contradicts its qform" in str(one.message) for one in found] == [True] * said
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+@pytest.mark.parametrize("length", [1, 4])
+def test_an_axis_of_channels_before_those_of_space_is_named(tmp_path, channels, length):
+    file = store(tmp_path / "a.nii", image(np.stack([VALUES] * length)))
+    said = refusal(file, lambda file: read_image(file, channels))
+    if length in (1, channels):
+        assert f"has shape ({length}, 9, 12, 11), whose first axis is none of space; store X, Y and Z first" in said
 
 
 @unix

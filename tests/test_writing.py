@@ -101,6 +101,35 @@ def test_mask_and_brain_have_the_geometry_and_the_values_of_the_scan(tmp_path, q
     assert 0 < inside.sum() < inside.size and set(np.unique(mask.dataobj)) == {0, 1}
 
 
+@pytest.mark.parametrize("theirs", [["a_mask.nii.gz", "a_brain.nii.gz"], ["a_brain.nii.gz"], ["a_mask.nii.gz"]])
+def test_what_appears_while_it_is_computed_is_not_overwritten(tmp_path, monkeypatch, theirs):
+    def slowly(*given):
+        for name in theirs:
+            (tmp_path / name).write_bytes(b"theirs")
+        return found_brain(*given)
+
+    monkeypatch.setattr(skull_stripping, "find_brain", slowly)
+    scan = stored(tmp_path / "a.nii.gz")
+    assert "has appeared meanwhile, and nothing is overwritten; move it, or" in refusal(lambda: strip(scan))
+    assert sorted(file.name for file in tmp_path.iterdir()) == sorted(["a.nii.gz", *theirs])
+    assert all((tmp_path / name).read_bytes() == b"theirs" for name in theirs)
+
+
+@pytest.mark.parametrize("count", [1, 2])
+def test_of_two_that_write_the_same_files_the_second_is_told_so(tmp_path, monkeypatch, count):
+    image = image_like(VALUES, stored(tmp_path / "scan.nii"))
+    files = [tmp_path / name for name in ("a.nii", "b.nii.gz")[:count]]
+
+    def after_another(contents, new=()):
+        monkeypatch.undo()
+        write(dict.fromkeys(files, image))
+        write_files(contents, new)
+
+    monkeypatch.setattr(writing, "write_files", after_another)
+    assert f"{files[0]}: has appeared meanwhile" in refusal(lambda: write(dict.fromkeys(files, image)))
+    assert sorted(tmp_path.iterdir()) == [*files, tmp_path / "scan.nii"]
+
+
 def test_the_same_scan_gives_the_same_bytes(tmp_path, quick):
     scan = stored(tmp_path / "a.nii.gz")
     one = [file.read_bytes() for file in strip(scan, tmp_path / "one")[1:]]

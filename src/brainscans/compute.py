@@ -27,7 +27,7 @@ def device(prefer: str | torch.device | None = None) -> torch.device:
     name = str(prefer or os.environ.get("PRESIMAL_DEVICE") or "").strip().lower()
     if not name:
         return best
-    if not re.fullmatch(rf"({'|'.join(KINDS)})(:\d+)?", name):
+    if not re.fullmatch(rf"({'|'.join(KINDS)})(:\d\d?)?", name):
         raise DataError(f"{name!r} is not a device: use 'cuda', 'cuda:0', 'mps' or 'cpu'.")
     wanted = torch.device(name)
     there = {best.type: torch.accelerator.device_count(), "cpu": 1}

@@ -8,9 +8,9 @@ import re
 import warnings
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
+from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -25,8 +25,7 @@ MOST_LOOKED_AT = 20_000  # files and folders, and not all of a disk
 UNEVEN, ROUNDED = 0.02, 0.1  # of the distance between slices; mm by which rounded places lie off even ones
 
 
-@dataclass(frozen=True)
-class Series:
+class Series(NamedTuple):
     """The files of one DICOM series, in their order along the normal of the slices."""
 
     description: str
@@ -81,11 +80,15 @@ def list_series(folder: Path) -> list[Series]:
             refuse_if(CLASS + b"4\0" in start, file, "is damaged, or encoded in a way that cannot be read", CONVERT)
             others += [file] * (CLASS not in start)  # cut off before it
     slices.check_left_out([file for members in files.values() for file in members], others)
-    firsts = [(read_tags(members[0]), tuple(members)) for members in files.values()]
-    found = [Series(tags.get(slices.DESCRIPTION, ""), tags.get(slices.NUMBER, ""), members) for tags, members in firsts]
-    return sorted(found, key=lambda series: (series.number.zfill(6), series.description))
+    found: dict[tuple[str, str, str], list[Path]] = {}
+    for uid, members in files.items():
+        tags, own = read_tags(members[0]), uid * (len(members) > 1)  # some exports make a series of every slice
+        found.setdefault((tags.get(slices.DESCRIPTION, ""), tags.get(slices.NUMBER, ""), own), []).extend(members)
+    series = [Series(description, number, tuple(members)) for (description, number, _), members in found.items()]
+    return sorted(series, key=lambda one: (one.number.zfill(6), one.description))
 
 
+KINDS = {"t1": r"t1|mprage|spgr|bravo|tfe", "flair": r"flair|dark.?fluid|tirm", "t2": "t2"}  # the first that fits
 CONTRAST = r"\+c|gad|post|[ck]ontrast|(?<![a-z])(gd|ce|km|c)(?![a-z])"  # as in T1 +C, T1Gd, t1_ce, but not in T1 SPACE
 WITHOUT = r"(?<![a-z])(pre|non?|without|uten|native)(?![a-z])"
 NO_SCAN = r"loc|scout|survey|star|\*|diff|dwi|adc|perf"
@@ -96,14 +99,9 @@ def propose(series: Sequence[Series]) -> dict[str, Series]:
     found: dict[str, Series] = {}
     for one in sorted(series, key=lambda one: len(one.files)):
         text = one.description.lower().replace("_", " ")
-        if re.search(NO_SCAN, text):
-            continue
-        if re.search(r"t1|mprage|spgr|bravo|tfe", text):
-            found["t1gd" if re.search(CONTRAST, text) and not re.search(WITHOUT, text) else "t1"] = one
-        elif re.search(r"flair|dark.?fluid|tirm", text):
-            found["flair"] = one
-        elif "t2" in text:
-            found["t2"] = one
+        kinds = [kind for kind, words in KINDS.items() if re.search(words, text) and not re.search(NO_SCAN, text)]
+        gadolinium = kinds[:1] == ["t1"] and re.search(CONTRAST, text) and not re.search(WITHOUT, text)
+        found |= {kind: one for kind in (["t1gd"] if gadolinium else kinds[:1])}
     return found
 
 
@@ -146,7 +144,7 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     apart = numbers(tags[0], slices.SPACING, 2)
     refuse_if(not apart or not min(apart) > 0, name, "does not say how far apart its pixels are", CONVERT)
     wrong = [f"{file} {found}" for file, tag in zip(files, tags, strict=True) if (found := wrong_pixels(file, tag))]
-    refuse_if(wrong, name, "is cut short or damaged: {}", "copy or export it again")
+    refuse_if(wrong, name, "is cut short or damaged, or holds an overlay: {}", "copy or export it again, without it")
     refuse_if(len(files) < 8, name, f"has {len(files)} slice(s)", "give a whole volume")
     normal = np.cross(axes[0, :3], axes[0, 3:])
     order = np.argsort(places @ normal, kind="stable")

@@ -17,6 +17,7 @@ import numpy as np
 import psutil
 from nibabel.affines import voxel_sizes
 from nibabel.tripwire import TripWireError
+from scipy.spatial.transform import Rotation
 
 from synthcohort.storage import DataError
 
@@ -25,8 +26,7 @@ from .refusal import ScanWarning, refuse, refuse_if
 
 COPY_AGAIN = "copy or download it again"
 NO_ORIENTATION = "says nothing of its orientation (no sform or qform code): taken as left-anterior-superior, check it"
-MIRRORED = "says twice which side is left, and its sform, which is taken, contradicts its qform: check it"
-ENDINGS = (".nii", ".nii.gz", ".mgz", ".img", ".hdr")  # of files that are looked for under this very name
+ENDINGS = (".nii", ".gz", ".bz2", ".mgz", ".mgh", ".img", ".hdr", ".mha", ".nrrd")  # of files, and of no series
 NIFTI = re.compile(r".*\.(nii|img|hdr)(\.gz|\.bz2)?", re.IGNORECASE | re.DOTALL)  # names by which readers know it
 ZIPPED: dict[str, Any] = {".gz": gzip.open, ".mgz": gzip.open, ".bz2": bz2.open}
 DENSEST = 1032  # bytes that gzip can make of one
@@ -71,8 +71,7 @@ def open_image(file: Path | str) -> Any:
             refuse_if(nothing, file, f"has voxels of {lengths} mm", "set their size in its header")
             begins = image.dataobj.offset
             early = isinstance(image, nib.Nifti1Image) and begins < len(image.header.binaryblock)  # and no pair
-            within = f"has a damaged header: its voxels begin at byte {begins}, within it"
-            refuse_if(early, file, within, "export it again")
+            refuse_if(early, file, f"is damaged: voxels begin at byte {begins}, within its header", "export it again")
             left = size - begins - math.prod(image.shape) * image.get_data_dtype().itemsize
             if left > 0:  # as after a transfer as text, or from a header that tells of less
                 said = f"has {left} bytes more than its header tells of: look whether its picture is whole"
@@ -166,6 +165,8 @@ def read_image(file: Path | str, channels: int = 1, image: Any = None) -> tuple[
     image = image or open_image(file)
     values, affine = _voxels(image, file), image.affine
     shape, several = f"has shape {values.shape}", channels > 1
+    first = values.ndim > 3 and values.shape[0] in (1, channels)
+    refuse_if(first, file, f"{shape}, whose first axis is none of space", "store X, Y and Z first")
     refuse_if(not several and values.ndim != 3, file, f"{shape}, not one volume", "store one volume per file")
     missing = ": a modality is missing" * (math.prod(values.shape[3:]) < channels)
     remedy = "stack all modalities in one file, in their order"
@@ -200,8 +201,10 @@ def _notes(image: Any) -> Iterator[str]:
         codes = [header["sform_code"], header["qform_code"]]
         if unit := UNITS.get(int(header["xyzt_units"]) % 8):
             yield f"gives its lengths in {unit}s: taken as millimeters, as for a head they must be"
-        if all(codes) and (header["pixdim"][0] < 0) != mirrored:
-            yield MIRRORED
+        turn, flip = [float(header[f"quatern_{axis}"]) for axis in "bcd"], np.copysign(1, header["pixdim"][0])
+        axes = Rotation.from_quat([*turn, max(0, 1 - np.dot(turn, turn)) ** 0.5]).as_matrix() * [1, 1, flip]
+        if all(codes) and ((axes * image.affine[:3, :3]).sum(0) / voxel_sizes(image.affine)).min() < 0.5:  # 60 degrees
+            yield "says twice how it lies, and its sform, which is taken, contradicts its qform: check it"
         if codes[0] and not np.allclose(header["pixdim"][1:4], voxel_sizes(image.affine), rtol=0.05):
             yield "says two sizes of its voxels, of which that of its sform is taken: check it"
     if isinstance(image, nib.AnalyzeImage) and mirrored and not any(codes):  # NIfTI too; no .mat of SPM99

@@ -1,16 +1,25 @@
-"""Scans of one person that lie on different grids, or between which the person has moved, brought together."""
+"""Heads moved rigidly: scans of one person onto each other, and a scan to lie as heads usually lie in the scanner."""
 
 from collections.abc import Iterable
 
 import numpy as np
 import SimpleITK as sitk
 import torch
-from nibabel.affines import voxel_sizes
+from nibabel.affines import from_matvec, voxel_sizes
+from scipy.linalg import polar
+from scipy.spatial.transform import Rotation
 from torch import Tensor
+
+from .posture import average_brain
+from .resampling import Grid
 
 FINEST = 3.0  # mm: finer voxels are averaged first, which costs no accuracy and half of the time
 LEAST_INFORMATION = 0.25  # mutual; 0.37 and more between contrasts of heads, at most 0.2 with a neck, noise or CT
 TO_LPS = np.diag([-1.0, -1.0, 1.0])  # ITK counts millimeters to the left and to the back
+TILTS = (-30, -15, 0, 15, 30)  # degrees of nodding, of which the best is the start
+NOD = 13.0  # degrees against the average brain: the mean of twenty heads that the tissue network has seen
+MOST_TILT = 30.0  # degrees against that
+LEAST_FIT = 0.8  # correlation with the average brain; 0.89 to 0.98 in 26 T1 of people of 19 to 96 years
 
 
 def register(volume: Tensor, affine: np.ndarray, fixed: Tensor, fixed_affine: np.ndarray) -> Tensor:
@@ -26,11 +35,8 @@ def register(volume: Tensor, affine: np.ndarray, fixed: Tensor, fixed_affine: np
     method.SetMetricSamplingPercentagePerLevel([0.1, 0.03], seed=1)
     method.SetShrinkFactorsPerLevel([2, 1])
     method.SetSmoothingSigmasPerLevel([2, 0])
-    method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerAsRegularStepGradientDescent(2.0, 0.01, 100)  # steps in mm
-    method.SetOptimizerScalesFromPhysicalShift()
-    of_mass = sitk.CenteredTransformInitializerFilter.MOMENTS
-    centered = sitk.CenteredTransformInitializer(*coarse, sitk.Euler3DTransform(), of_mass)
+    centered = sitk.CenteredTransformInitializer(*coarse, sitk.Euler3DTransform())
     as_placed = sitk.Euler3DTransform(centered)
     as_placed.SetTranslation((0, 0, 0))
     background = float(volume[0, 0, 0] - volume.min())
@@ -50,6 +56,8 @@ def descend(
         method.SetInitialTransform(start)
         return method.MetricEvaluate(fixed, moving)
 
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetOptimizerScalesFromPhysicalShift()
     threads = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
     shown = sitk.ProcessObject.GetGlobalWarningDisplay()
     sitk.ProcessObject.SetGlobalWarningDisplay(False)  # of starts that do not overlap, which fit worst
@@ -69,3 +77,35 @@ def itk_image(volume: Tensor, affine: np.ndarray) -> sitk.Image:
     image.SetOrigin((TO_LPS @ affine[:3, 3]).tolist())
     image.SetDirection((TO_LPS @ affine[:3, :3] / spacing).ravel().tolist())
     return image
+
+
+def upright(image: Tensor, grid: Grid) -> tuple[np.ndarray, float]:
+    """The movement (4, 4) of RAS mm that lays a stripped T1 (X, Y, Z) on a grid straight, its middle at 0 from side to
+    side, nodded by NOD as heads are in scanners; and how well it fits the average brain.
+
+    It is the rotation within the affine movement that correlates best with the average brain, by descent from the best
+    of TILTS; two scans of one head, tilted by up to 20 degrees, then lie within 3 degrees of each other."""
+    fixed, place = average_brain()
+    moving, target = itk_image(image, np.asarray(grid.affine)), itk_image(fixed, place)
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsCorrelation()
+    method.SetShrinkFactorsPerLevel([4, 3])
+    method.SetSmoothingSigmasPerLevel([6, 4])
+    method.SetOptimizerAsGradientDescentLineSearch(1.0, 60, 1e-5, 8)
+    centered = sitk.CenteredTransformInitializer(target, moving, sitk.AffineTransform(3))
+
+    def nodded(degrees: float) -> sitk.AffineTransform:
+        start = sitk.AffineTransform(centered)
+        start.Rotate(1, 2, np.radians(degrees))
+        return start
+
+    found = descend(method, target, moving, map(nodded, TILTS))
+    places = np.array([found.TransformPoint(point) for point in np.eye(4, 3, k=-1)])  # of the origin and one step each
+    turned, _ = polar(TO_LPS @ (places[1:] - places[0]).T @ TO_LPS)
+    nod = from_matvec(Rotation.from_euler("x", NOD, degrees=True).as_matrix())
+    return nod @ np.linalg.inv(from_matvec(turned, TO_LPS @ places[0])), -method.GetMetricValue()
+
+
+def degrees(movement: np.ndarray) -> float:
+    """By how much a head is tilted that `movement` (4, 4) lays straight."""
+    return float(np.degrees(Rotation.from_matrix(movement[:3, :3]).magnitude()))

@@ -168,7 +168,7 @@ def strip(
     content: Any = image.dataobj
     scaled = isinstance(image, nib.Nifti1Pair) and hasattr(content, "get_unscaled")
     stored = np.asanyarray(content.get_unscaled() if scaled else content)
-    zero = -content.inter / content.slope if scaled else 0  # as stored, where the header scales
+    zero = 0 - content.inter / content.slope if scaled else 0  # as stored, where the header scales; never -0.0
     if stored.dtype.kind in "iu":
         limits = np.iinfo(stored.dtype)
         zero = np.clip(np.rint(zero), limits.min, limits.max)

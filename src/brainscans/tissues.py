@@ -19,10 +19,10 @@ from synthcohort.storage import DataError
 
 from .posture import SPACING as AVERAGE_SPACING
 from .refusal import raise_if
+from .registration import LEAST_FIT, MOST_TILT, degrees, upright
 from .resampling import Grid, to_grid
 from .scans import Device, both_sides, ready, rise_inward
 from .skull_stripping import BrainMask, above_black, find_brain, oddities
-from .straightening import LEAST_FIT, MOST_TILT, degrees, upright
 
 WEIGHTS = "tissues"
 SPACING = 2.0  # mm, of the network's grid

@@ -8,7 +8,7 @@ import stat
 import sys
 import tempfile
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import IO, Any
@@ -35,14 +35,11 @@ def check_place(file: Path, size: int, replace: bool = False) -> None:
     ending, something there already unless it may be replaced, no folder, no permission, no room."""
     refuse_if(not file.name.endswith(ENDINGS), file, "ends in neither .nii nor .nii.gz", "call it so")
     refuse_if(file.name in ENDINGS, file, "has an ending and no name, which hides it", "put a name before the ending")
-    taken = False
-    try:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            taken = bool(os.lstat(file)) and not replace
-        refuse_if(taken, file, "is there already, and nothing is overwritten", f"move it, or {ELSEWHERE}")
-        full = shutil.disk_usage(folder_for(file)).free < size
-    except (OSError, ValueError) as problem:  # no permission, read-only, a path too long or with a zero in it
-        refuse(file, f"cannot be written ({getattr(problem, 'strerror', problem)})", ELSEWHERE)
+    taken = os.path.lexists(file) and not replace
+    refuse_if(taken, file, "is there already, and nothing is overwritten", f"move it, or {ELSEWHERE}")
+    wrong = why_not(file)  # no permission, read-only, a path too long or with a zero in it
+    refuse_if(wrong, file, f"cannot be written ({wrong})", ELSEWHERE)
+    full = shutil.disk_usage(folder_for(file)).free < size
     refuse_if(full, file, "does not fit on its disk", f"free some space, or {ELSEWHERE}")
 
 
@@ -94,21 +91,26 @@ def image_like(values: np.ndarray, like: Any, scaling: bool = False) -> Any:
 
 
 def write(images: Mapping[Path, Any]) -> None:
-    """Write images that belong together as `write_files` does; DataError if the disk does not take them."""
+    """Write images that belong together as `write_files` does; DataError if the disk does not take them, or all have
+    appeared while they were computed. Where some of them are there and ours, all are made anew."""
+    new = [file for file in images if not is_ours(file)] or images
 
     def content(file: Path, image: Any) -> bytes:
         plain: bytes = image.to_bytes()
         return gzip.compress(plain, compresslevel=4, mtime=0) if file.name.endswith(".gz") else plain
 
     try:
-        write_files((file, content(file, image)) for file, image in images.items())
+        write_files(((file, content(file, image)) for file, image in images.items()), new)
+    except FileExistsError:
+        refuse(next(iter(images)), "has appeared meanwhile, and nothing is overwritten", f"move it, or {ELSEWHERE}")
     except OSError as problem:
         refuse(next(iter(images)), f"cannot be written ({problem.strerror})", f"free some space, or {ELSEWHERE}")
 
 
-def write_files(contents: Iterable[tuple[Path, bytes]]) -> None:
+def write_files(contents: Iterable[tuple[Path, bytes]], new: Collection[Path] = ()) -> None:
     """Write files that belong together, all or none: only when the last is on the disk do they get their names. What a
-    writer of the same file left unfinished when it was killed is removed. Raises OSError."""
+    writer of the same file left unfinished when it was killed is removed. Raises OSError: FileExistsError if one of
+    those that shall be `new` has appeared."""
     unfinished: dict[Path, Path] = {}
     with ExitStack() as held:
         for file, content in contents:
@@ -127,6 +129,7 @@ def write_files(contents: Iterable[tuple[Path, bytes]]) -> None:
             if sys.platform == "win32":
                 stream.close()
             unfinished[file] = part
+        raise_if(any(map(os.path.lexists, new)), "there already", FileExistsError)
         for file, part in unfinished.items():
             os.replace(part, file)
 

@@ -38,7 +38,7 @@ def shape(mask: np.ndarray, spacing: ArrayLike) -> dict[str, float]:
     Axes are those of the ellipsoid with the same second moments; elongation and flatness their ratios to the longest.
     `sphericity` is 1 for a ball and less for everything else, up to the roughness of the voxels."""
     mask, apart = _cropped(_mask(mask)), real(spacing, "The spacing", DataError).astype(float)
-    odd = apart.shape not in ((), (3,)) or not (np.isfinite(apart) & (apart > 0)).all()
+    odd = apart.shape not in ((), (3,)) or not ((apart > 1e-9) & (apart < 1e9)).all()
     raise_if(odd, "The spacing must be one positive number of millimeters, or three.", DataError)
     spacing = np.broadcast_to(apart, 3)
     if not mask.any():
@@ -127,10 +127,9 @@ def texture(gray: np.ndarray) -> dict[str, float]:
 
 
 def _finite(values: np.ndarray) -> np.ndarray:
-    values = real(values, "A region", DataError)
-    if not np.isfinite(values).all():
-        raise DataError("The region holds NaN: repair the image or leave it out of the mask.")
-    return values.astype(float)
+    values = real(values, "A region", DataError).astype(float)
+    raise_if(not (np.abs(values) < 1e150).all(), "The region holds NaN or numbers beyond 1e150: mend it.", DataError)
+    return values
 
 
 def _levels(gray: np.ndarray) -> np.ndarray:
@@ -151,7 +150,7 @@ def _mask(mask: np.ndarray) -> np.ndarray:
 def _cropped(values: np.ndarray) -> np.ndarray:
     """What lies in the smallest box around the values above 0; one voxel where there are none."""
     raise_if(values.ndim != 3, f"A region has three axes, this mask has shape {values.shape}.", DataError)
-    found = find_objects((values > 0).astype(np.uint8))
+    found = (values > 0).any() and find_objects((values > 0).astype(np.uint8))
     return values[found[0]] if found else np.zeros((1, 1, 1), values.dtype)
 
 

@@ -3,6 +3,7 @@
 import argparse
 import io
 import logging
+import os
 import re
 import sys
 import warnings
@@ -24,14 +25,20 @@ def main(arguments: list[str] | None = None) -> int:
         with warnings.catch_warnings():
             warnings.showwarning = _note
             warnings.simplefilter("always", UserWarning)
-            return getattr(import_module(f"presimal.cli.{module}"), function)(**choice)
+            os.getcwd()  # without which torch ends this process in words of its own
+            status = getattr(import_module(f"presimal.cli.{module}"), function)(**choice)
+            print(end="", flush=True)  # here, where it is said if the output takes no more
+            return status
     except KeyboardInterrupt:
         print("\npresimal: interrupted.", file=sys.stderr)
         return 130
     except Exception as problem:
         if not (said := sentence(problem)):
             raise
-        print(f"presimal: {said}", file=sys.stderr)
+        if isinstance(problem, OSError) and not problem.filename and sys.stdout is sys.__stdout__:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # which would fail once more at the end
+        if not isinstance(problem, BrokenPipeError):  # of a reader who has seen enough, as head has
+            print(f"presimal: {said}", file=sys.stderr)
         return 2
 
 
@@ -40,7 +47,8 @@ def sentence(problem: Exception) -> str:
     kinds = [kind.__name__ for kind in type(problem).__mro__]  # not of the class itself, which may not be importable
     said = str(problem) if "DataError" in kinds else ""
     if isinstance(problem, OSError):
-        said = f"{problem.filename or 'A file'}: {problem.strerror or problem}."
+        unnamed = "The current folder" if isinstance(problem, FileNotFoundError) else "The output or a file"
+        said = f"{problem.filename or unnamed}: {problem.strerror or problem}."
     if isinstance(problem, ImportError) and not (problem.name or "").startswith(("presimal", "brainsc", "synthc")):
         said = f"A library does not start ({problem}): 'presimal check' says which one, and what to do."
     if isinstance(problem, MemoryError) or re.search(NO_MEMORY, str(problem)):

@@ -23,8 +23,7 @@ def bootstrap_interval(
     arrays = tuple(np.atleast_1d(wide(array, "The data")) for array in arrays)
     group = np.arange(len(arrays[0]) if arrays else 0) if groups is None else numbered(groups, "Groups")
     lengths = {len(array) for array in (*arrays, group)}
-    if len(lengths) != 1 or lengths == {0}:
-        raise ValueError(f"All arrays need one entry per case, and at least one: they have {sorted(lengths)}.")
+    raise_if(len(lengths) != 1 or lengths == {0}, f"Arrays need one entry per case, at least one: {sorted(lengths)}.")
     level = interval_level(level)
     members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])  # cases of each group
     random, drawn = np.random.default_rng(seed), np.empty(whole(repeats, "Repeats"))
@@ -32,8 +31,7 @@ def bootstrap_interval(
         cases = np.concatenate([members[n] for n in random.integers(0, len(members), len(members))])
         drawn[k] = one(statistic(*(array[cases] for array in arrays)), "The statistic")
     value, drawn = one(statistic(*arrays), "The statistic"), drawn[np.isfinite(drawn)]
-    if not len(drawn) or not np.isfinite(value):
-        raise ValueError("The statistic is not finite: is there a NaN, or are there not cases of every kind?")
+    raise_if(not len(drawn) or not np.isfinite(value), "The statistic is not finite: is there a NaN, or only one kind?")
     if value == drawn.min() == drawn.max():
         if len(arrays) == 1 and arrays[0].dtype == bool and (arrays[0] == value).all():
             return exact_interval(value, len(members), level)

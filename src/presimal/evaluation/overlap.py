@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from brainscans.interval import real
+from brainscans.interval import raise_if, real
 
 
 def dice(found: Tensor, truth: Tensor) -> Tensor:
@@ -40,8 +40,7 @@ def _masks(found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     found, truth = map(_mask, (found, truth))
     if found.shape != truth.shape:
         raise ValueError(f"Both masks need one shape: these are {tuple(found.shape)} and {tuple(truth.shape)}.")
-    if found.ndim < 3:
-        raise ValueError(f"A mask has cases, regions and voxels on its axes: this one has shape {tuple(found.shape)}.")
+    raise_if(found.ndim < 3, f"A mask has cases, regions and voxels on its axes, this one shape {tuple(found.shape)}.")
     return found, truth
 
 

@@ -30,8 +30,7 @@ def concordance_draws(
     rank = np.unique(time, return_inverse=True)[1]  # which float32 keeps apart, as it does not keep all times
     weight = get_ipcw(torch.from_numpy(died), torch.from_numpy(rank).float()).double().numpy() ** 2
     comparable = ((time[:, None] < time) & (died & (time < horizon))[:, None]) * weight[:, None]
-    if not comparable.any():
-        raise ValueError("No pair can be compared: nobody is known to die before somebody else and the horizon.")
+    raise_if(not comparable.any(), "No pair can be compared: nobody is known to die before another and the horizon.")
     concordant = comparable * ((risk[:, None] > risk) + 0.5 * (risk[:, None] == risk))
     n, size, random = len(risk), whole(repeats, "Repeats"), np.random.default_rng(seed)
     drawn = np.vstack([np.ones(n), random.multinomial(n, np.full(n, 1 / n), size)])
@@ -50,8 +49,7 @@ def dead_by(time: Array, died: Array, horizon: float, level: float = 0.95) -> In
         band = survival.confidence_interval(level, method="log-log")
     value, low, high = (float(step.evaluate(horizon)) for step in (survival, band.low, band.high))
     if value in (0, 1):  # where Greenwood has none
-        seen = (time >= horizon).sum() if value == 1 else len(time)
-        return exact_interval(1 - value, int(seen), level)
+        return exact_interval(1 - value, int((died | (time >= horizon)).sum()), level)
     return Interval(1 - value, 1 - high, 1 - low)
 
 
@@ -63,8 +61,6 @@ def _checked(values: Any, time: Any, died: Any, horizon: Any) -> tuple[Array, Ar
         raise ValueError(f"Give one entry per person: these are {values.shape}, {time.shape} and {died.shape}.")
     if not (np.isfinite(values).all() and np.isfinite(time).all() and (time >= 0).all()):
         raise ValueError("Every risk and time must be a finite number, and no time negative: leave out who lacks one.")
-    if not (end := one(horizon, "The horizon")) >= 0:
-        raise ValueError(f"The horizon is a time and not {end:g}: give one from 0 on.")
-    if not np.isin(died, (0, 1)).all():
-        raise ValueError("`died` must be 1 (dead) or 0 (alive at last contact) for everybody: recode it.")
+    raise_if(not (end := one(horizon, "The horizon")) >= 0, f"The horizon is a time, not {end:g}: give one from 0 on.")
+    raise_if(not np.isin(died, (0, 1)).all(), "`died` must be 1 (dead) or 0 (alive at last contact): recode it.")
     return values, time, died.astype(bool), end

@@ -7,8 +7,8 @@ from nibabel.affines import from_matvec
 from scipy.spatial.transform import Rotation
 
 from brainscans.posture import SPACING, average_brain
+from brainscans.registration import LEAST_FIT, NOD, degrees, upright
 from brainscans.resampling import Grid, to_grid
-from brainscans.straightening import LEAST_FIT, NOD, degrees, upright
 from synthcohort import Cohort
 
 
