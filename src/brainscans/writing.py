@@ -91,9 +91,9 @@ def image_like(values: np.ndarray, like: Any, scaling: bool = False) -> Any:
 
 
 def write(images: Mapping[Path, Any]) -> None:
-    """Write images that belong together as `write_files` does; DataError if the disk does not take them, or all have
-    appeared while they were computed. Where some of them are there and ours, all are made anew."""
-    new = [file for file in images if not is_ours(file)] or images
+    """Write images that belong together as `write_files` does; DataError if the disk does not take them, or if one has
+    appeared meanwhile. What is there and ours, as of a run that was interrupted, is made anew."""
+    new = [file for file in images if not is_ours(file)]
 
     def content(file: Path, image: Any) -> bytes:
         plain: bytes = image.to_bytes()
