@@ -653,7 +653,7 @@ def test_larger_numbers_than_the_bits_that_are_said_to_count_are_not_cut(tmp_pat
     elif largest < 2 ** (bits - (kind is np.int16)):
         assert np.array_equal(np.asarray(open_image(folder).dataobj), values.T)
     else:
-        told = f"has larger numbers than its {bits} bits hold; copy or export it again, without it"
+        told = f"has larger numbers than its {bits} bits hold; copy it again or export it without one"
         assert told in refusal(folder)
 
 

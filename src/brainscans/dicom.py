@@ -144,7 +144,7 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     apart = numbers(tags[0], slices.SPACING, 2)
     refuse_if(not apart or not min(apart) > 0, name, "does not say how far apart its pixels are", CONVERT)
     wrong = [f"{file} {found}" for file, tag in zip(files, tags, strict=True) if (found := wrong_pixels(file, tag))]
-    refuse_if(wrong, name, "is cut short or damaged, or holds an overlay: {}", "copy or export it again, without it")
+    refuse_if(wrong, name, "is cut short or damaged, or holds an overlay: {}", "copy it again or export it without one")
     refuse_if(len(files) < 8, name, f"has {len(files)} slice(s)", "give a whole volume")
     normal = np.cross(axes[0, :3], axes[0, 3:])
     order = np.argsort(places @ normal, kind="stable")

@@ -40,7 +40,7 @@ def open_lab(original: bool = False, teach: bool = False, options: Sequence[str]
             if teach and not (folder / TEACHING / LARGE).exists():
                 write_files([(folder / TEACHING / LARGE, json.dumps(LARGE_TYPE, indent=1).encode())])
         except OSError as error:
-            raise DataError(f"cannot write copies to {folder} ({error.strerror}): fix its rights or room.") from None
+            raise DataError(f"cannot write copies to {folder} ({error.strerror}): free room or fix rights.") from None
         if added or updated:
             print(f"{len(added)} notebook(s) added and {len(updated)} updated in {folder}")
         for name in kept:
