@@ -104,7 +104,7 @@ def test_copies_that_cannot_be_written_are_said_so(started, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(lab, "refresh", full)
-    with pytest.raises(DataError, match="No space left on device.*free space"):
+    with pytest.raises(DataError, match="No space left on device.*free room"):
         lab.open_lab()
 
 

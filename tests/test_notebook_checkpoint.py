@@ -32,8 +32,11 @@ def names(monkeypatch):
     from fastai.callback.core import Callback
     from IPython.display import Pretty
 
+    from brainscans import compute
+
     lines = []
-    found = {"Callback": Callback, "Pretty": Pretty, "time": time, "torch": torch, "np": np, "lines": lines}
+    found = {"Callback": Callback, "Pretty": Pretty, "time": time, "torch": torch, "np": np, "compute": compute}
+    found["lines"] = lines
     found["display"] = lambda *_, **__: lines.append(Line()) or lines[-1]
     cells = [cell.source for cell in nbformat.read(NOTEBOOK, as_version=4).cells if cell.cell_type == "code"]
     for start in ("class Live", "class Checkpoint", "def train_to_the_end"):
