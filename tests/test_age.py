@@ -45,6 +45,7 @@ def lines():
     with open(Path(ages.__file__).with_name("charts.csv"), newline="") as file:
         for row in csv.DictReader(line for line in file if line[0] != "#"):
             tissue, held, centile = (row.pop(key) for key in ("tissue", "held", "centile"))
+            row.pop("women")
             for age, ml in row.items():
                 more = 5.4 if tissue == "ventricle" else 0.0
                 yield tissue, float(age), float(centile), float(ml) / float(held) + more
@@ -152,6 +153,21 @@ def test_centiles_are_those_of_the_age_that_is_given_else_of_the_estimate():
         assert sign * (found.volume_centiles(75)[tissue] - found.volume_centiles(45)[tissue]) > 20
 
 
+def test_women_and_men_lie_where_the_charts_of_each_have_them():
+    """Medians in ml at 60, of Ventricles, Deep_GM and WM, beside TotalBrain: women 1174.3, men 1313.1. No other test of
+    the table's column: a head of common size has sqrt(1174.3 * 1313.1) ml of brain where both sexes have their mean."""
+    medians = {"ventricle": (18.225, 25.841), "thalamus": (15.046, 16.227), "white": (498.656, 564.181)}
+    for tissue, (women, men) in medians.items():
+        share = {"F": women / 1174.341, "M": men / 1313.085}
+        middle = np.exp(np.interp(60, ages.CHART_AGES, ages.CHARTS[tissue][1]))  # of both together
+        for sex, other in ("FM", "MF"):
+            ml = middle * np.sqrt(share[sex] / share[other]) / ages.HELD[tissue] + 5.4 * (tissue == "ventricle")
+            found = {who: person({tissue: ml}).volume_centiles(60, who)[tissue] for who in (sex, None, other)}
+            assert found[sex] == pytest.approx(50, abs=3)
+            away = np.array([found[None], found[other]]) - found[sex]
+            assert (away[1] - away[0]) * away[0] > 0 and abs(away[1]) > 5, (tissue, found)
+
+
 def test_what_is_no_adult_or_fits_no_age_is_said():
     for content in (400.0, 2500.0):
         with pytest.raises(DataError, match="which no adult has"):
@@ -185,7 +201,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert first["age"] is None and "is no scan" in first["reason"] and "bad.nii" in said.err
     assert second == {
         "file": "good.nii", "age": 41.3, "low": 25.0, "high": 60.0, "level": 0.9, "reason": None, "warnings": ["odd"],
-        "icv_ml": 1400, "volumes_ml": {"cortex": 501.2}, "centiles": {"tissue": 50}, "years": None,
+        "icv_ml": 1400, "volumes_ml": {"cortex": 501.2}, "centiles": {"tissue": 50}, "years": None, "sex": None,
         "volume_centiles": {"cortex": round(good.volume_centiles(41)["cortex"])},
     }  # fmt: skip
     assert set(first) == set(second)
@@ -198,6 +214,11 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     third = json.loads(capsys.readouterr().out)
     assert third["years"] == 88.5 and third["age"] == 41.3 and third["centiles"] == second["centiles"]
     assert third["volume_centiles"]["cortex"] > second["volume_centiles"]["cortex"] + 10
+    assert main(["age", "good.nii", "--json", "--years", "50", "--sex", "F"]) == 0
+    fourth = json.loads(capsys.readouterr().out)
+    assert fourth["sex"] == "F"
+    assert fourth["volume_centiles"] == {"cortex": round(good.volume_centiles(50, "F")["cortex"])}
+    assert fourth["volume_centiles"]["cortex"] < round(good.volume_centiles(50)["cortex"])
     for years in ("0", "17", "98", "nan"):
         assert main(["age", "good.nii", "--years", years]) == 2
         assert "the charts are of 18 to 97." in capsys.readouterr().err

@@ -23,12 +23,13 @@ from .tissues import WEIGHTS, Tissues, find_tissues
 AGES = np.arange(18.0, 98.0)  # years
 LEVEL = 0.90  # of the interval
 MEASURES = ("gray_over_white", "ventricle", "tissue")  # logarithms; the latter two as fractions of what is in the skull
-# Logarithms of centiles 5, 50 and 95 of volumes in ml at these ages, and how much of the volume of our labels those of
-# the charts hold, beside OTHER_ML of the ventricles and MORE_GRAY of gray over white. The file says how all were found.
+# Logarithms of centiles 5, 50 and 95 of volumes in ml at these ages; how much of the volume of our labels those of the
+# charts hold, beside OTHER_ML of the ventricles and MORE_GRAY of gray over white; and how much more of the brain they
+# fill in women than in men, percent. The file says how all were found.
 _TABLE = np.genfromtxt(Path(__file__).with_name("charts.csv"), str, delimiter=",")
-CHART_AGES = _TABLE[0, 3:].astype(float)
-CHARTS = dict(zip(_TABLE[1::3, 0], np.log(_TABLE[1:, 3:].astype(float)).reshape(-1, 3, len(CHART_AGES)), strict=True))
-HELD = dict(zip(_TABLE[1::3, 0].tolist(), _TABLE[1::3, 1].astype(float).tolist(), strict=True))
+CHART_AGES = _TABLE[0, 4:].astype(float)
+CHARTS = dict(zip(_TABLE[1::3, 0], np.log(_TABLE[1:, 4:].astype(float)).reshape(-1, 3, len(CHART_AGES)), strict=True))
+HELD, WOMEN = (dict(zip(_TABLE[1::3, 0].tolist(), column, strict=True)) for column in _TABLE[1::3, 1:3].astype(float).T)
 MORE_GRAY, OTHER_ML = 0.95, 5.4
 COMMON_ML = 1400.0  # of the skull's content in these charts: with it they agree with labels of twelve people
 OPPOSITE = -0.6  # correlation of gray and white at one age, from the spread of their sum in the same table
@@ -54,13 +55,14 @@ class AgeEstimate:
     centiles: dict[str, float]  # of MEASURES among people of that age, 0 to 100
     warnings: list[str] = field(default_factory=list)
 
-    def volume_centiles(self, years: float | None = None) -> dict[str, float]:
+    def volume_centiles(self, years: float | None = None, sex: str | None = None) -> dict[str, float]:
         """Centiles, 0 to 100, of the volumes that have a chart, scaled to the size of the head, among healthy people of
-        these years, both sexes together; without years of those of `age`, which was told from the same volumes, so that
-        they only say how these fit together. Logarithms count as normal, with a spread of their own above and below."""
+        these years, and women, "F", or men, "M", or both; without years of those of `age`, which was told from the same
+        volumes, so that they only say how these fit together. Logarithms count as normal, with a spread of their own
+        above and below, the same in both sexes."""
         at, found = np.abs(AGES - (self.age.value if years is None else years)).argmin(), {}
         for name in sorted(HELD.keys() & self.volumes_ml):
-            low, middle, high = np.log(chart(name)[:, at])
+            low, middle, high = np.log(chart(name, sex)[:, at])
             away = np.log(max(self.volumes_ml[name], 0.1) * COMMON_ML / self.intracranial_ml) - middle
             found[name] = float(100 * norm.cdf(1.645 * away / (high - middle if away > 0 else middle - low)))
         return found
@@ -82,9 +84,10 @@ def corrected(raw: np.ndarray, fluid: float, correction: list[list[float]]) -> n
     return (np.stack([np.ones(3), raw, np.full(3, fluid)], 1) * np.asarray(correction)).sum(1)
 
 
-def chart(name: str) -> np.ndarray:
+def chart(name: str, sex: str | None = None) -> np.ndarray:
     """Centiles 5, 50 and 95 (3, len(AGES)) of a volume of our labels in ml, in a head of COMMON_ML."""
-    return np.exp([_extended(row) for row in CHARTS[name]]) / HELD[name] + OTHER_ML * (name == "ventricle")
+    more = {"F": 0.005, "M": -0.005}.get(sex or "", 0.0) * WOMEN[name]
+    return np.exp([_extended(row) + more for row in CHARTS[name]]) / HELD[name] + OTHER_ML * (name == "ventricle")
 
 
 def charts() -> tuple[np.ndarray, np.ndarray]:

@@ -17,7 +17,7 @@ from brainscans.writing import ENDINGS
 from presimal.cli import plain, sentence
 from synthcohort.storage import DataError
 
-AGE_FIELDS = "file age low high level reason warnings icv_ml volumes_ml centiles years volume_centiles".split()
+AGE_FIELDS = "file age low high level reason warnings icv_ml volumes_ml centiles years sex volume_centiles".split()
 
 
 def strip(scans: list[str], out: str | None, as_json: bool) -> int:
@@ -129,14 +129,14 @@ def segment(
     return 0
 
 
-def age(scans: list[str], as_json: bool = False, years: float | None = None) -> int:
+def age(scans: list[str], as_json: bool = False, years: float | None = None, sex: str | None = None) -> int:
     """Print how old the brain in each T1 looks, a line or with `as_json` an object a scan, whose fields README lists;
     returns 0 if all could be read, else 1. DataError for an age, `years`, that the charts of volumes do not have."""
     raise_if(years is not None and not 18 <= years < 98, f"--years {years}: the charts are of 18 to 97.", DataError)
     given, none_in = _look(scans, "_mask.nii.gz")
     files, failed = [*none_in, *(file for inside in given.values() for file in inside)], 0
     for file in files:
-        answer: dict[str, object] = dict.fromkeys(AGE_FIELDS) | {"file": str(file), "warnings": [], "years": years}
+        answer: dict[str, object] = dict.fromkeys(AGE_FIELDS) | dict(file=str(file), warnings=[], years=years, sex=sex)
         try:
             if file in none_in:
                 raise none_in[file]
@@ -144,8 +144,8 @@ def age(scans: list[str], as_json: bool = False, years: float | None = None) -> 
             answer |= {name: round(value, 1) for name, value in zip(AGE_FIELDS[1:4], found.age, strict=True)}
             answer |= {"level": brain_age.LEVEL, "warnings": found.warnings, "icv_ml": round(found.intracranial_ml)}
             answer["volumes_ml"] = {name: round(ml, 1) for name, ml in found.volumes_ml.items()}
-            answer["centiles"] = {name: round(centile) for name, centile in found.centiles.items()}
-            answer["volume_centiles"] = {name: round(centile) for name, centile in found.volume_centiles(years).items()}
+            for name, table in (("centiles", found.centiles), ("volume_centiles", found.volume_centiles(years, sex))):
+                answer[name] = {part: round(centile) for part, centile in table.items()}
             line = "; ".join(["{}: {:.0f} years ({:.0f} to {:.0f})".format(file, *found.age), *found.warnings])
         except Exception as problem:  # whatever it is, the other scans are read
             failed, answer["reason"], line = failed + 1, _said(file, problem), ""
