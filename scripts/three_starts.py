@@ -52,7 +52,7 @@ def mask(names: dict[str, Any]) -> dict[str, float]:
         by_column = names["examine"](names["ask"](lambda x, model=model: names["predict"](model, x)))
         dice = {column: float(scores.mean()) for column, scores in by_column.items()}
         unseen = [value for column, value in dice.items() if column not in ("T1", "other sites")]
-        found = {"T1": dice["T1"], "unseen contrasts": np.mean(unseen), "worst unseen contrast": min(unseen)}
+        found = {"T1": dice["T1"], "unseen contrasts": float(np.mean(unseen)), "worst unseen contrast": min(unseen)}
         rows |= {f"{name}, {what}": value for what, value in found.items()}
     return rows
 
