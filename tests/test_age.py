@@ -3,10 +3,12 @@
 import csv
 import json
 import os
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from brainscans import age as ages
@@ -16,6 +18,7 @@ from brainscans.tissues import TISSUES, WEIGHTS
 from presimal.cli import main
 from synthcohort.storage import DataError
 
+README = Path(__file__).parents[1] / "README.md"
 REAL = Path(os.environ.get("PRESIMAL_REALDATA", "no real scans here"))
 NO_CORRECTION = [[0.0, 1.0, 0.0]] * 3
 SMALL = np.array([0.01, 0.01, 0.01])
@@ -205,6 +208,12 @@ def test_the_command(tmp_path, capsys, monkeypatch):
         "volume_centiles": {"cortex": round(good.volume_centiles(41)["cortex"])},
     }  # fmt: skip
     assert set(first) == set(second)
+    (tmp_path / "ages.jsonl").write_text(said.out)
+    monkeypatch.chdir(tmp_path)
+    (recipe,) = re.findall(r"`(pd\.json_normalize\(.+\))`", README.read_text("utf-8"))
+    exec(recipe, {"pd": pd})
+    table = pd.read_csv("ages.csv")
+    assert list(table.file) == ["bad.nii", "good.nii"] and table["volumes_ml.cortex"][1] == 501.2
     assert main(["age", "fault.nii", "good.nii"]) == 1
     said = capsys.readouterr()
     assert "fault.nii: stopped by a fault of this program (ZeroDivisionError" in said.err and "41 years" in said.out
