@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "notebooks" / "INSTRUCTOR.md"
 TITLE = "## How long each section takes"
 # Words a minute; seconds for a line, a picture and an exercise; seconds of a cell that is waited for.
-WORDS, LINE, PICTURE, EXERCISE, LONG = 150, 4, 30, 240, 5.0
+WORDS, LINE, PICTURE, EXERCISE, LONG = 150, 4, 60, 240, 5.0
 RULE = f"""{TITLE}
 
 No class has been timed with a clock. The minutes follow from what stands in the notebooks, by one rule: {WORDS} words

@@ -26,6 +26,12 @@ def test_all_stored_notebooks_were_looked_at():
     assert len(NOTEBOOKS) >= 3
 
 
+def test_the_first_one_says_how_many_there_are():
+    cells = notebook_rules.code(nbformat.read(NOTEBOOKS[0], as_version=4))
+    (report,) = [notebook_rules.printed(cell) for cell in cells if "readiness.check()" in cell.source]
+    assert f"notebooks  {len(NOTEBOOKS)}, " in report
+
+
 def text(content, name="stdout"):
     return new_output("stream", name=name, text=content)
 
