@@ -2,6 +2,7 @@
 
 import ast
 import builtins
+import contextlib
 import dis
 import functools
 import os
@@ -21,6 +22,7 @@ import pytest
 import torch
 
 from presimal import exercises as checks
+from presimal import session as kernel
 from presimal.exercises import blank, check, equals, given, holds, solution
 
 ROOT = Path(__file__).parents[1]
@@ -295,6 +297,25 @@ def state(capsys, before, *cells):
     return re.sub("\x1b\\[[0-9]*m", "", capsys.readouterr().out), namespace
 
 
+@pytest.fixture
+def watched():
+    """Watches what cells do to some names, as a kernel does, and brings the names back at the end."""
+    began = []
+
+    def watch(names):
+        began.append((names, dict(names)))
+        kernel.known.clear()
+        kernel.after_a_cell(names)
+        return names
+
+    yield watch
+    for names, then in began:
+        names.clear()
+        names.update(then)
+    kernel.known.clear()
+    kernel.functions[:] = {}, {}
+
+
 @pytest.mark.parametrize(("notebook", "name", "before", "attempt", "checking", "solution"), list(exercises()))
 class TestExercise:
     def test_untouched_it_is_not_tried_yet(self, capsys, notebook, name, before, attempt, checking, solution):
@@ -318,6 +339,25 @@ class TestExercise:
             answer = f"try:\n    exec({wrong!r})\nexcept BaseException:\n    pass\n_wrong = {name}"
             _, names = state(capsys, before, attempt, answer, checking, solution)
             assert names[name] is not names["_wrong"] and not blank(names[name])
+
+    def test_what_a_wrong_answer_takes_from_other_cells_is_put_back(
+        self, capsys, notebook, name, before, attempt, checking, solution, watched
+    ):
+        """Every name that was imported, some of Python's own, and every function of the notebook that needs a name."""
+        names = watched(names_after(before))
+        functions = {one for one, value in names.items() if isinstance(value, FunctionType)} - {*kernel.known, name}
+        spoil = [f"{one} = 3" for one in kernel.known if one in names] + ["from numpy import *", "sum = list = 0"]
+        wrong = wrong_answers(notebook, name)[0]["answer"]
+        functions &= {*kernel.functions[1]} if f"def {name}(" in wrong else set()
+        needed = {one: names[one] for one in names if one in kernel.known or one in functions}
+        for source in (attempt, "\n".join([wrong, *spoil, *(f"def {one}(): ..." for one in functions)]), checking):
+            kernel.before_a_cell(names, source)
+            with contextlib.suppress(Exception):
+                exec(compile(source, f"<{source}>", "exec"), names)
+            kernel.after_a_cell(names)
+        assert {one: names.get(one) for one in needed} == needed and "sum" not in {*needed} and names["sum"] is sum
+        exec(solution, names)
+        assert "Put back" in capsys.readouterr().out and not blank(names[name])
 
     def test_a_check_reads_nothing_that_an_answer_may_have_changed(
         self, capsys, notebook, name, before, attempt, checking, solution

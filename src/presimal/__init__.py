@@ -1,7 +1,7 @@
 """Helpers of the workshop *Medical AI and deep learning for precision imaging*.
 
-README.md lists the modules. In its order (data, training, evaluation, radiomics, figures, exercises, cli) each imports
-only from those above it, and from the packages `brainscans` and `synthcohort`."""
+README.md lists the modules. In its order (data, training, evaluation, radiomics, figures, session, exercises, cli) each
+imports only from those above it, and from the packages `brainscans` and `synthcohort`."""
 
 import warnings
 

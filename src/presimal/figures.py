@@ -41,8 +41,7 @@ def slide(figure: Figure, update: Callable[..., str], **controls: ipywidgets.Wid
     """Show one figure that moves with its controls, ten pictures a second and more.
 
     `update`, called with the value of each control by its name, changes the artists of the figure and returns the
-    sentence that describes what is then to be seen, the alternative text. Nothing is laid out or made anew.
-    """
+    sentence that describes what is then to be seen, the alternative text. Nothing is laid out or made anew."""
     plt.close(figure)  # else it is shown once more below the cell
     canvas, picture = FigureCanvasAgg(figure), ipywidgets.HTML()
 

@@ -6,9 +6,10 @@ import logging
 import os
 import re
 import sys
+import tomllib
 import warnings
-from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 
 NO_MEMORY = r"(?i)(n't|not|unable to) allocate|out of memory|bad_alloc|failed to map segment|can't start new thread"
 
@@ -77,47 +78,12 @@ def _note(message: Warning | str, category: type[Warning], *_: object, **__: obj
 def _parser() -> argparse.ArgumentParser:
     about = "Medical AI and deep learning for precision imaging: the workshop on your machine."
     parser = argparse.ArgumentParser(prog="presimal", description=about)
+    types = {"name": _named, "int": int, "float": float}
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-
-    def command(name: str, action: str, summary: str) -> Callable[..., argparse.Action]:
-        """Add a subcommand, done by `action`, "module.function" of this package; returns what adds an argument."""
-        subparser = commands.add_parser(name, help=summary)
-        subparser.set_defaults(action=action)
-        return subparser.add_argument
-
-    def as_json(add: Callable[..., argparse.Action]) -> None:
-        add("--json", action="store_true", dest="as_json", help="one JSON object a scan, with the fields of README")
-
-    add = command("lab", "lab.open_lab", "open JupyterLab on your own copy of the notebooks")
-    add("--original", action="store_true", help="open the originals instead of your copies in my_work/")
-    add("--teach", action="store_true", help="open copies to present from in my_teaching/: large, with notes folded")
-    add("options", nargs="*", metavar="-- OPTION", help="more options for JupyterLab, after --")
-    add = command("run", "run.run", "execute notebooks from top to bottom and print a table")
-    add("notebooks", nargs="*", type=_named, metavar="NOTEBOOK", help="a number as 01, a name or a file; default: all")
-    add("--save", action="store_true", help="for authors: store the new outputs in the notebooks")
-    add = command("data", "data.data", "list data sets, generate or download one, or check a folder of scans")
-    add("source", nargs="?", type=_named, metavar="SOURCE", help="cohort, ixi, ixi-tiny, msd, real-scans or a folder")
-    add("--set", action="append", dest="sets", choices=("brain_age", "tumors", "heads"), help="a part; default: all")
-    add("--subjects", type=int, metavar="N", help="people per set; default: 900 brains, 300 tumors, 200 heads")
-    add("--spacing", type=float, default=4.0, metavar="MM", help="voxel size of the cohort; default: 4 mm")
-    add("--seed", type=int, default=0, metavar="SEED", help="another seed makes other people; default: 0")
-    add("--yes", action="store_true", help="download without asking")
-    command("check", "check.check", "tell in one screen whether this machine is ready")
-    add = command("strip", "scans.strip", "the brain out of MRI scans of heads: its mask, and the scan without skull")
-    add("scans", nargs="+", type=_named, metavar="SCAN", help="NIfTI files, folders; DICOM folders, FOLDER/NUMBER")
-    add("-o", "--out", type=_named, metavar="OUT", help="folder, or for one scan its brain; default: beside it")
-    as_json(add)
-    add = command("age", "scans.age", "how old the brain in a T1 looks, with or without skull, and its volumes")
-    add("scans", nargs="+", type=_named, metavar="SCAN", help="as for strip")
-    add("--years", type=float, metavar="YEARS", help="age of who is in all of these scans, for the centiles of --json")
-    add("--sex", choices=("F", "M"), help="women or men alone, for the centiles of --json; default: both together")
-    as_json(add)
-    add = command("segment", "scans.segment", "the regions of a glioma, from four contrasts of a head, or fewer")
-    add("scans", nargs="*", type=_named, metavar="SCAN", help="FLAIR, T1, T1Gd, T2 in this order, or one 4-D file")
-    for key in ("flair", "t1", "t1gd", "t2"):
-        add(f"--{key}", type=_named, metavar="SCAN", help="by its name, where one or more are left out")
-    add("-o", "--out", type=_named, metavar="OUT", required=True, help="file for the labels, .nii.gz")
-    add("--brats", action="store_true", help="number the labels as BraTS 2023: 1 non-enhancing, 2 edema, 3 enhancing")
-    as_json(add)
-    add("--weights", default=argparse.SUPPRESS, type=_named, metavar="FILE", help="your own, .safetensors")
+    for name, command in tomllib.loads(Path(__file__).with_name("commands.toml").read_text("utf-8")).items():
+        subparser = commands.add_parser(name, help=command.pop("help"))
+        subparser.set_defaults(action=command.pop("action"))
+        for argument, options in command.items():
+            kind = {"type": types[options["type"]]} if "type" in options else {}
+            subparser.add_argument(*argument.split(), **options | kind)
     return parser

@@ -71,10 +71,7 @@ def packages() -> Iterator[Finding]:
 
 
 def _version(name: str) -> str | None:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return None
+    return next((found.version for found in metadata.distributions(name=name)), None)
 
 
 def device() -> Iterator[Finding]:

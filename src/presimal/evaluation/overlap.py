@@ -29,11 +29,9 @@ def hausdorff95(found: Tensor, truth: Tensor, spacing: float | tuple[float, ...]
     from monai.metrics import compute_hausdorff_distance  # seconds to import: only for those who score masks
 
     with warnings.catch_warnings(action="ignore"):  # of empty masks, and of MONAI's own deprecated argument
-        distance = compute_hausdorff_distance(
-            found.float(), truth.float(), True, percentile=95, spacing=lengths.tolist()
-        )
+        apart = compute_hausdorff_distance(found.float(), truth.float(), True, percentile=95, spacing=lengths.tolist())
     one, other = found.flatten(2).any(2), truth.flatten(2).any(2)
-    return distance.double().where(one & other, torch.inf).where(one | other, torch.nan)
+    return apart.double().where(one & other, torch.inf).where(one | other, torch.nan)
 
 
 def _masks(found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
