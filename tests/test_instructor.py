@@ -100,5 +100,5 @@ def test_what_is_counted_and_what_not():
     first, so, later = time_sections.sections({"cells": cells}, {"1 · So": {"1": 60.0, "2": 4.9}, "2 · After the": {}})
     assert (first.name, first.words, so.name, later.name) == ("the beginning", 148, "1 · So", "2 · Later")
     assert first.minutes == [pytest.approx(148 / 150), 0]
-    assert so.minutes == [pytest.approx(1 + 1 + 4 + 1 + 3 / 150), pytest.approx(302 / 150)]  # lines, pictures, …, wait
+    assert so.minutes == [pytest.approx(1 + 2 + 4 + 1 + 3 / 150), pytest.approx(302 / 150)]  # lines, pictures, …, wait
     assert (so.exercises, so.seconds, later.minutes[0]) == (1, 64.9, 0)
