@@ -667,6 +667,22 @@ def test_a_check_leaves_the_session_as_it_was(capsys, name, stops):
     assert session() == before
 
 
+@pytest.mark.parametrize("name", ["type", "gradients", "errors"])
+def test_a_check_puts_back_how_numbers_are_calculated(capsys, name):
+    """A cell before it may have changed that, which would stop the cells below, as a training without gradients."""
+    before = session()
+    try:
+        CHANGES[name]()
+        assert session() != before
+        begun = holds(lambda _: torch.is_grad_enabled() and torch.ones(1).dtype == torch.float32, "not as it began")
+        assert says(capsys, "value", begun) == "✓ value: correct"
+        assert session() == before
+    finally:
+        torch.set_default_dtype(torch.float32)
+        torch.set_grad_enabled(True)
+        np.seterr(**before["errors"])
+
+
 def test_a_check_in_a_folder_that_is_gone_still_answers(capsys, tmp_path, monkeypatch):
     (tmp_path / "gone").mkdir()
     monkeypatch.chdir(tmp_path / "gone")

@@ -100,7 +100,7 @@ def executed(*cells):
 def test_a_kernel_goes_on_whatever_the_first_answer_has_done():
     """Before any check was run; and a cell of the student's own, later."""
     setup = "import numpy as np, torch\nfrom presimal.exercises import check, given, solution"
-    spoiled = "np = check = 3\nsum = 0\n1 / 0"
+    spoiled = "np = check = 3\nsum = 0\nimport sys\nsys.stdout = None\n1 / 0"
     later = "print(sum([np.ones(2).sum(), 1]), torch.ones(1).dtype, check.__name__)"
     said = executed(setup, "def answer(x): ...", spoiled, CHECK, later, "del np", later)
     assert [said[k] for k in (4, 6)] == ["3.0 torch.float32 check\n"] * 2, said

@@ -77,23 +77,23 @@ def threads(number: int) -> ExitStack:
     return stack
 
 
-# What code of others, such as an answer, may change of a session: how it is read, and put back.
+# What code of others, such as an answer, may change of a session: how it is read, and put back; some as it begins.
 SESSION: tuple[tuple[Callable[[], Any], Callable[[Any], Any]], ...] = (
     (os.getcwd, os.chdir), (sys.getrecursionlimit, sys.setrecursionlimit), (random.getstate, random.setstate),
     (np.random.get_state, np.random.set_state), (torch.get_rng_state, torch.set_rng_state),
-    (torch.get_default_dtype, torch.set_default_dtype), (torch.is_grad_enabled, torch.set_grad_enabled),
-    (torch.get_num_threads, torch.set_num_threads), (np.geterr, lambda errors: np.seterr(**errors)),
+    (lambda: torch.float32, torch.set_default_dtype), (lambda: True, torch.set_grad_enabled),
+    (torch.get_num_threads, torch.set_num_threads), (np.geterr().copy, lambda errors: np.seterr(**errors)),
     (np.get_printoptions, lambda options: np.set_printoptions(**options)),
 )  # fmt: skip
 
 
 def undisturbed() -> ExitStack:
-    """At whose end the session is as it is now: its folder, random numbers, warnings, settings of NumPy and torch."""
-    stack = ExitStack()
-    stack.enter_context(warnings.catch_warnings())
+    """At whose end the session is as it is now. Default type, gradients and errors are from now on as it began."""
+    (stack := ExitStack()).enter_context(warnings.catch_warnings())
     for read, put_back in SESSION:
         with suppress(OSError):  # of a folder that is gone
-            stack.callback(put_back, read())
+            put_back(now := read())
+            stack.callback(put_back, now)
     return stack
 
 

@@ -99,8 +99,7 @@ def split(table: pd.DataFrame, seed: int = 0) -> pd.Series:
         block = [subject for _, _, subject in people[start : start + BLOCK]]
         block.sort(key=lambda subject: hashlib.sha256(f"{seed}:{subject}".encode()).digest())
         count = max(1, round(0.15 * len(block))) if len(block) >= 3 else 0
-        names = ["valid"] * count + ["test"] * count + ["train"] * (len(block) - 2 * count)
-        chosen |= zip(block, names, strict=True)
+        chosen |= zip(block, ["valid"] * count + ["test"] * count + ["train"] * (len(block) - 2 * count), strict=True)
     return table.subject_id.astype(str).map(chosen).rename("split")
 
 
