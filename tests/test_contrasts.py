@@ -1,5 +1,6 @@
 """The contrasts of one patient: left out, in another order, on other grids, moved, with skull; and what is refused."""
 
+import re
 import warnings
 from itertools import combinations
 
@@ -57,7 +58,7 @@ def test_registration_undoes_a_known_movement_between_contrasts(patient, degrees
     place = moved(degrees, shift) @ affine
     slices = np.add.reduceat(images[3], np.arange(0, images.shape[3], 2), axis=2) / 2
     thick = place @ np.array([[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 2, 0.5], [0, 0, 0, 1.0]])
-    found = register(torch.from_numpy(slices), thick, torch.from_numpy(images[2]), affine).numpy()
+    found = register(torch.from_numpy(slices), thick, torch.from_numpy(images[2]), affine)[0].numpy()
     still = resample(slices, np.linalg.inv(moved(degrees, shift)) @ thick, affine, images[2].shape)
     assert np.corrcoef(found.ravel(), still.ravel())[0, 1] > 0.985
     apart = [ndimage.center_of_mass(image) for image in (found, still)]
@@ -68,14 +69,22 @@ def test_scans_that_do_not_overlap_start_at_their_centers():
     """As headers of two scanners may place them, 100 mm apart: the shift is found all the same."""
     batch = Cohort(55).render([4], "tumor", 4.0, ("t1", "t2"))
     (t1, t2), affine = batch.images[0] * batch.mask[0], batch.affine.numpy()
-    found = register(t2, moved(0, (60, 0, -80)) @ affine, t1, affine)
+    found, _ = register(t2, moved(0, (60, 0, -80)) @ affine, t1, affine)
     assert np.corrcoef(found.numpy().ravel(), t2.numpy().ravel())[0, 1] > 0.98
+
+
+def test_scans_that_lie_far_from_each_other_start_at_their_centers_too(patient, files):
+    """Nothing of the one is where the other is."""
+    images, _, affine = patient
+    nib.save(nib.Nifti1Image(images[0], moved(0, (900, 0, 0)) @ affine), files["flair"])
+    found, _, _ = read_contrasts({name: files[name] for name in ("t1", "flair")})
+    assert np.corrcoef(found[0].numpy().ravel(), images[0].ravel())[0, 1] > 0.98
 
 
 def test_registration_is_the_same_every_time(patient):
     images, _, affine = patient
     volumes, place = torch.from_numpy(images), moved(5, (2, 2, 2)) @ affine
-    one, other = (register(volumes[0], place, volumes[1], affine) for _ in range(2))
+    one, other = (register(volumes[0], place, volumes[1], affine)[0] for _ in range(2))
     assert torch.equal(one, other)
 
 
@@ -99,7 +108,9 @@ def test_a_scan_of_the_same_shape_that_lies_elsewhere_is_registered(tmp_path, mo
     files = {name: tmp_path / f"{name}.nii.gz" for name in ("t1", "t2")}
     for image, file, shift in zip(values, files.values(), (0, mm), strict=True):
         nib.save(nib.Nifti1Image(image, moved(0, (0, shift, 0)) @ np.diag([2, 2, 2, 1.0])), file)
-    monkeypatch.setattr("brainscans.registration.register", lambda volume, place, fixed, affine: fixed + 1)
+    monkeypatch.setattr(
+        "brainscans.registration.register", lambda volume, place, fixed, affine: (fixed + 1, np.ones(3))
+    )
     images, _, _ = read_contrasts(files)
     expected = values[0] + 1 if is_registered else values[1]
     assert np.allclose(images[NAMES.index("t2")], expected) and np.array_equal(images[NAMES.index("t1")], values[0])
@@ -133,6 +144,18 @@ def test_a_scan_that_shows_something_else_is_refused_by_name(files):
     nib.save(nib.Nifti1Image(noise, np.diag([3, 3, 3, 1.0])), files["t2"])
     with pytest.raises(DataError, match=r"t2\.nii\.gz: cannot be registered to .*flair.*one head, in one size"):
         read_contrasts(files)
+
+
+@pytest.mark.parametrize("wrong", [(1.3, 1.3, 1.3), (0.75, 0.75, 0.75), (1, 1, 1.25)])
+def test_a_voxel_size_that_is_wrong_is_told_with_its_factor(patient, files, wrong):
+    """As of another scan, or of slices whose gap was left out of their distance."""
+    images, _, affine = patient
+    nib.save(nib.Nifti1Image(images[0], moved(5, (3, 0, -4)) @ affine @ np.diag([*wrong, 1])), files["flair"])
+    with pytest.raises(DataError, match="its voxel size seems wrong by a factor of about") as refused:
+        read_contrasts({name: files[name] for name in ("t1", "flair")})
+    file, told = re.search(r"(\w+)\.nii\.gz: its .* about \[([\d. ]+)\]", str(refused.value)).groups()
+    against_t1 = np.array(told.split(), float) ** (1 if file == "flair" else -1)  # the finest one is believed
+    assert np.allclose(against_t1, wrong, rtol=0.06)
 
 
 def smooth_noise(shape, voxels, seed=1):

@@ -58,7 +58,8 @@ def write_series(
         "description": "0008|103e", "number": "0020|0011", "modality": "0008|0060", "kind": "0008|0008",
         "storage": "0008|0016", "echo": "0018|0081", "patient": "0010|0020", "name": "0010|0010", "study": "0020|000d",
         "image": "0008|0018", "instance": "0020|0013", "acquired": "0020|1002", "slices": "0054|0081",
-        "series": "0020|000e",
+        "series": "0020|000e", "repetition": "0018|0080", "inversion": "0018|0082", "flip": "0018|1314",
+        "sequence": "0018|0020", "agent": "0018|0010",
     }  # fmt: skip
     given = {"description": "T1 MPRAGE", "number": "3", "modality": "MR", "kind": "ORIGINAL\\PRIMARY\\M\\ND"}
     given |= {"storage": MR_STORAGE} | tags
@@ -289,7 +290,10 @@ def test_what_is_not_one_upright_volume_is_refused(tmp_path, name, capfd):
 
 KINDS = ["ORIGINAL\\PRIMARY\\M", "ORIGINAL\\PRIMARY\\P"]  # magnitude and phase
 MIXED = {
-    "kind": lambda k: KINDS[k % 2], "modality": lambda k: "MR" if k < 11 else "CT", "echo": lambda k: 10 + 80 * (k % 2)
+    "kind": lambda k: KINDS[k % 2], "modality": lambda k: "MR" if k < 11 else "CT", "echo": lambda k: 10 + 80 * (k % 2),
+    "repetition": lambda k: 500 + 3500 * (k > 5), "flip": lambda k: 9 if k < 6 else 70,
+    "inversion": lambda k: 900 + 1600 * (k > 5), "sequence": lambda k: "SE" if k else "GR\\IR",
+    "agent": lambda k: "" if k < 6 else "Gadovist",
 }  # fmt: skip
 
 
@@ -446,6 +450,8 @@ def test_dark_for_light_is_refused(tmp_path):
 HARMLESS = {
     "echo in more digits": {"echo": lambda k: ("2.98", "2.980", "2.9834")[k % 3]},
     "steps of the making": {"kind": lambda k: "ORIGINAL\\PRIMARY\\M\\ND" + "\\NORM" * (k % 2) + "\\FIL" * (k % 3)},
+    "repetition in more digits": {"repetition": lambda k: ("2300", "2300.0", "2299.8")[k % 3], "flip": "9"},
+    "another description": {"description": lambda k: "T1 MPRAGE" + " repeated" * (k > 5)},
     "no later values": {"kind": lambda k: "ORIGINAL\\PRIMARY\\OTHER" + "\\DIS2D" * (k % 2)},
 }
 OTHER = {
@@ -613,8 +619,20 @@ def retold(file, tag, value):
 
 
 SPACING, MODALITY, SAMPLES = (0x28, 0x30), (0x08, 0x60), (0x28, 0x02)
-COLOR, BITS = (0x28, 0x04), (0x28, 0x100)
+COLOR, BITS, TURN = (0x28, 0x04), (0x28, 0x100), (0x20, 0x37)
 RETOLD = {
+    "no orientation": (
+        TURN,
+        b"0\\0\\0\\0\\0\\0",
+        False,
+        "tells an orientation that is none, [0. 0. 0. 0. 0. 0.]; export",
+    ),
+    "rows along columns": (
+        TURN,
+        b"1\\0\\0\\1\\0\\0",
+        False,
+        "tells an orientation that is none, [1. 0. 0. 1. 0. 0.]; export",
+    ),
     "no distance of pixels": (SPACING, b"", False, "does not say how far apart its pixels are; convert"),
     "a distance of nothing": (SPACING, b"0\\0", False, "does not say how far apart its pixels are; convert"),
     "a negative distance": (SPACING, b"-1\\1", False, "does not say how far apart its pixels are; convert"),

@@ -2,6 +2,8 @@
 
 import contextlib
 import copy
+import hashlib
+import io
 import math
 import pickle
 import random
@@ -221,6 +223,16 @@ def saved(content):
     return lambda file: torch.save(content, file)
 
 
+def signed(content):
+    """As a checkpoint is, which it is not."""
+
+    def write(file):
+        torch.save(content, stream := io.BytesIO())
+        file.write_bytes(stream.getvalue() + hashlib.sha256(stream.getvalue()).digest())
+
+    return write
+
+
 def cut(share):
     return lambda file: file.write_bytes(file.read_bytes()[: int(share * file.stat().st_size)])
 
@@ -236,6 +248,8 @@ OF_NO_USE = {
     "a tensor": saved(torch.zeros(3)),
     "parameters only": saved(nn.Linear(3, 1).state_dict()),
     "without a checksum": saved({"model": nn.Linear(3, 1).state_dict(), "optimizer": {}, "best": {}, "history": {}}),
+    "a list with a checksum": signed([1, 2, 3]),
+    "a number with a checksum": signed(5),
     "code": lambda file: file.write_bytes(pickle.dumps(Evil())),
     "code by torch": saved(Evil()),
 }
@@ -452,7 +466,7 @@ def test_losses_and_metrics_of_few_bits_have_their_mean(kind, value):
 def test_a_schedule_of_another_optimizer_is_refused(problem):
     """As after a cell that makes the optimizer anew has been run alone: its learning rate would never change."""
     other = torch.optim.lr_scheduler.StepLR(torch.optim.Adam(problem[0].parameters(), 0.05), 1)
-    with pytest.raises(ValueError, match="The schedule belongs to another optimizer: make it of this one"):
+    with pytest.raises(ValueError, match="The schedule is none, or belongs to another optimizer: make it of this one"):
         run(problem, schedule=other)
 
 
@@ -574,6 +588,11 @@ ODD = {
     "a loss cut off": (lambda: {"loss": lambda a, b: MSE(a, b).detach()}, CUT_OFF),
     "a loss of numpy": (lambda: {"loss": lambda a, b: MSE(a, b).detach().numpy()}, CUT_OFF),
     "a loss of Python": (lambda: {"loss": lambda a, b: 0.5}, CUT_OFF),
+    "a loss of something else": (
+        lambda: {"loss": lambda a, b: torch.ones((), requires_grad=True) * b.mean()}, "The loss needs model(x)"
+    ),
+    "a schedule in words": (lambda: {"schedule": lambda made: "cosine"}, "The schedule is none, or belongs to another"),
+    "a function for a schedule": (lambda: {"schedule": lambda made: print}, "The schedule is none, or belongs to"),
     "a metric for each example": (lambda: {"metric": EACH}, "The metric of a batch: give one number, and not 16."),
     "no metric": (lambda: {"metric": lambda a, b: None}, "The metric of a batch: give real numbers"),
     "a metric in words": (lambda: {"metric": lambda a, b: "0.5"}, "The metric of a batch: give real numbers in one ar"),

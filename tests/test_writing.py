@@ -364,7 +364,8 @@ def test_a_folder_without_scans_never_stops_the_others(tmp_path, quick, monkeypa
 @pytest.mark.parametrize(
     "command",
     ["strip SCAN EMPTY", "strip SCAN -o EMPTY", "age EMPTY", "segment EMPTY -o x.nii",
-     "segment --flair SCAN --t1 EMPTY -o x.nii", "segment SCAN -o EMPTY", "data EMPTY", "run EMPTY"],
+     "segment --flair SCAN --t1 EMPTY -o x.nii", "segment SCAN -o EMPTY", "data EMPTY", "run EMPTY",
+     "strip SCAN -o -", "segment SCAN -o -", "age -"],
 )  # fmt: skip
 def test_an_empty_name_never_means_the_current_folder(tmp_path, monkeypatch, capsys, command):
     """As of a variable of the shell that is not set: everything here would be stripped, or a contrast left out."""

@@ -149,10 +149,8 @@ def age_of(found: Tissues, correction: list[list[float]], error: list[float]) ->
     age = Interval(*(quantile(probability, level) for level in (0.5, (1 - LEVEL) / 2, (1 + LEVEL) / 2)))
     means, spreads = (table[np.argmin(np.abs(AGES - age.value))] for table in charts())
     z = (measured - means) / np.sqrt(spreads**2 + scatter**2)
-    warnings = list(found.warnings)
-    if chi2.sf(distance, 3) < ODD:
-        warnings.append("its volumes fit no age: is there a tumor, a large lesion, or wide ventricles?")
-    if probability[AGES < 20].sum() > 0.25:
-        warnings.append("it looks as young as the charts begin, at 18 years: children are not covered")
+    odd = {"its volumes fit no age: is there a tumor, a large lesion, or wide ventricles?": chi2.sf(distance, 3) < ODD}
+    odd["it looks as young as the charts begin, at 18 years: children are not covered"] = probability[:2].sum() > 0.25
+    warnings = [*found.warnings, *(said for said, holds in odd.items() if holds)]
     centiles = dict(zip(MEASURES, (100 * norm.cdf(z)).tolist(), strict=True))
     return AgeEstimate(age, probability, content, found.volumes_ml, centiles, warnings)

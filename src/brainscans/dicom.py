@@ -141,12 +141,14 @@ def to_image(files: Sequence[Path], name: Path) -> nib.Nifti1Image:
     refuse_if(not all(map(all, placed)), name, "has slices without a place in space", "export the original images")
     places, axes = (np.array(rows) for rows in zip(*placed, strict=True))
     refuse_if(np.ptp(axes, 0).max() > 1e-3, name, "has slices of several orientations", "give the scan, no localizer")
+    normal = np.cross(axes[0, :3], axes[0, 3:])
+    turned = abs(np.linalg.norm(normal) - 1) < 0.05  # as by two axes of length one at right angles
+    refuse_if(not turned, name, f"tells an orientation that is none, {axes[0]}", "export the original images")
     apart = numbers(tags[0], slices.SPACING, 2)
     refuse_if(not apart or not min(apart) > 0, name, "does not say how far apart its pixels are", CONVERT)
     wrong = [f"{file} {found}" for file, tag in zip(files, tags, strict=True) if (found := wrong_pixels(file, tag))]
     refuse_if(wrong, name, "is cut short or damaged, or holds an overlay: {}", "copy it again or export it without one")
     refuse_if(len(files) < 8, name, f"has {len(files)} slice(s)", "give a whole volume")
-    normal = np.cross(axes[0, :3], axes[0, 3:])
     order = np.argsort(places @ normal, kind="stable")
     steps = np.diff(places[order], axis=0)
     step = steps.mean(0)  # from slice to slice

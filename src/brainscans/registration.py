@@ -15,6 +15,7 @@ from .resampling import Grid
 
 FINEST = 3.0  # mm: finer voxels are averaged first, which costs no accuracy and half of the time
 LEAST_INFORMATION = 0.25  # mutual; 0.37 and more between contrasts of heads, at most 0.2 with a neck, noise or CT
+SIZES = (0.67, 0.8, 0.9, 1.0, 1.1, 1.25, 1.5)  # by which a scan may look too large, of which the best is the start
 TO_LPS = np.diag([-1.0, -1.0, 1.0])  # ITK counts millimeters to the left and to the back
 TILTS = (-30, -15, 0, 15, 30)  # degrees of nodding, of which the best is the start
 NOD = 13.0  # degrees against the average brain: the mean of twenty heads that the tissue network has seen
@@ -22,11 +23,12 @@ MOST_TILT = 30.0  # degrees against that
 LEAST_FIT = 0.8  # correlation with the average brain; 0.89 to 0.98 in 26 T1 of people of 19 to 96 years
 
 
-def register(volume: Tensor, affine: np.ndarray, fixed: Tensor, fixed_affine: np.ndarray) -> Tensor:
+def register(volume: Tensor, affine: np.ndarray, fixed: Tensor, fixed_affine: np.ndarray) -> tuple[Tensor, np.ndarray]:
     """A scan (X, Y, Z) of any contrast, moved rigidly onto another one of the same person, on the other's grid, its
     minimum subtracted; voxels beyond its edge get the value of its first corner. It maximizes mutual information
-    (Mattes et al., IEEE Trans Med Imaging 22:120, 2003), beginning where the headers place it, or with its center of
-    mass on the other's if that fits better. RuntimeError if the two have too little in common for one head."""
+    (Mattes et al., IEEE Trans Med Imaging 22:120, 2003), from where the headers place it, or with its center of mass on
+    the other's. Then (3,) how many times too long its voxels look along each of its axes, as an affine movement says.
+    RuntimeError if the two have too little in common for one head."""
     moving, target = itk_image(volume, affine), itk_image(fixed, fixed_affine)
     coarse = [sitk.BinShrink(im, [max(1, int(FINEST / s + 1e-3)) for s in im.GetSpacing()]) for im in (target, moving)]
     method = sitk.ImageRegistrationMethod()
@@ -36,15 +38,16 @@ def register(volume: Tensor, affine: np.ndarray, fixed: Tensor, fixed_affine: np
     method.SetShrinkFactorsPerLevel([2, 1])
     method.SetSmoothingSigmasPerLevel([2, 0])
     method.SetOptimizerAsRegularStepGradientDescent(2.0, 0.01, 100)  # steps in mm
-    centered = sitk.CenteredTransformInitializer(*coarse, sitk.Euler3DTransform())
-    as_placed = sitk.Euler3DTransform(centered)
-    as_placed.SetTranslation((0, 0, 0))
-    background = float(volume[0, 0, 0] - volume.min())
-    found = descend(method, coarse[0], coarse[1], (as_placed, centered))
-    moved = sitk.Resample(moving, target, found, sitk.sitkLinear, background)
+    centered = sitk.Euler3DTransform(sitk.CenteredTransformInitializer(*coarse, sitk.Euler3DTransform()))
+    found = descend(method, coarse[0], coarse[1], (sitk.Euler3DTransform(center := centered.GetCenter()), centered))
+    moved = sitk.Resample(moving, target, found, sitk.sitkLinear, float(volume[0, 0, 0] - volume.min()))
+    turn, shift = _matrix(found)[:3, :3].ravel(), np.subtract(found.TransformPoint(center), center)
+    grown = [sitk.AffineTransform((size * turn).tolist(), shift.tolist(), center) for size in SIZES]
+    stretched = _matrix(descend(method, coarse[0], coarse[1], grown))[:3, :3]
     if method.GetMetricValue() > -LEAST_INFORMATION:  # ITK minimizes, and so turns the sign
         raise RuntimeError("The two scans have too little in common.")
-    return torch.from_numpy(sitk.GetArrayFromImage(moved).T.copy())
+    axes = np.linalg.solve(stretched, TO_LPS @ affine[:3, :3] / voxel_sizes(affine))
+    return torch.from_numpy(sitk.GetArrayFromImage(moved).T.copy()), 1 / np.linalg.norm(axes, axis=0)
 
 
 def descend(
@@ -54,7 +57,10 @@ def descend(
 
     def misfit(start: sitk.Transform) -> float:
         method.SetInitialTransform(start)
-        return method.MetricEvaluate(fixed, moving)
+        try:
+            return method.MetricEvaluate(fixed, moving)
+        except RuntimeError:  # no point of one lies in the other
+            return np.inf
 
     method.SetInterpolator(sitk.sitkLinear)
     method.SetOptimizerScalesFromPhysicalShift()
@@ -68,6 +74,11 @@ def descend(
     finally:
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
         sitk.ProcessObject.SetGlobalWarningDisplay(shown)
+
+
+def _matrix(linear: sitk.Transform) -> np.ndarray:
+    places = np.array([linear.TransformPoint(point) for point in np.eye(4, 3, k=-1)])  # of the origin and one step each
+    return from_matvec((places[1:] - places[0]).T, places[0])
 
 
 def itk_image(volume: Tensor, affine: np.ndarray) -> sitk.Image:
@@ -99,11 +110,10 @@ def upright(image: Tensor, grid: Grid) -> tuple[np.ndarray, float]:
         start.Rotate(1, 2, np.radians(degrees))
         return start
 
-    found = descend(method, target, moving, map(nodded, TILTS))
-    places = np.array([found.TransformPoint(point) for point in np.eye(4, 3, k=-1)])  # of the origin and one step each
-    turned, _ = polar(TO_LPS @ (places[1:] - places[0]).T @ TO_LPS)
+    found = _matrix(descend(method, target, moving, map(nodded, TILTS)))
+    turned, _ = polar(TO_LPS @ found[:3, :3] @ TO_LPS)
     nod = from_matvec(Rotation.from_euler("x", NOD, degrees=True).as_matrix())
-    return nod @ np.linalg.inv(from_matvec(turned, TO_LPS @ places[0])), -method.GetMetricValue()
+    return nod @ np.linalg.inv(from_matvec(turned, TO_LPS @ found[:3, 3])), -method.GetMetricValue()
 
 
 def degrees(movement: np.ndarray) -> float:

@@ -12,20 +12,20 @@ from .refusal import refuse_if
 
 DESCRIPTION, NUMBER, MODALITY, IMAGE_TYPE = "0008|103e", "0020|0011", "0008|0060", "0008|0008"
 POSITION, ORIENTATION, FRAMES, SERIES = "0020|0032", "0020|0037", "0028|0008", "0020|000e"
-ECHO = "0018|0081"  # its time
+TIMES = ("0018|0081", "0018|0080", "0018|0082", "0018|1314")  # of echo, repetition, inversion; and the flip angle
 IMAGE, INSTANCE = "0008|0018", "0020|0013"  # the name of a slice, one in the world, and its number in the series
 TOLD = ("0020|1002", "0054|0081")  # how many images there are of an acquisition, of a volume
 PEOPLE = ("0010|0020", "0010|0010", "0010|0030", "0020|000d")  # and their examination
 SCALE = ("0028|1053", "0028|1052")  # slope and intercept
 SIZE = ROWS, COLUMNS, SPACING = "0028|0010", "0028|0011", "0028|0030"
-# Of pixels: bits in the file, how many of them count, sign, samples, color.
-KIND = BITS, USED, SIGN, _, COLOR = "0028|0100", "0028|0101", "0028|0103", "0028|0002", "0028|0004"
-DESCRIBED = (DESCRIPTION, NUMBER, MODALITY, IMAGE_TYPE, POSITION, ORIENTATION, FRAMES, SERIES, ECHO, IMAGE, INSTANCE)
-WANTED = (*DESCRIBED, *TOLD, *PEOPLE, *SCALE, *SIZE, *KIND)
+# Of pixels: bits in the file, how many of them count, sign, color, samples; the kind of sequence, what was injected.
+KIND = BITS, USED, SIGN, COLOR, *_ = "0028|0100 0028|0101 0028|0103 0028|0004 0028|0002 0018|0020 0018|0010".split()
+DESCRIBED = (DESCRIPTION, NUMBER, MODALITY, IMAGE_TYPE, POSITION, ORIENTATION, FRAMES, SERIES, IMAGE, INSTANCE)
+WANTED = (*DESCRIBED, *TIMES, *TOLD, *PEOPLE, *SCALE, *SIZE, *KIND)
 # Of the kind of an image the third value and these tell of another contrast; the rest are steps of its making.
 CONTRASTS = {"M", "P", "R", "I", "WATER", "FAT", "IN_PHASE", "OUT_PHASE", "OPP_PHASE"}
 NO_PLAIN_SCAN = set("ADC EADC FA DIFFUSION TRACEW PERFUSION MAP MIP MINIP MNIP PROJECTION SUBTRACTION SUB I".split())
-ROUNDED = {SPACING: 1e-3, ECHO: 0.02}  # numbers that slices may give with more or fewer digits, by this share
+ROUNDED = {SPACING: 1e-3, **dict.fromkeys(TIMES, 0.02)}  # numbers with more or fewer digits, by this share
 PLAIN = re.compile(rb"\x02\x00\x10\x00UI..1\.2\.840\.10008\.1\.2(\.1)?\x00")  # not compressed, least byte first
 PIXELS = re.compile(rb"\xe0\x7f\x10\x00(?:O[BW]\x00\x00)?(....)", re.DOTALL)  # how many bytes of them follow
 BLACK_BESIDE = 0.5  # of a slice beside one of a single value: where more of it has that value, it is a background

@@ -27,7 +27,7 @@ from .scans import Device, File, both_sides, pieces, ready
 from .writing import check_place, image_like, write
 
 WEIGHTS = "tumor"
-SPACING = 2.0  # mm, of the network's grid
+SPACING, AROUND = 2.0, 10  # mm, of the network's grid, and by how much it is wider than the brain on all sides
 # The answer is a mean over grids of so many times SPACING: their parts of each of REGIONS. The coarsest rubs thin rims
 # out and has no say in what enhances; the last one is that of the checks.
 PARTS = {1.15: (1 / 3, 1 / 3, 0.0), 0.875: (1 / 3, 1 / 3, 1 / 2), 1.0: (1 / 3, 1 / 3, 1 / 2)}
@@ -79,9 +79,12 @@ def find_tumor(
     start, stop = voxels.min(0), voxels.max(0) + 1  # of the brain, which is small in its scan
     box, around = tuple(map(slice, start, stop)), np.stack([start, brain.shape - stop], 1)
     images, brain, affine = images[:, *box], brain[box], affine @ from_matvec(np.eye(3), start)
+    corners = apply_affine(affine, list(product(*((0, length - 1) for length in brain.shape))))
+    low, high = corners.min(0) - AROUND, corners.max(0) + AROUND
     probabilities, shown = torch.zeros(len(REGIONS), *brain.shape), given.nonzero().flatten().tolist()
     for scale, parts in PARTS.items():
-        grid = _grid_around(brain.shape, affine, scale * SPACING)
+        size = np.ceil((high - low) / (scale * SPACING)).astype(int)
+        grid = Grid(tuple(size.tolist()), scale * SPACING, tuple((low + high) / 2))
         inside = to_grid(brain.float(), affine, grid)[None, None] > 0.5
         resampled = torch.stack([to_grid(image, affine, grid) for image in images])
         x = normalize(resampled[None], inside)
@@ -120,13 +123,6 @@ def _regions(x: Tensor, inside: Tensor, given: Tensor, model: nn.Module, device:
         found[2] *= gain > LEAST_GAIN  # no uptake of gadolinium, no enhancement, whatever the network says
     found[2] *= given[2]
     return found
-
-
-def _grid_around(shape: tuple[int, ...], affine: np.ndarray, spacing: float) -> Grid:
-    """The network's grid around an array of this shape, 10 mm wider on all sides."""
-    corners = apply_affine(affine, list(product(*((0, length - 1) for length in shape))))
-    low, high = corners.min(0) - 10, corners.max(0) + 10
-    return Grid(tuple(np.ceil((high - low) / spacing).astype(int).tolist()), spacing, tuple((low + high) / 2))
 
 
 def _labels(probabilities: np.ndarray, voxel_ml: float) -> np.ndarray:

@@ -40,8 +40,7 @@ class History:
     @property
     def best_epoch(self) -> int:
         """The epoch, counted from 0, with the lowest finite validation loss; -1 if there is none."""
-        finite = [(value, epoch) for epoch, value in enumerate(self.valid_loss) if math.isfinite(value)]
-        return min(finite)[1] if finite else -1
+        return min(((value, k) for k, value in enumerate(self.valid_loss) if math.isfinite(value)), default=(0, -1))[1]
 
 
 @torch.enable_grad()
@@ -115,7 +114,7 @@ def _resume(path: str | Path, model: nn.Module, optimizer: Optimizer, schedule: 
         raise ValueError(f"The checkpoint {path} cannot be read ({problem.strerror}): name another file.") from None
     raise_if(hashlib.sha256(content[:-32]).digest() != content[-32:], wrong)
     state = torch.load(io.BytesIO(content[:-32]), weights_only=True, map_location="cpu")
-    raise_if(state.get("of") != _kind(model, optimizer, schedule), wrong)  # before anything is changed
+    raise_if(not isinstance(state, dict) or state.get("of") != _kind(model, optimizer, schedule), wrong)
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     if schedule:
@@ -145,7 +144,8 @@ def _check(model: Any, optimizer: Any, schedule: Any, scores: dict[str, Any]) ->
     known = isinstance(optimizer, Optimizer) and isinstance(model, nn.Module)
     make = "make it of this one, in the same cell."
     raise_if(not known, f"No optimizer and model of torch: {type(optimizer).__name__}, {type(model).__name__}.")
-    raise_if(schedule and schedule.optimizer is not optimizer, f"The schedule belongs to another optimizer: {make}")
+    odd = schedule is not None and getattr(schedule, "optimizer", None) is not optimizer
+    raise_if(odd, f"The schedule is none, or belongs to another optimizer: {make}")
     own, moved = set(map(id, model.parameters())), [p for group in optimizer.param_groups for p in group["params"]]
     raise_if(own.isdisjoint(map(id, moved)), f"The optimizer belongs to another model: {make}")
     frozen = not any(id(values) in own and values.requires_grad for values in moved)
@@ -168,6 +168,7 @@ def _one_epoch(model: nn.Module, train: Batches, loss: Score, optimizer: Optimiz
         raise_if(error.numel() != 1, f"The loss of a batch: give one number, as its mean, and not {error.numel()}.")
         optimizer.zero_grad()
         error.backward()  # Step 4: how would each parameter change the loss?
+        raise_if(all(p.grad is None for p in model.parameters()), "The loss needs model(x): nothing would be learned.")
         optimizer.step()  # Step 5: move each a little against its gradient.
         if schedule and not isinstance(schedule, ReduceLROnPlateau):
             schedule.step()
@@ -182,8 +183,7 @@ def _one_epoch(model: nn.Module, train: Batches, loss: Score, optimizer: Optimiz
 def evaluate(model: nn.Module, batches: Batches, scores: dict[str, Score], device: Device = "cpu") -> dict[str, float]:
     """The mean of each score over all examples, with the model in evaluation mode. ValueError if there is no batch."""
     model.eval()
-    totals = dict.fromkeys(scores, 0.0)
-    examples = 0
+    totals, examples = dict.fromkeys(scores, 0.0), 0
     for x, y in _seen(batches, device):
         y_hat = model(x)
         for name, score in scores.items():

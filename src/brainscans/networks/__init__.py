@@ -1,7 +1,6 @@
 """The networks that notebooks have built first, at full size: brain age and segmentation; their weights."""
 
-from .age import AgeNet
-from .unet import UNet
-from .weights import load, save
-
-__all__ = ["AgeNet", "UNet", "load", "save"]
+from .age import AgeNet as AgeNet
+from .unet import UNet as UNet
+from .weights import load as load
+from .weights import save as save

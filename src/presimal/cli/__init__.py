@@ -64,8 +64,8 @@ def plain(text: str) -> str:
 
 def _named(text: str) -> str:
     """An argument that names a file or folder: not empty, as of an unset variable, which means the current folder."""
-    if not text.strip():
-        raise argparse.ArgumentTypeError("its name is empty")
+    if text.strip() in ("", "-"):
+        raise argparse.ArgumentTypeError("its name is empty, or -, which names nothing here")
     return text
 
 
