@@ -16,16 +16,16 @@ from scipy.stats import chi2, norm
 from synthcohort.storage import DataError
 
 from . import networks
-from .interval import Interval
+from .interval import Interval, raise_if
 from .scans import Device, File, read_scan
 from .tissues import WEIGHTS, Tissues, find_tissues
 
 AGES = np.arange(18.0, 98.0)  # years
 LEVEL = 0.90  # of the interval
 MEASURES = ("gray_over_white", "ventricle", "tissue")  # logarithms; the latter two as fractions of what is in the skull
-# Logarithms of centiles 5, 50 and 95 of volumes in ml at these ages; how much of the volume of our labels those of the
-# charts hold, beside OTHER_ML of the ventricles and MORE_GRAY of gray over white; and how much more of the brain they
-# fill in women than in men, percent. The file says how all were found.
+# Logarithms of centiles 5, 50 and 95 of volumes in ml at these ages; how much of our labels' volume those of the charts
+# hold, beside OTHER_ML of the ventricles and MORE_GRAY of gray over white; how much more of a brain they fill in women,
+# compared with men, percent. The file says how all were found.
 _TABLE = np.genfromtxt(Path(__file__).with_name("charts.csv"), str, delimiter=",")
 CHART_AGES = _TABLE[0, 4:].astype(float)
 CHARTS = dict(zip(_TABLE[1::3, 0], np.log(_TABLE[1:, 4:].astype(float)).reshape(-1, 3, len(CHART_AGES)), strict=True))
@@ -56,10 +56,9 @@ class AgeEstimate:
     warnings: list[str] = field(default_factory=list)
 
     def volume_centiles(self, years: float | None = None, sex: str | None = None) -> dict[str, float]:
-        """Centiles, 0 to 100, of the volumes that have a chart, scaled to the size of the head, among healthy people of
-        these years, and women, "F", or men, "M", or both; without years of those of `age`, which was told from the same
-        volumes, so that they only say how these fit together. Logarithms count as normal, with a spread of their own
-        above and below, the same in both sexes."""
+        """Centiles, 0 to 100, of volumes that have a chart, scaled to the size of the head, among healthy people of
+        these years and this sex, "F" or "M", or both; without years of those of `age`, told from the same volumes, so
+        that they only say how these fit together. Logarithms count as normal, each side with a spread of its own."""
         at, found = np.abs(AGES - (self.age.value if years is None else years)).argmin(), {}
         for name in sorted(HELD.keys() & self.volumes_ml):
             low, middle, high = np.log(chart(name, sex)[:, at])
@@ -79,8 +78,8 @@ def measures(volumes_ml: dict[str, float]) -> np.ndarray:
 
 
 def corrected(raw: np.ndarray, fluid: float, correction: list[list[float]]) -> np.ndarray:
-    """Measures (3,) without what the network does to them on scans in which fluid has this signal. `correction` (3, 3),
-    found on label maps (scripts/train_tissues.py): intercept, and factors of the measure and of fluid's signal."""
+    """Measures (3,) without what the network does to them where fluid has this signal, by `correction` (3, 3), found on
+    label maps (scripts/train_tissues.py): intercept, and factors of the measure and of fluid's signal."""
     return (np.stack([np.ones(3), raw, np.full(3, fluid)], 1) * np.asarray(correction)).sum(1)
 
 
@@ -128,11 +127,10 @@ def quantile(probability: np.ndarray, level: float) -> float:
 def estimate_age(file: File, device: Device = None) -> AgeEstimate:
     """How old the brain in a T1 looks, with or without skull. DataError, in one sentence that begins with the file, for
     what is no T1 of an adult's whole brain; what else speaks against an answer is in `warnings`."""
-    volume, affine = read_scan(file)
+    scan = read_scan(file)
     model, header = networks.load(WEIGHTS)
     try:
-        found = find_tissues(volume, affine, model, device)
-        return age_of(found, header["correction"], header["error"])
+        return age_of(find_tissues(*scan, model, device), header["correction"], header["error"])
     except DataError as problem:
         raise DataError(f"{file}: {problem}") from None
 
@@ -141,16 +139,16 @@ def age_of(found: Tissues, correction: list[list[float]], error: list[float]) ->
     """The age that tissues show; `correction` (3, 3) and `error` (3,) come with the network's weights. DataError if the
     skull's content is not that of an adult."""
     content = found.brain.volume_ml
-    if not SMALLEST < content < LARGEST:
-        wrong = f"What is in the skull has {content:.0f} ml, which no adult has"
-        raise DataError(f"{wrong}: is it a scan of a whole head, and are its voxel size and orientation right?")
+    wrong = f"What is in the skull has {content:.0f} ml, which no adult has: are voxel size and orientation right?"
+    raise_if(not SMALLEST < content < LARGEST, wrong, DataError)
     measured, scatter = corrected(measures(found.volumes_ml), found.fluid, correction), DRAWN * np.array(error)
     probability, distance = posterior(measured, scatter)
     age = Interval(*(quantile(probability, level) for level in (0.5, (1 - LEVEL) / 2, (1 + LEVEL) / 2)))
     means, spreads = (table[np.argmin(np.abs(AGES - age.value))] for table in charts())
     z = (measured - means) / np.sqrt(spreads**2 + scatter**2)
-    odd = {"its volumes fit no age: is there a tumor, a large lesion, or wide ventricles?": chi2.sf(distance, 3) < ODD}
-    odd["it looks as young as the charts begin, at 18 years: children are not covered"] = probability[:2].sum() > 0.25
-    warnings = [*found.warnings, *(said for said, holds in odd.items() if holds)]
+    warnings = list(found.warnings)
+    no_age = "its volumes fit no age: is there a tumor, a large lesion, or wide ventricles?"
+    young = "it looks as young as the charts begin, at 18 years: children are not covered"
+    warnings += [no_age] * bool(chi2.sf(distance, 3) < ODD) + [young] * bool(probability[AGES < 20].sum() > 0.25)
     centiles = dict(zip(MEASURES, (100 * norm.cdf(z)).tolist(), strict=True))
     return AgeEstimate(age, probability, content, found.volumes_ml, centiles, warnings)

@@ -67,8 +67,9 @@ def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[T
                 volume, factors = register(volume, own, finest, affine)
             except RuntimeError:
                 refuse(other, f"cannot be registered to {file}", "see that both show one head, in one size")
-            said = f"its voxel size seems wrong by a factor of about {factors.round(2)}, if that of {file} is right"
-            refuse_if(abs(np.log(factors)).max() > STRETCHED, other, said, "correct it, or see that both show one head")
+            most = max(factors.tolist(), key=lambda factor: abs(np.log(factor)))
+            said = f"its voxel size seems wrong by a factor of about {most:.2f}, if that of {file} is right"
+            refuse_if(abs(np.log(most)) > STRETCHED, other, said, "correct it, or see that both show one head")
             warnings.warn(f"{other} lies elsewhere than {file}: moved onto its grid", ScanWarning, stacklevel=2)
         images[list(TITLES).index(key)] = volume
     return images, affine, file

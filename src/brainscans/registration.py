@@ -24,11 +24,10 @@ LEAST_FIT = 0.8  # correlation with the average brain; 0.89 to 0.98 in 26 T1 of 
 
 
 def register(volume: Tensor, affine: np.ndarray, fixed: Tensor, fixed_affine: np.ndarray) -> tuple[Tensor, np.ndarray]:
-    """A scan (X, Y, Z) of any contrast, moved rigidly onto another one of the same person, on the other's grid, its
-    minimum subtracted; voxels beyond its edge get the value of its first corner. It maximizes mutual information
-    (Mattes et al., IEEE Trans Med Imaging 22:120, 2003), from where the headers place it, or with its center of mass on
-    the other's. Then (3,) how many times too long its voxels look along each of its axes, as an affine movement says.
-    RuntimeError if the two have too little in common for one head."""
+    """A scan (X, Y, Z) of any contrast moved rigidly onto another one of the same person, on its grid, its minimum
+    subtracted, beyond its edge its first corner's value, by mutual information (Mattes et al., IEEE Trans Med Imaging
+    22:120, 2003) from where headers or centers of mass place it; and how many times too long its voxels look along each
+    axis (3,), as an affine movement says. RuntimeError if the two have too little in common for one head."""
     moving, target = itk_image(volume, affine), itk_image(fixed, fixed_affine)
     coarse = [sitk.BinShrink(im, [max(1, int(FINEST / s + 1e-3)) for s in im.GetSpacing()]) for im in (target, moving)]
     method = sitk.ImageRegistrationMethod()
