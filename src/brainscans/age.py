@@ -145,10 +145,9 @@ def age_of(found: Tissues, correction: list[list[float]], error: list[float]) ->
     probability, distance = posterior(measured, scatter)
     age = Interval(*(quantile(probability, level) for level in (0.5, (1 - LEVEL) / 2, (1 + LEVEL) / 2)))
     means, spreads = (table[np.argmin(np.abs(AGES - age.value))] for table in charts())
-    z = (measured - means) / np.sqrt(spreads**2 + scatter**2)
-    warnings = list(found.warnings)
+    centiles = 100 * norm.cdf((measured - means) / np.hypot(spreads, scatter))
     no_age = "its volumes fit no age: is there a tumor, a large lesion, or wide ventricles?"
     young = "it looks as young as the charts begin, at 18 years: children are not covered"
-    warnings += [no_age] * bool(chi2.sf(distance, 3) < ODD) + [young] * bool(probability[AGES < 20].sum() > 0.25)
-    centiles = dict(zip(MEASURES, (100 * norm.cdf(z)).tolist(), strict=True))
-    return AgeEstimate(age, probability, content, found.volumes_ml, centiles, warnings)
+    odd = [no_age] * bool(chi2.sf(distance, 3) < ODD) + [young] * bool(probability[AGES < 20].sum() > 0.25)
+    by_name = dict(zip(MEASURES, centiles.tolist(), strict=True))
+    return AgeEstimate(age, probability, content, found.volumes_ml, by_name, found.warnings + odd)
