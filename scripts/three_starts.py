@@ -26,7 +26,7 @@ BEFORE = {
     TUMOR: """prepare table train read_images Images X regions REGIONS Y voxel_ml soft_dice_loss block SmallUNet loss
     Fast mirror augment Patients Augmented one_cycle prepare_training mean_dice train_until probability dice_each y_test
     examination x_test""",
-    MASK: """table dice score mean valid CONTRASTS exam NAMES MASK paint T1_LIKE INVERTED inverted loss Fast
+    MASK: """table dice score mean classical valid CONTRASTS exam NAMES MASK paint T1_LIKE INVERTED inverted loss Fast
     new_network Drawn train chosen predict ask examine maps_of bank BRAIN uniform each random_contrast posed random_pose
     smooth_field random_bias random_resolution rician random_noise random_view EVERYTHING imagine""",
 }

@@ -188,6 +188,27 @@ def test_a_loss_that_is_not_finite_is_said_so(problem):
         run((model, broken, valid))
 
 
+@pytest.mark.parametrize("wrong", [math.nan, None])
+def test_what_ends_a_training_leaves_the_best_parameters(problem, wrong):
+    """Of the second epoch, whatever stops the third: a loss that is not finite, or one that raises."""
+    model, batches, _ = problem
+    states, batch = [], iter(range(10_000))
+
+    def loss(y_hat, y):
+        if torch.is_grad_enabled() and next(batch) == 2 * len(batches):
+            y_hat = y_hat * wrong
+        return nn.functional.mse_loss(y_hat, y)
+
+    def metric(y_hat, y):
+        states.append(copy.deepcopy(model.state_dict()))
+        return 0.0
+
+    optimizer, told = torch.optim.Adam(model.parameters(), 0.05), {"metric": metric, "epochs": 4, "progress": False}
+    with pytest.raises((ValueError, TypeError)):
+        training.fit(model, batches, problem[2], loss=loss, optimizer=optimizer, **told)
+    assert all(torch.equal(value, states[-1][name]) for name, value in model.state_dict().items())
+
+
 def test_a_finished_training_can_be_prolonged(problem, tmp_path):
     straight, again = copy.deepcopy(problem), copy.deepcopy(problem)
     torch.manual_seed(3)

@@ -57,7 +57,7 @@ def fit(
     on from there to the same result, if shuffling draws from torch's global generator. An interrupt ends training as if
     the epochs before had been all. Raises ValueError if there is no batch or epoch, the training loss is not finite or
     the validation loss never, an argument is not what it is called, or the checkpoint damaged, of no use or impossible;
-    DataError for a device that is not there."""
+    DataError for a device that is not there. The model then has the best parameters so far."""
     epochs = whole(epochs, "Epochs")
     patience = None if patience is None else whole(patience, "Patience")
     scores = {"loss": loss} | ({} if metric is None else {"metric": metric})
@@ -78,9 +78,10 @@ def fit(
             validation = evaluate(model, valid, scores, device)
             if isinstance(schedule, ReduceLROnPlateau):
                 schedule.step(validation["loss"])
-        except KeyboardInterrupt:
-            if history.best_epoch < 0:
-                raise  # there is nothing yet to return
+        except BaseException as problem:
+            model.load_state_dict(best)  # whatever happened in this epoch, those before are not lost
+            if not isinstance(problem, KeyboardInterrupt) or history.best_epoch < 0:
+                raise  # in the latter case there is nothing yet to return
             reason = "interrupted"
             break
         history.train_loss.append(error)
@@ -97,11 +98,10 @@ def fit(
             checked = content.getvalue() + hashlib.sha256(content.getvalue()).digest()
             write_files([(Path(checkpoint), checked)])  # the old state stays whole until the new one is
         _report(line, history, epochs)
-    never = history.best_epoch < 0
-    raise_if(never, "The validation loss was never finite: look for NaN in the data, or lower the learning rate.")
+    model.load_state_dict(best)
+    raise_if(history.best_epoch < 0, "The validation loss was never finite: look for NaN in data, or lower the rate.")
     history.stopped = reason
     _report(line, history, epochs)
-    model.load_state_dict(best)
     return history
 
 
