@@ -1,10 +1,10 @@
-"""How far do the headlines of notebooks 05, 06 and 07 depend on the start of their trainings?
+"""How far do the headlines of notebooks 05 and 06 depend on the start of their trainings?
 
     python scripts/three_starts.py
 
 Runs the notebooks' own cells, and their main trainings from three starts each: the seed decides the first parameters,
 the order of the batches and what is drawn for them; the people stay the same. Adds rows to three_starts.csv: notebook,
-seed, what was measured and on whom, and its value. About twenty CPU-minutes; a run that is started again goes on where
+seed, what was measured and on whom, and its value. About twelve CPU-minutes; a run that is started again goes on where
 rows are missing. Seed 0 is what the notebooks show, but for rounding of another processor.
 """
 
@@ -19,18 +19,15 @@ from transfer_and_attention import NOTEBOOK, sources
 
 FOLDER, SEEDS = NOTEBOOK.parent, range(3)
 TABLE = Path(__file__).with_name("three_starts.csv")
-AGE, TUMOR, MASK = "05_brain_age_regression", "06_tumor_segmentation", "07_skull_stripping"
+AGE, TUMOR = "05_brain_age_regression", "06_tumor_segmentation"
 BEFORE = {
     AGE: """table images x ages train predict block AgeNet Live augment Batches mae_years learner Checkpoint
     train_to_the_end""",
     TUMOR: """prepare table train read_images Images X regions REGIONS Y voxel_ml soft_dice_loss block SmallUNet loss
     Fast mirror augment Patients Augmented one_cycle prepare_training mean_dice train_until probability dice_each y_test
     examination x_test""",
-    MASK: """table dice score mean classical valid CONTRASTS exam NAMES MASK paint T1_LIKE INVERTED inverted loss Fast
-    new_network Drawn train chosen predict ask examine maps_of bank BRAIN uniform each random_contrast posed random_pose
-    smooth_field random_bias random_resolution rician random_noise random_view EVERYTHING imagine""",
 }
-REPEATED = {AGE: ["new_network", "learn"], TUMOR: ["model", "LEAST"], MASK: ["t1_batch", "imagined_batch"]}
+REPEATED = {AGE: ["new_network", "learn"], TUMOR: ["model", "LEAST"]}
 
 
 def age(names: dict[str, Any]) -> dict[str, float]:
@@ -45,19 +42,7 @@ def tumor(names: dict[str, Any]) -> dict[str, float]:
     return dict(zip(names["REGIONS"], by_region, strict=True)) | {"mean Dice": by_region.mean()}
 
 
-def mask(names: dict[str, Any]) -> dict[str, float]:
-    """Of both networks the Dice on T1, and on contrasts that neither was trained on: their mean and the worst."""
-    rows: dict[str, float] = {}
-    for name, model in names["models"].items():
-        by_column = names["examine"](names["ask"](lambda x, model=model: names["predict"](model, x)))
-        dice = {column: float(scores.mean()) for column, scores in by_column.items()}
-        unseen = [value for column, value in dice.items() if column not in ("T1", "other sites")]
-        found = {"T1": dice["T1"], "unseen contrasts": float(np.mean(unseen)), "worst unseen contrast": min(unseen)}
-        rows |= {f"{name}, {what}": value for what, value in found.items()}
-    return rows
-
-
-MEASURES: dict[str, Callable[[dict[str, Any]], dict[str, float]]] = {AGE: age, TUMOR: tumor, MASK: mask}
+MEASURES: dict[str, Callable[[dict[str, Any]], dict[str, float]]] = {AGE: age, TUMOR: tumor}
 
 
 def main() -> None:
