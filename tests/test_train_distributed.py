@@ -60,6 +60,7 @@ def test_two_processes_give_the_result_of_one(tiny_data, tmp_path):
 
 
 @no_windows
+@pytest.mark.skipif(os.environ.get("PRESIMAL_LONG_TESTS") != "1", reason="two to five minutes")
 def test_another_number_of_processes_goes_on_where_a_killed_one_stopped(tiny_data, tmp_path):
     whole, parts = tmp_path / "whole.safetensors", tmp_path / "parts.safetensors"
     assert train([sys.executable], tiny_data, whole, *FULL).returncode == 0
