@@ -4,7 +4,7 @@
 
 Runs the notebooks' own cells, and their main trainings from three starts each: the seed decides the first parameters,
 the order of the batches and what is drawn for them; the people stay the same. Adds rows to three_starts.csv: notebook,
-seed, what was measured and on whom, and its value. About twelve CPU-minutes; a run that is started again goes on where
+seed, what was measured, and its value. About twelve CPU-minutes; a run that is started again goes on where
 rows are missing. Seed 0 is what the notebooks show, but for rounding of another processor.
 """
 
@@ -52,9 +52,10 @@ def main() -> None:
         names: dict[str, Any] = {"predictions": {}}
         names["mae"] = lambda years, rows, names=names: float(np.abs(years - names["ages"])[rows].mean())
         file = FOLDER / f"{notebook}.ipynb"
-        for seed in [seed for seed in SEEDS if (notebook, seed) not in done]:
-            for source in () if "SEED" in names else sources(BEFORE[notebook].split(), file):
-                exec(source, names)
+        missing = [seed for seed in SEEDS if (notebook, seed) not in done]
+        for source in sources(BEFORE[notebook].split(), file) if missing else ():
+            exec(source, names)
+        for seed in missing:
             names |= {"SEED": seed, "display": lambda *_, **__: SimpleNamespace(update=lambda _: None)}
             for checkpoint in Path(names["FOLDER"]).glob("*.pt"):
                 checkpoint.unlink()

@@ -39,12 +39,12 @@ def register(volume: Tensor, affine: np.ndarray, fixed: Tensor, fixed_affine: np
     method.SetOptimizerAsRegularStepGradientDescent(2.0, 0.01, 100)  # steps in mm
     centered = sitk.Euler3DTransform(sitk.CenteredTransformInitializer(*coarse, sitk.Euler3DTransform()))
     found = descend(method, coarse[0], coarse[1], (sitk.Euler3DTransform(center := centered.GetCenter()), centered))
+    if method.GetMetricValue() > -LEAST_INFORMATION:  # ITK minimizes, and so turns the sign
+        raise RuntimeError("The two scans have too little in common.")
     moved = sitk.Resample(moving, target, found, sitk.sitkLinear, float(volume[0, 0, 0] - volume.min()))
     turn, shift = _matrix(found)[:3, :3].ravel(), np.subtract(found.TransformPoint(center), center)
     grown = [sitk.AffineTransform((size * turn).tolist(), shift.tolist(), center) for size in SIZES]
     stretched = _matrix(descend(method, coarse[0], coarse[1], grown))[:3, :3]
-    if method.GetMetricValue() > -LEAST_INFORMATION:  # ITK minimizes, and so turns the sign
-        raise RuntimeError("The two scans have too little in common.")
     axes = np.linalg.solve(stretched, TO_LPS @ affine[:3, :3] / voxel_sizes(affine))
     return torch.from_numpy(sitk.GetArrayFromImage(moved).T.copy()), 1 / np.linalg.norm(axes, axis=0)
 
