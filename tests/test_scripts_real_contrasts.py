@@ -65,7 +65,7 @@ def test_the_notebook_says_what_the_script_stored():
     for contrast in script.CONTRASTS:
         wrong = sorted(set(table[table.contrast == contrast].called) - {contrast})
         assert f"| {contrast} | {span(right[contrast])} of 7 | {', '.join(wrong) or '–'} |" in text
-    assert f"Together {span(right.sum(axis=1))} of 28 are right" in text
+    assert f"Together {span(right.sum(axis=1))} of 28 scans are right" in text
     tumor = table.dropna(subset="tumor")
     for kind in (True, False):
         assert f"of {span(tumor[tumor.glioma == kind].tumor, 2)} to " in text
