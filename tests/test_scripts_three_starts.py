@@ -1,4 +1,4 @@
-"""The main trainings of 05 and 06 from three starts: the script runs the notebooks' cells, which say its numbers."""
+"""The main trainings of 05 to 07 from three starts: the script runs the notebooks' cells, which say its numbers."""
 
 import re
 import sys
@@ -16,6 +16,14 @@ TABLE = pd.read_csv(script.TABLE)
 SAID = {  # what is measured, in the order in which each notebook says it, and with how many decimals
     script.AGE: (["test MAE (years)"], 1),
     script.TUMOR: (["mean Dice"], 3),
+    script.BRAIN: (
+        [
+            f"{name}, {what}"
+            for what in ("worst contrast", "mean of unseen contrasts")
+            for name in ("T1 alone", "randomized")
+        ],
+        3,
+    ),
 }
 
 
@@ -43,7 +51,7 @@ def test_the_notebook_makes_what_is_trained_and_measured(notebook):
 
 def test_a_training_is_from_the_seed_that_is_set():
     """Which each cell that is repeated, or a function that it calls, reads as SEED when it runs."""
-    asks = {script.AGE: "new_network", script.TUMOR: "prepare_training"}
+    asks = {script.AGE: "new_network", script.TUMOR: "prepare_training", script.BRAIN: "new_network"}
     for notebook, name in asks.items():
         (*_, cell) = sources([name], script.FOLDER / f"{notebook}.ipynb")
         assert "SEED" in cell
