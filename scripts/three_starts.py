@@ -47,7 +47,7 @@ def tumor(names: dict[str, Any]) -> dict[str, float]:
 
 def brain(names: dict[str, Any]) -> dict[str, float]:
     """Mean Dice of the test people over the contrasts that neither network was trained on, and on the worst of them."""
-    measured = {}
+    measured: dict[str, float] = {}
     for name, model in names["models"].items():
         answers = {column: names["predict"](model, x) for column, (x, _) in names["exam"].items()}
         dices = [row.mean() for column, row in names["examine"](answers).items() if column not in ("T1", "other sites")]
