@@ -168,7 +168,7 @@ def test_the_state_is_told_in_one_line(capsys, name, claim, expected):
         ("value", given(1).returns(2), "should be a function"),
         ("value", equals(7.0), "is not right yet"),
         ("value", equals("axial"), "is not right yet"),
-        ("large", equals(1e6), "is nearly right, something small is missing"),
+        ("large", equals(1e6), "is nearly right, something small is off"),
         ("words", equals(7.0), "That is text"),
         ("ragged", equals([1.0, 2.0]), "The shape should be (2,), yours is ()"),
         ("words", holds(lambda v: v > 3, "larger"), "stops with TypeError"),

@@ -78,8 +78,13 @@ def test_what_is_said_elsewhere_agrees_with_the_table(stem):
 
 def test_the_hours_of_the_course():
     core, with_all = (sum(minutes(stem)[k] for stem in TIMINGS) / 60 for k in (0, 1))
-    words = {10: "ten", 11: "eleven", 12: "twelve", 3: "three", 4: "four", 5: "five"}
-    assert f"{words[round(core)]} hours of teaching" in PAGE and f"and {words[round(with_all - core)]} more" in PAGE
+    words = {10: "ten", 11: "eleven", 12: "twelve", 3: "three", 4: "four", 5: "five", 6: "six"}
+
+    def told(hours):  # to the nearest half
+        halves = round(2 * hours)
+        return words[halves // 2] + " and a half" * (halves % 2)
+
+    assert f"{told(core)} hours of teaching" in PAGE and f"and {told(with_all - core)} more" in PAGE
 
 
 def test_what_is_counted_and_what_not():

@@ -194,7 +194,7 @@ def equals(expected: Any, mistakes: dict[str, object] | None = None, tolerance: 
         numeric = {yours.dtype.kind, right.dtype.kind} <= set("iuf")
         if right.dtype.kind == "f" and numeric and any(allclose(yours, right.round(n), 1e-6, 0) for n in range(2, 7)):
             return "It is rounded: return all digits."
-        near = "nearly right, something small is missing" if numeric and allclose(yours, right, 1e-3, 0) else ""
+        near = "nearly right, something small is off" if numeric and allclose(yours, right, 1e-3, 0) else ""
         return f"{_short(value)} is {near or 'not right yet'}: compare with the text above, term by term."
 
     return claim
