@@ -46,8 +46,7 @@ class Options(TypedDict, total=False):
 
 def brain_age(source: str | Path = "cohort", **options: Unpack[Options]) -> pd.DataFrame:
     """T1 images and ages: "cohort", "ixi", "ixi-tiny", or a folder laid out as IXI; `options` are those of Options.
-    Raises DataError, one sentence with the remedy, for data that cannot be made, got or trusted; TypeError for an
-    unknown option."""
+    Raises DataError, one sentence with the remedy, for data that cannot be made, got or trusted."""
     return _open("brain_age", source, read_brain_age, **options)
 
 

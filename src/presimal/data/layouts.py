@@ -109,8 +109,7 @@ def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     words = [any(cell not in MISSING and not NUMBER.fullmatch(cell) for cell in cells) for cells in columns]
     free = [name not in KNOWN.values() for name in header]
     # Among words "NA" and "None" are two of them, but for what is known here.
-    names = [name in WORDS or (words[k] and free[k]) for k, name in enumerate(header)]
-    nothing = {k: [""] if names[k] else MISSING for k in range(len(header))}
+    nothing = {k: [""] if name in WORDS or (words[k] and free[k]) else MISSING for k, name in enumerate(header)}
     # An id keeps its comma, and a number with a comma can be told only where no comma separates, but for an age.
     numeric = [k for k, name in enumerate(header) if name in AGES or (separator != "," and free[k] and not words[k])]
     sure = [c for k in numeric for c in columns[k] if NUMBER.fullmatch(c) and not THOUSANDS.fullmatch(c)]
@@ -149,8 +148,7 @@ def _text(source: Path, remedy: str) -> str:
 
 
 def _rows(text: str) -> tuple[list[list[str]], str]:
-    """The cells of a table, without blanks around them and empty rows, and what separates them: semicolons where Excel
-    writes decimal commas. Raises csv.Error."""
+    """The cells of a table, without blanks around them and empty rows, and what separates them. Raises csv.Error."""
     named = re.match(r'\s*"?sep=(.)"?\s*[\r\n]', text, re.IGNORECASE)  # a word of Excel's
     text = text[named.end() if named else 0 :]
     header = re.search(r"^.*\w.*$", text, re.MULTILINE)

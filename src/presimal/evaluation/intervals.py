@@ -40,8 +40,7 @@ def bootstrap_interval(
 
 
 def exact_interval(value: float, count: int, level: float = 0.95) -> Interval:
-    """The interval of a proportion, 0 or 1, of so many (Clopper and Pearson, 1934, Biometrika 26:404): that nobody of
-    ten died does not say that nobody can."""
+    """The interval of a proportion, 0 or 1, of so many people (Clopper and Pearson, 1934, Biometrika 26:404)."""
     width = 1 - ((1 - interval_level(level)) / 2) ** (1 / count)
     return Interval(value, max(value - width, 0.0), min(value + width, 1.0))
 
