@@ -1,7 +1,6 @@
 """Numbers that describe a region of an image: how large, what shape, how bright, how mixed. Names and definitions are
-those of the Image Biomarker Standardisation Initiative (Zwanenburg et al., Radiology 295:328, 2020; reference manual
-arXiv 1612.07003), and the tests compare with the values that it agreed on for its digital phantom. An empty region has
-volume 0, and NaN for what a region without voxels does not have."""
+those of the Image Biomarker Standardisation Initiative (Zwanenburg et al., Radiology 295:328, 2020; arXiv 1612.07003),
+with whose values for a digital phantom the tests compare. An empty region has volume 0, and else NaN."""
 
 import itertools
 import math
@@ -89,8 +88,7 @@ def discretize(values: np.ndarray, levels: int) -> np.ndarray:
 
 def cooccurrence(gray: np.ndarray) -> np.ndarray:
     """How often two levels are neighbors: (levels, levels), symmetric, summing to 1; all 0 without any neighbors.
-    `gray` (X, Y, Z) holds levels from 1 on, and 0 outside the region. Neighbors at distance one in all 13 directions
-    are counted into one matrix (IBSI: 3D, merged)."""
+    `gray` (X, Y, Z) holds levels from 1 on, 0 outside the region. All 13 directions are merged into one (IBSI: 3D)."""
     gray = _levels(gray)
     levels = int(gray.max(initial=0))
     counts = np.zeros((levels, levels))

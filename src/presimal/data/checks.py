@@ -1,5 +1,4 @@
-"""Data that would spoil a training without a word are refused, with one sentence each: `check_table` looks at the rows
-(who, how old, which file), `check_volumes` reads every file, once until one changes."""
+"""Data that would spoil a training are refused: `check_table` looks at the rows, `check_volumes` reads every file."""
 
 import hashlib
 import json

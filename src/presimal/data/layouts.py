@@ -1,5 +1,4 @@
-"""Three layouts of real data sets, read into one table: the columns that `presimal.data` names, as far as the set has
-them, then whatever else its table has. What is not sound raises DataError."""
+"""Three layouts of real data sets, read into one table with the columns that `presimal.data` names, and others."""
 
 import csv
 import json
@@ -115,9 +114,9 @@ def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     sure = [c for k in numeric for c in columns[k] if NUMBER.fullmatch(c) and not THOUSANDS.fullmatch(c)]
     marks = {*".,"} & {*"".join(sure)} or {"," if separator == ";" else "."}  # before decimals in this table
     for k in numeric:
-        odd = [cell for cell in columns[k] if THOUSANDS.fullmatch(cell) and not marks <= {*cell}]
+        odd = [f"{header[k]} {cell!r}" for cell in columns[k] if THOUSANDS.fullmatch(cell) and not marks <= {*cell}]
         remedy = "write it without a mark of thousands, or with another number of decimals"
-        refuse_if(odd, source, f"{header[k]} {{!r}} has either thousands or three decimals", remedy)
+        refuse_if(odd, source, "{} has either thousands or three decimals", remedy)
         columns[k] = [cell.replace(",", ".") if NUMBER.fullmatch(cell) else cell for cell in columns[k]]
     plain = StringIO()
     csv.writer(plain, lineterminator="\n").writerows([header, *zip(*columns, strict=True)])

@@ -36,11 +36,10 @@ def hausdorff95(found: Tensor, truth: Tensor, spacing: float | tuple[float, ...]
 
 
 def _masks(found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    found, truth = (torch.from_numpy(mask_of(values)) for values in (found, truth))
-    if found.shape != truth.shape:
-        raise ValueError(f"Both masks need one shape: these are {tuple(found.shape)} and {tuple(truth.shape)}.")
-    raise_if(found.ndim < 3, f"A mask has cases, regions and voxels on its axes, this one shape {tuple(found.shape)}.")
-    return found, truth
+    one, other = mask_of(found), mask_of(truth)
+    raise_if(one.shape != other.shape, f"Both masks need one shape: these are {one.shape} and {other.shape}.")
+    raise_if(one.ndim < 3, f"A mask has cases, regions and voxels on its axes, this one shape {one.shape}.")
+    return torch.from_numpy(one), torch.from_numpy(other)
 
 
 def mask_of(values: Any, error: type[Exception] = ValueError) -> np.ndarray:
