@@ -1,8 +1,9 @@
 """The contrasts of one patient: left out, in another order, on other grids, moved, with skull; and what is refused."""
 
+import contextlib
 import re
 import warnings
-from itertools import combinations
+from itertools import combinations, permutations
 
 import nibabel as nib
 import numpy as np
@@ -297,10 +298,21 @@ def test_two_contrasts_under_each_others_names_are_refused(patient, keys):
         find_tumor(fewer(patient[0], keys, keys[::-1]), patient[2], Remembers(), name="x")
 
 
-@pytest.mark.parametrize(("key", "name"), [("t2", "t1"), ("t2", "t1gd"), ("t1", "t2")])
+TOLD = [pair for pair in permutations(NAMES, 2) if {*pair} != {"t1", "t1gd"}]  # which alone are too much alike
+
+
+@pytest.mark.parametrize(("key", "name"), TOLD)
 def test_a_contrast_that_does_not_look_like_its_name_is_said_to(patient, key, name):
     with pytest.warns(ScanWarning, match="x: .* does not look like one: is it what it is called?"):
         find_tumor(fewer(patient[0], [key], [name]), patient[2], Remembers(), name="x")
+
+
+def test_two_contrasts_of_which_one_has_the_name_of_a_third_do_not_pass_in_silence(patient):
+    for key, name, other in [("t1", "flair", "t2"), ("t2", "flair", "t1"), ("flair", "t2", "t1gd")]:
+        with warnings.catch_warnings(record=True) as said, contextlib.suppress(DataError):
+            warnings.simplefilter("always")
+            find_tumor(fewer(patient[0], (key, other), (name, other)), patient[2], Remembers())
+            assert any("is it what it is called?" in str(one.message) for one in said), (key, name, other)
 
 
 def test_a_contrast_of_a_part_of_the_brain_does_not_seem_exchanged(patient):

@@ -99,8 +99,7 @@ def undisturbed() -> ExitStack:
 
 @contextmanager
 def leave_out(*packages: str) -> Iterator[None]:
-    """Within it these packages count as not installed, unless they are loaded already. MONAI loads all that it knows
-    and finds, which here is 3 seconds and 250 MB for nothing."""
+    """Within it these packages count as not installed, unless loaded already: MONAI loads all it finds, 3 s, 250 MB."""
     left_out = [name for name in packages if name not in sys.modules]
     modules: dict[str, object] = vars(sys)["modules"]
     modules.update(dict.fromkeys(left_out))

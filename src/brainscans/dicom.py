@@ -59,8 +59,8 @@ def is_dicom(file: Path) -> bool:
 
 
 def list_series(folder: Path) -> list[Series]:
-    """All series of images in a folder and what lies below it, by number. DataError if some of it cannot be read: it
-    would be missed in its series only where this leaves a gap."""
+    """All series of images in a folder and below it, by number. DataError if some of it cannot be read, for it would
+    be missed only where it leaves a gap."""
     files: dict[str, list[Path]] = {}
     others: list[Path] = []
     for file in sorted(file for file in folder.rglob("*") if not file.name.startswith("._")):  # as of a Macintosh

@@ -89,8 +89,7 @@ def follows(one: np.ndarray, other: np.ndarray, core: np.ndarray) -> tuple[float
 
 
 def _edges(image: np.ndarray, core: np.ndarray) -> list[np.ndarray]:
-    """Spectra of the edges of an image in a mask, both (X, Y, Z), in a cube around it: of their lengths, and of the
-    products of their components over these."""
+    """Spectra of edges in a mask (X, Y, Z), in a cube: of their lengths, and of products of components over these."""
     slopes = np.stack(np.gradient(ndimage.gaussian_filter(image, 1.0)))[:, core]
     length = np.linalg.norm(slopes, axis=0)
     voxels = np.argwhere(core)

@@ -49,8 +49,7 @@ def is_placed(mask: np.ndarray, affine: np.ndarray) -> bool:
 
 
 def likeness(mask: np.ndarray, affine: np.ndarray) -> tuple[float, float]:
-    """How much of a mask (X, Y, Z) the average brain, as large, covers, 0 to 1: in the best of the poses in which heads
-    lie, and in the best of those with axes exchanged or reversed."""
+    """The part of a mask (X, Y, Z) that the average brain covers, as heads lie and with axes exchanged or reversed."""
     average, voxels = _average_shape(), np.argwhere(mask)
     middle = np.argwhere(average).mean(0)
     larger = average.sum() * SPACING**3 / (len(voxels) * abs(np.linalg.det(affine[:3, :3])))

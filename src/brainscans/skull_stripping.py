@@ -73,8 +73,7 @@ def _brightest(image: Tensor) -> float:
 
 
 def above_black(volume: Tensor) -> Tensor:
-    """A scan (X, Y, Z) without a negative background, as a resampled one may have, and without padding: a number far
-    from all others. A few voxels do not decide."""
+    """A scan (X, Y, Z) without a negative background, as of resampling, or padding: a number far from all others."""
     values = volume.flatten()[:: max(1, volume.numel() // 100_000)]
     for padding in (values.min(), values.max()):
         others = values[values != padding]
@@ -130,12 +129,11 @@ def _check(brain: BrainMask, volume: Tensor, image: np.ndarray, inside: np.ndarr
         raise DataError("What the network found is as even inside as a bottle of water: is it a scan of a head?")
     if own_reflection(inside) > LIKE_A_BALL:
         raise DataError("What the network found has no top and bottom, like a ball: is it a scan of a head?")
-    if not SMALLEST_BRAIN < brain.volume_ml < LARGEST_BRAIN:
-        wrong = f"What the network found has {brain.volume_ml:.0f} ml, which no brain has"
-        raise DataError(f"{wrong}: is it a scan of a whole head, and are its voxel size and orientation right?")
-    if brain.agreement < 0.80:
-        wrong = f"The network contradicts itself on the mirror image (Dice {brain.agreement:.2f})"
-        raise DataError(f"{wrong}: is it a scan of a head, and is its orientation right?")
+    asked = "is it a scan of a whole head, and are its voxel size and orientation right?"
+    size = f"What the network found has {brain.volume_ml:.0f} ml, which no brain has"
+    raise_if(not SMALLEST_BRAIN < brain.volume_ml < LARGEST_BRAIN, f"{size}: {asked}", DataError)
+    differs = f"The network contradicts itself on the mirror image (Dice {brain.agreement:.2f})"
+    raise_if(brain.agreement < 0.80, f"{differs}: {asked}", DataError)
 
 
 def oddities(volume: Tensor, affine: np.ndarray, mask: np.ndarray) -> list[str]:

@@ -69,8 +69,7 @@ def normalize(images: Tensor) -> Tensor:
 
 
 def ask(model: nn.Module, image: Tensor, device: torch.device) -> tuple[Tensor, float]:
-    """Fractions (len(TISSUES), X, Y, Z) of a normalized image (1, 1, X, Y, Z), the mean of what the network says of it
-    and of its mirror image, and how far the two agree, 0 to 1."""
+    """Fractions (len(TISSUES), X, Y, Z) in a normalized image (1, 1, X, Y, Z), and how far its mirror image agrees."""
     straight, mirrored = both_sides(model, image, device, partial(torch.softmax, dim=1))
     fractions = (straight + mirrored) / 2
     return fractions, float(torch.minimum(straight, mirrored)[1:].sum() / fractions[1:].sum().clamp(min=1e-6))
@@ -83,8 +82,7 @@ def fluid_signal(fractions: Tensor, image: Tensor) -> float:
 
 
 def find_tissues(volume: Tensor, affine: np.ndarray, model: nn.Module | None = None, device: Device = None) -> Tissues:
-    """The tissues in a T1 (X, Y, Z) whose `affine` takes voxels to RAS mm. DataError, in one sentence, if there is no
-    brain that can be trusted, or if its contrast is not that of a T1."""
+    """The tissues in a T1 (X, Y, Z) whose `affine` takes voxels to RAS mm. DataError if it shows no brain, or no T1."""
     model, device = ready(model, WEIGHTS, device)
     brain = find_brain(volume, affine, device=device)
     stripped = torch.where(torch.from_numpy(brain.mask), above_black(volume), 0.0)
@@ -121,8 +119,7 @@ def grid_around(mask: np.ndarray, affine: np.ndarray, spacing: float) -> Grid:
 
 
 def asymmetry(fractions: Tensor, grid: Grid) -> float:
-    """The part of a brain's tissues (len(TISSUES), X, Y, Z), in blocks of BLOCK mm, that its other side lacks, 0 to 1;
-    it lies straight on the grid, its middle at 0 from side to side."""
+    """The part of tissues (len(TISSUES), X, Y, Z), in blocks of BLOCK mm, that the other side of x = 0 lacks."""
     place = np.asarray(grid.affine)
     corner = np.abs(apply_affine(place, np.array(list(np.ndindex(2, 2, 2))) * grid.shape))
     x, y, z = (2 * np.ceil(corner.max(0) / BLOCK).astype(int)).tolist()

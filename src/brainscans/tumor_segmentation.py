@@ -69,8 +69,7 @@ def segment(
 def find_tumor(
     images: Tensor, affine: np.ndarray, model: nn.Module | None = None, device: Device = None, name: str = "the scan"
 ) -> Segmentation:
-    """Segment one patient from images (4, X, Y, Z) in memory, 0 everywhere where a contrast is left out; `affine` takes
-    voxels to RAS mm, `name` is used in errors."""
+    """Segment images (4, X, Y, Z), 0 where a contrast is left out; `affine`: voxel to RAS mm; `name` begins errors."""
     model, device = ready(model, WEIGHTS, device)
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     given = images.flatten(1).any(1)

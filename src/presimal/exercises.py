@@ -177,8 +177,7 @@ class given:
 
 
 def equals(expected: Any, mistakes: dict[str, object] | None = None, tolerance: float = 1e-6) -> Claim:
-    """The claim that an answer equals `expected`: text, or a number, array or tensor within an absolute and relative
-    tolerance. `mistakes` maps a hint to what a typical mistake gives."""
+    """The claim that an answer equals `expected`, numbers within a tolerance; `mistakes` maps hints to wrong ones."""
 
     def claim(value: Any) -> str | None:
         for hint, wrong in ((None, expected), *(mistakes or {}).items()):

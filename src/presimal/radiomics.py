@@ -1,7 +1,6 @@
 """Numbers that describe a region of an image: how large, what shape, how bright, how mixed. Names and definitions are
-those of the Image Biomarker Standardisation Initiative (Zwanenburg et al., Radiology 295:328, 2020; reference manual
-arXiv 1612.07003), and the tests compare with the values that it agreed on for its digital phantom. An empty region has
-volume 0, and NaN for what a region without voxels does not have."""
+those of the Image Biomarker Standardisation Initiative (Zwanenburg et al., Radiology 295:328, 2020; arXiv 1612.07003),
+with whose values for a digital phantom the tests compare. An empty region has volume 0, and else NaN."""
 
 import itertools
 import math
@@ -15,6 +14,7 @@ from scipy.special import entr
 from skimage.measure import marching_cubes, mesh_surface_area
 
 from brainscans.interval import one, raise_if, real
+from presimal.evaluation.overlap import mask_of
 from synthcohort.storage import DataError
 
 MOST_LEVELS = 2**12  # gray levels, of whose pairs a table is made
@@ -24,7 +24,7 @@ def features(image: np.ndarray, mask: np.ndarray, spacing: ArrayLike, levels: in
     """All features of one region: those of `shape`, `intensity` and `texture` in one dictionary. image, mask (X, Y, Z);
     spacing in mm, one number or three; texture in `levels` bins over the range of the region (IBSI: fixed bin number).
     Raises DataError if shapes differ, a spacing is not positive, the mask is none, or the region holds NaN."""
-    image, mask = real(image, "An image", DataError), _mask(mask)
+    image, mask = real(image, "An image", DataError), mask_of(mask, DataError)
     if image.shape != mask.shape:
         raise DataError(f"The image has shape {image.shape} and the mask {mask.shape}: give both on one grid.")
     values = _finite(image[mask])
@@ -37,7 +37,7 @@ def shape(mask: np.ndarray, spacing: ArrayLike) -> dict[str, float]:
     """Size and form of a region (X, Y, Z); lengths in mm, areas in mm², volumes in ml: of voxels, and inside the mesh.
     Axes are those of the ellipsoid with the same second moments; elongation and flatness their ratios to the longest.
     `sphericity` is 1 for a ball and less for everything else, up to the roughness of the voxels."""
-    mask, apart = _cropped(_mask(mask)), real(spacing, "The spacing", DataError).astype(float)
+    mask, apart = _cropped(mask_of(mask, DataError)), real(spacing, "The spacing", DataError).astype(float)
     odd = apart.shape not in ((), (3,)) or not ((apart > 1e-9) & (apart < 1e9)).all()
     raise_if(odd, "The spacing must be one positive number of millimeters, or three.", DataError)
     spacing = np.broadcast_to(apart, 3)
@@ -88,8 +88,7 @@ def discretize(values: np.ndarray, levels: int) -> np.ndarray:
 
 def cooccurrence(gray: np.ndarray) -> np.ndarray:
     """How often two levels are neighbors: (levels, levels), symmetric, summing to 1; all 0 without any neighbors.
-    `gray` (X, Y, Z) holds levels from 1 on, and 0 outside the region. Neighbors at distance one in all 13 directions
-    are counted into one matrix (IBSI: 3D, merged)."""
+    `gray` (X, Y, Z) holds levels from 1 on, 0 outside the region. All 13 directions are merged into one (IBSI: 3D)."""
     gray = _levels(gray)
     levels = int(gray.max(initial=0))
     counts = np.zeros((levels, levels))
@@ -138,13 +137,6 @@ def _levels(gray: np.ndarray) -> np.ndarray:
     if whole.ndim != 3 or not ((whole >= 0) & (whole <= MOST_LEVELS) & (whole == np.rint(whole))).all():
         raise DataError(f"Gray levels are whole numbers from 0 to {MOST_LEVELS} on three axes: discretize first.")
     return whole.astype(np.int64)
-
-
-def _mask(mask: np.ndarray) -> np.ndarray:
-    values = real(mask, "A mask", DataError)
-    if not np.isin(values, (0, 1)).all():
-        raise DataError("A mask holds 0 and 1: compare probabilities with a threshold, and labels with a number.")
-    return values.astype(bool)
 
 
 def _cropped(values: np.ndarray) -> np.ndarray:

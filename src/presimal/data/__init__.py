@@ -46,8 +46,7 @@ class Options(TypedDict, total=False):
 
 def brain_age(source: str | Path = "cohort", **options: Unpack[Options]) -> pd.DataFrame:
     """T1 images and ages: "cohort", "ixi", "ixi-tiny", or a folder laid out as IXI; `options` are those of Options.
-    Raises DataError, one sentence with the remedy, for data that cannot be made, got or trusted; TypeError for an
-    unknown option."""
+    Raises DataError, one sentence with the remedy, for data that cannot be made, got or trusted."""
     return _open("brain_age", source, read_brain_age, **options)
 
 
@@ -108,10 +107,9 @@ def load(
     progress: bool = True,
 ) -> Tensor:  # fmt: skip
     """The volumes of a table as one tensor (N, C, X, Y, Z): images float32, the column "label" uint8.
-    Intensities are as stored (1000 for the cohort's unit of signal). With both `spacing` (mm) and `shape`, which real
-    sets need, they are brought to one grid about their own center, axes right-anterior-superior: images by averaging
-    and linear interpolation, labels by the nearest voxel. DataError if a file cannot be read, shapes differ or there
-    is none; ValueError if only one of spacing and shape is given."""
+    Intensities are as stored (1000 for the cohort's unit of signal). With `spacing` (mm) and `shape`, which real sets
+    need, they are brought to one grid about their center, axes right-anterior-superior, images by averaging and linear
+    interpolation, labels by the nearest voxel; ValueError for one of the two. DataError for no file or unlike ones."""
     raise_if((spacing is None) != (shape is None), "Give spacing and shape together, or neither.")
     raise_if(table.empty, "The table has no row to load: choose other people.", DataError)
     check_there(table[column])

@@ -1,8 +1,9 @@
-"""Data that would spoil a training without a word are refused, with one sentence each: `check_table` looks at the rows
-(who, how old, which file), `check_volumes` reads every file, once until one changes."""
+"""Data that would spoil a training are refused: `check_table` looks at the rows, `check_volumes` reads every file."""
 
 import hashlib
 import json
+import re
+import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import chain, product
@@ -28,6 +29,7 @@ def check_table(table: pd.DataFrame, source: Path, longitudinal: bool = False) -
     blank = np.flatnonzero(ids.isna() | (ids.astype(str).str.strip() == ""))
     refuse_if(table.empty, source, "lists no subject", "add at least one")
     refuse_if(list(blank + 1), source, "row {} has no subject_id", "fill it in")
+    check_ids(ids, source)
     refuse_if(list(table.image[table.image.duplicated()]), source, "lists {} twice", "keep one of the rows")
     twice = [] if longitudinal else list(ids[ids.duplicated()])
     refuse_if(twice, source, "lists subject {} twice", "keep one, or give each its own id")
@@ -43,12 +45,22 @@ def check_table(table: pd.DataFrame, source: Path, longitudinal: bool = False) -
         refuse_if(both, source, "subject {} is in two splits", "keep a subject in one of them")
         refuse_if(empty, source, "no subject is in {}", "fill it, or leave the column split out")
     if "age" in table:
-        years = pd.to_numeric(table.age.astype(str).str.replace(",", "."), errors="coerce")  # a decimal comma
+        years = pd.to_numeric(table.age.astype(str), errors="coerce")
         odd = table[~years.between(0, 120) & (longitudinal | table.age.notna())]
         wrong = [f"{age} of {subject}" for age, subject in zip(odd.age, odd.subject_id, strict=True)]
         refuse_if(wrong, source, "age {} is not in 0 to 120 years", "correct it or drop the row")
         table = table.assign(age=years)
     return table
+
+
+def check_ids(ids: Iterable[str], source: Path) -> None:
+    """Refuse ids that differ in nothing but capitals, blanks, zeros in front, a ".0" behind or the code of a letter."""
+    spelled: dict[str, str] = {}
+    for subject in ids:
+        plain = re.sub(r"\s|\.0$|(?<![\d.,])0+(?=\d)", "", unicodedata.normalize("NFKC", subject).casefold())
+        other = spelled.setdefault(plain, subject)
+        said = f"{other!r} and {subject!r} are two spellings of one id, or two people"
+        refuse_if(other != subject, source, said, "spell one alike, or give two people ids that differ in more")
 
 
 def check_volumes(table: pd.DataFrame, channels: int = 1, labels: tuple[int, ...] = (), progress: bool = True) -> None:

@@ -1,7 +1,7 @@
 """The real data sets: what each costs to get, and getting it only when told so.
 
-Libraries know addresses, checksums and how to unpack. Done here is the rest: say license and size and ask first; go on
-where a download broke off; prepare a set in `NAME.unfinished` beside its place, so that what has a name is complete."""
+Libraries know addresses, checksums and how to unpack. Here license and size are said first, a download goes on where
+it broke off, and a set is prepared in `NAME.unfinished`, so that what has its name is complete."""
 
 import shutil
 import sys
@@ -61,8 +61,8 @@ def _making(folder: Path, name: str, wanted: Download, place: Path, yes: bool) -
 
 
 def real_scan(file: str, yes: bool = False) -> Path:
-    """One file of `real-scans`, such as EXAMPLE, downloaded first if need be and the user, or `yes`, agrees. Without a
-    word, or without a network, DataError in one line that says what would be done. `get` goes on from what is there."""
+    """One file of `real-scans`, such as EXAMPLE, downloaded first if need be and the user, or `yes`, agrees, else
+    DataError in one line that says what would be done. `get` goes on from what is there."""
     home = data_folder() / REAL_SCANS
     if (scan := SCANS.get(file)) is None:
         raise DataError(f"{file!r} is none of the public scans, which real_scans.csv lists; one is {EXAMPLE!r}.")

@@ -71,8 +71,7 @@ def _receive(url: str, file: Path) -> None:
 
 
 def _in_time(action: Callable[[], T]) -> T:
-    """What an action returns or raises; TimeoutError after SILENCE, even if a byte comes now and then. The thread that
-    is left behind then holds nothing but a connection."""
+    """What an action returns or raises; TimeoutError after SILENCE, even if a byte comes now and then."""
     done: Future[T] = Future()
 
     def act() -> None:

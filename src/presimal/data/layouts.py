@@ -1,5 +1,4 @@
-"""Three layouts of real data sets, read into one table: the columns that `presimal.data` names, as far as the set has
-them, then whatever else its table has. What is not sound raises DataError."""
+"""Three layouts of real data sets, read into one table with the columns that `presimal.data` names, and others."""
 
 import csv
 import json
@@ -13,12 +12,13 @@ import pandas as pd
 
 from brainscans.refusal import refuse, refuse_if
 from brainscans.resampling import stem
-from presimal.data.checks import check_table
+from presimal.data.checks import check_ids, check_table
 
 COLUMNS = {"t1_path": "image", "labels": "label", "gender": "sex", "age_at_scan": "age"}
 KNOWN = {name.lower(): name for name in (*COLUMNS, *COLUMNS.values(), "subject_id", "site", "split")}
-DECIMAL = re.compile(r"\A([+-]?\d+),(\d+(e[+-]?\d+)?)\Z", re.IGNORECASE)
-NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?|[+-]?inf(inity)?|true|false", re.IGNORECASE)
+NUMBER = re.compile(r"[+-]?(\d+[.,]?\d*|[.,]\d+)(e[+-]?\d+)?|[+-]?inf(inity)?|true|false", re.IGNORECASE)
+THOUSANDS = re.compile(r"[+-]?[1-9]\d{0,2}[.,]\d{3}")  # or decimals
+AGES = ("age", "age_at_scan")
 WORDS = {"subject_id": "string", "site": "string"}
 MISSING = {"", "NA", "N/A", "n/a", "NaN", "nan", "None", "none", "null", "NULL", "#N/A", "<NA>"}  # among numbers
 IXI_NAME = re.compile(r"(IXI\d+)-(\w+)-\d+")  # subject and hospital
@@ -79,10 +79,12 @@ def _joined(table: pd.DataFrame, source: Path, complete: bool = False) -> pd.Dat
     if not source.is_file():
         return table
     known = _read_csv(source, ("subject_id",)).drop(columns=["image", "label"], errors="ignore")
+    check_ids([*table.subject_id, *known.subject_id.dropna()], source)
     absent = sorted(set(table.subject_id) - set(known.subject_id))
     repeated = list(known.subject_id[known.subject_id.duplicated()])
     refuse_if(repeated, source, "lists subject {} twice", "keep one of the rows")
-    refuse_if(complete and absent, source, "has no row for {}", "add it, or take the file away")
+    nobody = len(absent) == table.subject_id.nunique()
+    refuse_if((complete or nobody) and absent, source, "has no row for {}", "add it, or take the file away")
     return check_table(table.merge(known, on="subject_id", how="left"), source)
 
 
@@ -102,23 +104,26 @@ def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     long = [number for number, row in enumerate(rows) if any(row[len(header) :])]
     remedy = f"put what holds a {separator!r} in quotes, or name the column"
     refuse_if(long, source, "row {} has more cells than there are names of columns", remedy)
-    # An id keeps its comma, and a number with a comma can be told only where no comma separates.
-    numbers = [separator != "," and (name not in KNOWN.values() or "age" in name) for name in header]
-    cells = [zip(row, numbers, strict=False) for row in rows[1:]]  # as many as have a name
-    rows = [[DECIMAL.sub(r"\1.\2", cell) if number else cell for cell, number in row] for row in cells]
+    columns = [[row[k] if k < len(row) else "" for row in rows[1:]] for k in range(len(header))]
+    words = [any(cell not in MISSING and not NUMBER.fullmatch(cell) for cell in cells) for cells in columns]
+    free = [name not in KNOWN.values() for name in header]
+    # Among words "NA" and "None" are two of them, but for what is known here.
+    nothing = {k: [""] if name in WORDS or (words[k] and free[k]) else MISSING for k, name in enumerate(header)}
+    # An id keeps its comma, and a number with a comma can be told only where no comma separates, but for an age.
+    numeric = [k for k, name in enumerate(header) if name in AGES or (separator != "," and free[k] and not words[k])]
+    sure = [c for k in numeric for c in columns[k] if NUMBER.fullmatch(c) and not THOUSANDS.fullmatch(c)]
+    marks = {*".,"} & {*"".join(sure)} or {"," if separator == ";" else "."}  # before decimals in this table
+    for k in numeric:
+        odd = [f"{header[k]} {cell!r}" for cell in columns[k] if THOUSANDS.fullmatch(cell) and not marks <= {*cell}]
+        remedy = "write it without a mark of thousands, or with another number of decimals"
+        refuse_if(odd, source, "{} has either thousands or three decimals", remedy)
+        columns[k] = [cell.replace(",", ".") if NUMBER.fullmatch(cell) else cell for cell in columns[k]]
     plain = StringIO()
-    csv.writer(plain, lineterminator="\n").writerows([header, *rows])
+    csv.writer(plain, lineterminator="\n").writerows([header, *zip(*columns, strict=True)])
     plain.seek(0)
-    nothing = {k: _missing(name, [row[k] for row in rows if k < len(row)]) for k, name in enumerate(header)}
     table = pd.read_csv(plain, dtype=WORDS, keep_default_na=False, na_values=nothing)
     table = table.loc[:, [bool(name) or bool(used) for name, used in zip(header, table.notna().any(), strict=True)]]
     return table.astype({name: object for name in WORDS if name in table}).rename(columns=COLUMNS)
-
-
-def _missing(name: str, cells: list[str]) -> Iterable[str]:
-    """What stands for nothing in a column. Among words "NA" and "None" are two of them, but for what is known here."""
-    words = any(cell not in MISSING and not NUMBER.fullmatch(cell) for cell in cells)
-    return [""] if name in WORDS or (words and name not in KNOWN.values()) else MISSING
 
 
 def _text(source: Path, remedy: str) -> str:
@@ -142,8 +147,7 @@ def _text(source: Path, remedy: str) -> str:
 
 
 def _rows(text: str) -> tuple[list[list[str]], str]:
-    """The cells of a table, without blanks around them and empty rows, and what separates them: semicolons where Excel
-    writes decimal commas. Raises csv.Error."""
+    """The cells of a table, without blanks around them and empty rows, and what separates them. Raises csv.Error."""
     named = re.match(r'\s*"?sep=(.)"?\s*[\r\n]', text, re.IGNORECASE)  # a word of Excel's
     text = text[named.end() if named else 0 :]
     header = re.search(r"^.*\w.*$", text, re.MULTILINE)

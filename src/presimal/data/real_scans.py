@@ -1,7 +1,6 @@
 """The public scans of real people that networks are examined on, as `real_scans.csv` lists them. Not for training.
 
-A row is a file: its name in the folder, the address (owner/repository/commit/path on GitHub), the SHA-256 and the bytes
-of what lies there, the license under which it was published, and what to cite. No scan is part of this repository."""
+A row is a file: its name, address (owner/repository/commit/path on GitHub), SHA-256, bytes, license, what to cite."""
 
 import csv
 from collections.abc import Iterable

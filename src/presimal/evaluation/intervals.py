@@ -16,14 +16,15 @@ def bootstrap_interval(
 
     `statistic` takes the arrays, one entry (or row) per case, and returns one number: a score, or the difference of two
     for a paired comparison. With `groups`, one label per case, all slices of a patient are drawn together, being no
-    independent evidence. Resamples without a finite statistic (an AUC without any patient) are left out, for which
-    scipy.stats.bootstrap gives up. What is the same in all resamples has an interval without width, with a warning; but
-    the mean of one array of truth values, all alike, has the exact one of a proportion: numbers may be differences that
-    are 0. ValueError if lengths differ or are 0, or neither the data nor any resample give a finite number."""
+    independent evidence. Resamples without a finite statistic (an AUC without any patient) are left out. What is the
+    same in all resamples has an interval without width, with a warning; the mean of truth values, all alike, the exact
+    one of a proportion. ValueError for no or unequal lengths, (N, 1) beside (N,), and data without a finite number."""
     arrays = tuple(np.atleast_1d(wide(array, "The data")) for array in arrays)
     group = np.arange(len(arrays[0]) if arrays else 0) if groups is None else numbered(groups, "Groups")
     lengths = {len(array) for array in (*arrays, group)}
     raise_if(len(lengths) != 1 or lengths == {0}, f"Arrays need one entry per case, at least one: {sorted(lengths)}.")
+    mixed = {(), (1,)} <= {array.shape[1:] for array in arrays}
+    raise_if(mixed, "Arrays (N, 1) and (N,) would be compared all with all: flatten one, as with .ravel().")
     level = interval_level(level)
     members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])  # cases of each group
     random, drawn = np.random.default_rng(seed), np.empty(whole(repeats, "Repeats"))
@@ -40,15 +41,13 @@ def bootstrap_interval(
 
 
 def exact_interval(value: float, count: int, level: float = 0.95) -> Interval:
-    """The interval of a proportion, 0 or 1, of so many (Clopper and Pearson, 1934, Biometrika 26:404): that nobody of
-    ten died does not say that nobody can."""
+    """The interval of a proportion, 0 or 1, of so many people (Clopper and Pearson, 1934, Biometrika 26:404)."""
     width = 1 - ((1 - interval_level(level)) / 2) ** (1 / count)
     return Interval(value, max(value - width, 0.0), min(value + width, 1.0))
 
 
 def interval_of(draws: np.ndarray, level: float = 0.95) -> Interval:
-    """The first entry, and the percentiles of the others, its resamples; or a difference of two such arrays. ValueError
-    for less than one resample, one beyond 1e300, NaN in all of them or in the first entry, or a level that is none."""
+    """The first entry, and the percentiles of the others, its resamples; ValueError where these are none."""
     level, draws = interval_level(level), real(draws, "Resamples").astype(float)
     if draws.ndim != 1 or np.isnan(draws[:1]).any() or np.isnan(draws[1:]).all() or (abs(draws) > 1e300).any():
         raise ValueError("An interval needs a number and its resamples, in one row, none beyond 1e300 and not all NaN.")

@@ -3,6 +3,7 @@
 import warnings
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -35,16 +36,15 @@ def hausdorff95(found: Tensor, truth: Tensor, spacing: float | tuple[float, ...]
 
 
 def _masks(found: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
-    found, truth = map(_mask, (found, truth))
-    if found.shape != truth.shape:
-        raise ValueError(f"Both masks need one shape: these are {tuple(found.shape)} and {tuple(truth.shape)}.")
-    raise_if(found.ndim < 3, f"A mask has cases, regions and voxels on its axes, this one shape {tuple(found.shape)}.")
-    return found, truth
+    one, other = mask_of(found), mask_of(truth)
+    raise_if(one.shape != other.shape, f"Both masks need one shape: these are {one.shape} and {other.shape}.")
+    raise_if(one.ndim < 3, f"A mask has cases, regions and voxels on its axes, this one shape {one.shape}.")
+    return torch.from_numpy(one), torch.from_numpy(other)
 
 
-def _mask(values: Any) -> Tensor:
-    plain = isinstance(values, Tensor) and values.layout == torch.strided and not values.is_complex()
-    values = values if plain else real(values, "Masks")
-    if values.dtype not in (bool, torch.bool) and not ((values == 0) | (values == 1)).all():
-        raise ValueError("A mask holds 0 and 1: compare probabilities with a threshold, and labels with a number.")
-    return values.bool() if plain else torch.from_numpy(values.astype(bool, order="C"))
+def mask_of(values: Any, error: type[Exception] = ValueError) -> np.ndarray:
+    """An array of any shape that holds 0 and 1 as truth values; `error`, in one sentence, for everything else."""
+    found = real(values, "Masks", error)
+    none = found.dtype != bool and not ((found == 0) | (found == 1)).all()
+    raise_if(none, "A mask holds 0 and 1: compare probabilities with a threshold, and labels with a number.", error)
+    return found.astype(bool, order="C", copy=False)
