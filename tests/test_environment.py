@@ -129,6 +129,15 @@ def test_the_workflows_may_only_read_and_keep_what_pip_got():
             assert "PRESIMAL_REALDATA" not in str(step), name
 
 
+def test_the_long_job_runs_every_file_that_has_more_to_test_there():
+    """But for the ages of real people, who are not there."""
+    runs = " ".join(step.get("run", "") for step in WORKFLOW["jobs"]["long"]["steps"])
+    asks = 'environ.get("PRESIMAL_LONG_' + 'TESTS")'
+    files = [file.name for file in (ROOT / "tests").glob("*.py") if asks in file.read_text(encoding="utf-8")]
+    assert len(files) > 5
+    assert [name for name in files if f"tests/{name}" not in runs] == ["test_age.py"]
+
+
 def test_the_book_is_published_as_readme_says_from_main_alone_and_after_its_tests():
     deploy, steps = BOOK["jobs"]["deploy"], BOOK["jobs"]["build"]["steps"]
     assert deploy["needs"] == "build" and "refs/heads/main" in deploy["if"] and "!= 'pull_request'" in deploy["if"]

@@ -91,9 +91,10 @@ def test_it_holds_what_a_student_needs_and_no_test(wheel):
 
 
 def test_it_is_the_wheel_that_runs(installed, tmp_path):
-    for package in [folder.name for folder in (ROOT / "src").iterdir() if (folder / "__init__.py").is_file()]:
-        said = installed(tmp_path, "-c", f"import {package}; print({package}.__file__)")
-        assert Path(said.strip()).parent == installed.package.with_name(package)
+    packages = [folder.name for folder in (ROOT / "src").iterdir() if (folder / "__init__.py").is_file()]
+    code = f"import {', '.join(packages)}; print(*(package.__file__ for package in ({', '.join(packages)})), sep='\\n')"
+    places = [Path(line).parent for line in installed(tmp_path, "-c", code).splitlines()]
+    assert places == [installed.package.with_name(package) for package in packages]
 
 
 def test_check_says_ready_without_a_checkout(installed, tmp_path):
