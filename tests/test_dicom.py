@@ -430,7 +430,7 @@ def test_slices_of_two_people_are_no_volume(tmp_path, tag):
     other = {"patient": "31129912345", "name": "SORENSEN^OLE", "study": "1.2.826.0.1.78"}[tag]
     folder = write_series(tmp_path / "series", **{tag: lambda k: (PATIENT["0010|0020"], other)[k > 5]})
     said = refusal(folder)
-    assert "holds slices of two people or examinations under one series; export each by itself" in said
+    assert "holds slices of two people or examinations under one series; export each alone" in said
     assert other not in said
 
 

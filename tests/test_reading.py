@@ -540,7 +540,7 @@ def test_a_file_that_may_not_be_read_is_said_so(open_folder, name):
     file.write_bytes(b"\0" * 128 + b"DICM")
     file.chmod(0)
     said = as_nobody(f"from brainscans.reading import open_image; open_image({str(file)!r})")
-    assert f"DataError: {file}: may not be read; ask its owner for the permission." in said
+    assert f"DataError: {file}: may not be read; ask its owner for permission." in said
 
 
 def as_nobody(code):

@@ -136,7 +136,7 @@ def estimate_age(file: File, device: Device = None) -> AgeEstimate:
 
 
 def age_of(found: Tissues, correction: list[list[float]], error: list[float]) -> AgeEstimate:
-    """The age that tissues show; `correction` (3, 3) and `error` (3,) are the network's. DataError for no adult."""
+    """The age that tissues show; `correction` (3, 3) and `error` (3,) the network's. DataError for no adult's skull."""
     content = found.brain.volume_ml
     wrong = f"What is in the skull has {content:.0f} ml, which no adult has: are voxel size and orientation right?"
     raise_if(not SMALLEST < content < LARGEST, wrong, DataError)

@@ -27,9 +27,8 @@ LEAST_BRAIN = 400  # ml of what may be a whole brain
 STRETCHED = 0.16  # logarithm, of one contrast beside another one; at most 0.06 in 41 pairs of 14 patients
 MARGIN = 0.3  # of the fit to another order: refuses none of seven real gliomas in the right order
 COVERED = 0.95  # of the brain; at least 0.997 in those ten patients
-# Three measures of each contrast and their usual limits: by how many standard deviations it is brighter inward; in
-# widths of the middle half, how far its darkest 2 % lie below the middle, which is far where fluid is dark, and how far
-# its brightest 2 % lie above it, less twice the first. Beside them what 16 real and 10 generated people have.
+# Usual limits of three measures: by how many standard deviations it is brighter inward; in widths of the middle half,
+# how far the darkest 2 % lie below it (fluid), and the brightest above it, less twice the first. Beside: of 26 people.
 ANY = (-np.inf, np.inf)
 LOOKS = {
     "FLAIR": ((-np.inf, 0.6), (1.25, np.inf), (0.85, np.inf)),  # -.8 to .45; 1.4 to 4.3; 1.0 and more
@@ -40,8 +39,7 @@ LOOKS = {
 # Two contrasts under each other's names. T1 and T1Gd are brighter inward than FLAIR and T2 of the same patient by .3 to
 # 1.5. What is much brighter on T2 than on FLAIR (fluid), or on T1Gd than on T1 (vessels), is so by a larger factor than
 # what is darker, whose logarithm is .04 to 1.5 in these people and -.1 to 1.3 in generated ones.
-LESS_INWARD, LESS_FACTOR = (-0.25, 0.0), (-0.6, -0.25)  # refused below the first, said below the second
-MUCH = 0.99  # the quantile
+LESS_INWARD, LESS_FACTOR, MUCH = (-0.25, 0.0), (-0.6, -0.25), 0.99  # refused below, said below; a quantile
 # Whatever the tumor, vessels take up gadolinium. Where T1Gd follows from T1 ALMOST, what it has more must exceed what
 # it has less by so large a factor, as a logarithm: 0.5 and more in patients, at most 0.08 of T1 with noise.
 ALMOST, LEAST_UPTAKE, UPTAKE = 0.8, 0.25, 0.999  # the last one is a quantile
@@ -85,7 +83,7 @@ def read_contrasts(scans: File | Sequence[File] | Mapping[str, File]) -> tuple[T
 
 def brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = None) -> tuple[Tensor, Tensor]:
     """Images (4, X, Y, Z) with a background of 0, and the brain (X, Y, Z): what differs from the background anywhere,
-    or what `presimal strip` finds where a scan has its skull. DataError, which begins with `name`, if there is none."""
+    or what `presimal strip` finds where a scan has its skull. DataError, with `name`, for none; warns of an odd one."""
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     around = faces(images)
     background = around.median(1).values.view(-1, 1, 1, 1)
@@ -114,11 +112,13 @@ def brain_of(images: Tensor, affine: np.ndarray, name: str, device: Device = Non
     return there, torch.from_numpy(inside)
 
 
-def check_names(images: Tensor, inside: Tensor, given: Sequence[int], spacing: float, name: str) -> None:
-    """Refuse normalized images (4, X, Y, Z) in voxels of `spacing` mm, of which those `given` were, if two of them are
-    under each other's names, by where they are bright `inside` the brain; warn if it is likely, or one looks odd."""
+def check_names(
+    images: Tensor, inside: Tensor, healthy: np.ndarray, given: list[int], spacing: float, name: str
+) -> None:
+    """Refuse normalized images (4, X, Y, Z) in voxels of `spacing` mm, of which those `given` were, if two have each
+    other's name, by where they are bright `inside` the brain; warn if it is likely, or one is odd where `healthy`."""
     titles, core = list(TITLES.values()), ndimage.binary_erosion(inside, iterations=2)
-    if not core.any():
+    if not (core & healthy).any():
         return
     values = {k: images[k].numpy()[core] for k in given}
     z = {k: (one - one.mean()) / (one.std() + 1e-6) for k, one in values.items()}
@@ -137,7 +137,7 @@ def check_names(images: Tensor, inside: Tensor, given: Sequence[int], spacing: f
             warnings.warn(f"{name}: {both} may be exchanged: look at them", ScanWarning, stacklevel=2)
     odd = [NO_MORE] * (again or no_uptake)
     for k, rise in inward.items():
-        dark, first, middle, third, bright = np.quantile(values[k], (0.02, 0.25, 0.5, 0.75, 0.98))
+        dark, first, middle, third, bright = np.quantile(values[k][healthy[core]], (0.02, 0.25, 0.5, 0.75, 0.98))
         width = third - first + 1e-6
         looks = rise, (middle - dark) / width, (bright - middle) / width - 2 * rise
         usual = all(low <= look <= high for look, (low, high) in zip(looks, LOOKS[titles[k]], strict=True))

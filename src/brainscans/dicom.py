@@ -67,8 +67,7 @@ def list_series(folder: Path) -> list[Series]:
         hidden = file.name.startswith(".")
         nowhere = not hidden and file.is_symlink() and not file.exists()
         refuse_if(nowhere, file, "is a link that leads nowhere", "restore what it should lead to")
-        forbidden = not hidden and not os.access(file, os.R_OK)
-        refuse_if(forbidden, file, "may not be read", "ask its owner for the permission")
+        refuse_if(not hidden and not os.access(file, os.R_OK), file, "may not be read", "ask its owner for permission")
         if not is_dicom(file):
             others += [file] * (file.is_file() and not hidden)
         elif tags := read_tags(file):

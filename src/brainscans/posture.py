@@ -49,7 +49,7 @@ def is_placed(mask: np.ndarray, affine: np.ndarray) -> bool:
 
 
 def likeness(mask: np.ndarray, affine: np.ndarray) -> tuple[float, float]:
-    """The part of a mask (X, Y, Z) that the average brain covers, as heads lie and with axes exchanged or reversed."""
+    """The most of a mask (X, Y, Z), 0 to 1, that the average brain covers, as heads lie; and so with axes exchanged."""
     average, voxels = _average_shape(), np.argwhere(mask)
     middle = np.argwhere(average).mean(0)
     larger = average.sum() * SPACING**3 / (len(voxels) * abs(np.linalg.det(affine[:3, :3])))

@@ -83,7 +83,7 @@ def open_image(file: Path | str) -> Any:
     except DataError:
         raise
     except PermissionError:
-        refuse(file, "may not be read", "ask its owner for the permission")
+        refuse(file, "may not be read", "ask its owner for permission")
     except gzip.BadGzipFile:
         refuse(file, "is damaged, or not compressed as its name says", COPY_AGAIN)
     except (EOFError, zlib.error):

@@ -59,8 +59,7 @@ def numbers(tags: dict[str, str], key: str, count: int) -> list[float]:
 def check_alike(tags: Sequence[dict[str, str]], name: Path) -> None:
     """Raises DataError unless files with these tags are slices of one volume of one person."""
     people = {tuple(re.sub(r"[\s^]+", " ", tag.get(key, "")).strip().lower() for key in PEOPLE) for tag in tags}
-    mixed = len(people) > 1
-    refuse_if(mixed, name, "holds slices of two people or examinations under one series", "export each by itself")
+    refuse_if(len(people) > 1, name, "holds slices of two people or examinations under one series", "export each alone")
     kind, image_type = tags[0].get(MODALITY) or "MR", " ".join(tag.get(IMAGE_TYPE, "") for tag in tags)
     refuse_if(kind != "MR", name, f"is {kind} and no MRI", "give an MRI")
     refuse_if("MOSAIC" in image_type, name, "is a mosaic of slices", CONVERT)

@@ -69,7 +69,7 @@ def normalize(images: Tensor) -> Tensor:
 
 
 def ask(model: nn.Module, image: Tensor, device: torch.device) -> tuple[Tensor, float]:
-    """Fractions (len(TISSUES), X, Y, Z) in a normalized image (1, 1, X, Y, Z), and how far its mirror image agrees."""
+    """Fractions (len(TISSUES), X, Y, Z) in an image (1, 1, X, Y, Z), mean of both sides, and their likeness, 0 to 1."""
     straight, mirrored = both_sides(model, image, device, partial(torch.softmax, dim=1))
     fractions = (straight + mirrored) / 2
     return fractions, float(torch.minimum(straight, mirrored)[1:].sum() / fractions[1:].sum().clamp(min=1e-6))
@@ -119,7 +119,7 @@ def grid_around(mask: np.ndarray, affine: np.ndarray, spacing: float) -> Grid:
 
 
 def asymmetry(fractions: Tensor, grid: Grid) -> float:
-    """The part of tissues (len(TISSUES), X, Y, Z), in blocks of BLOCK mm, that the other side of x = 0 lacks."""
+    """The part of tissues (len(TISSUES), X, Y, Z), 0 to 1, in blocks of BLOCK mm, the other side of x = 0 lacks."""
     place = np.asarray(grid.affine)
     corner = np.abs(apply_affine(place, np.array(list(np.ndindex(2, 2, 2))) * grid.shape))
     x, y, z = (2 * np.ceil(corner.max(0) / BLOCK).astype(int)).tolist()

@@ -69,7 +69,7 @@ def segment(
 def find_tumor(
     images: Tensor, affine: np.ndarray, model: nn.Module | None = None, device: Device = None, name: str = "the scan"
 ) -> Segmentation:
-    """Segment images (4, X, Y, Z), 0 where a contrast is left out; `affine`: voxel to RAS mm; `name` begins errors."""
+    """Segment images (4, X, Y, Z), 0 where one is left out; `affine`: voxels to RAS mm. Errors begin with `name`."""
     model, device = ready(model, WEIGHTS, device)
     voxel_ml = abs(float(np.linalg.det(affine[:3, :3]))) / 1000
     given = images.flatten(1).any(1)
@@ -94,10 +94,12 @@ def find_tumor(
     for title, seen in zip(TITLES.values(), images[:, brain] != 0, strict=True):
         if 0 < (covered := float(seen.float().mean())) < COVERED:
             warnings.warn(f"{name}: {title} covers {covered:.0%} of the brain only", ScanWarning, stacklevel=2)
+    healthy = brain & (probabilities[0] < 0.5)
+    healthy = healthy if healthy.sum() > brain.sum() / 3 else brain
     if given.all():
-        outside = brain & (probabilities[0] < 0.5)
-        check_order(images, outside if outside.sum() > brain.sum() / 3 else brain, name)
-    check_names(x[0], inside[0, 0] & (resampled[shown] != 0).all(0), shown, SPACING, name)
+        check_order(images, healthy, name)
+    seen, ordinary = inside[0, 0] & (resampled[shown] != 0).all(0), to_grid(healthy.float(), affine, grid).numpy() > 0.5
+    check_names(x[0], seen, ordinary, shown, SPACING, name)
     labels = _labels(probabilities.numpy(), voxel_ml)
     volumes: dict[str, Interval] = {}
     for k, (region, p) in enumerate(zip(REGIONS, probabilities.numpy(), strict=True)):

@@ -177,7 +177,7 @@ class given:
 
 
 def equals(expected: Any, mistakes: dict[str, object] | None = None, tolerance: float = 1e-6) -> Claim:
-    """The claim that an answer equals `expected`, numbers within a tolerance; `mistakes` maps hints to wrong ones."""
+    """The claim that an answer equals `expected`, text or close numbers; `mistakes` maps hints to wrong answers."""
 
     def claim(value: Any) -> str | None:
         for hint, wrong in ((None, expected), *(mistakes or {}).items()):

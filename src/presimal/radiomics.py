@@ -1,6 +1,6 @@
 """Numbers that describe a region of an image: how large, what shape, how bright, how mixed. Names and definitions are
 those of the Image Biomarker Standardisation Initiative (Zwanenburg et al., Radiology 295:328, 2020; arXiv 1612.07003),
-with whose values for a digital phantom the tests compare. An empty region has volume 0, and else NaN."""
+with whose values for a digital phantom the tests compare. An empty region has volume 0, all else NaN."""
 
 import itertools
 import math

@@ -194,7 +194,7 @@ def evaluate(model: nn.Module, batches: Batches, scores: dict[str, Score], devic
 
 
 def _seen(batches: Batches, device: Device, report: Callable[[float, float], None] | None = None) -> Batches:
-    """The batches that hold an example, on the device; ValueError if none. `report` gets the share done, seconds."""
+    """The batches that hold an example, on the device; ValueError for no pair. `report` gets share done, seconds."""
     started = last = time.perf_counter()
     total = len(batches) if report and isinstance(batches, Sized) else 0
     for done, batch in enumerate(batches, 1):

@@ -43,7 +43,7 @@ def load(name: str, device: torch.device | str = "cpu", **arguments: Any) -> tup
         model.load_state_dict(load_tensors(file) or {})  # nothing for a wrong checksum; float32 again
         sound = about["header_checksum"] == _checksum(about["presimal"])
     except PermissionError:
-        raise DataError(f"{file} may not be read: ask its owner for the permission.") from None
+        raise DataError(f"{file} may not be read: ask its owner for permission.") from None
     except (SafetensorError, KeyError, TypeError, ValueError, RuntimeError, OSError):
         sound = False
     if not sound:

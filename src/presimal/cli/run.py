@@ -39,7 +39,7 @@ class Outcome:
 
 
 def run(notebooks: Sequence[str | Path] = (), save: bool = False) -> int:
-    """Execute notebooks, as many side by side as fit; print a table, and `save` outputs. Returns 0 if all passed."""
+    """Execute notebooks, side by side if they fit; print a table, `save` outputs. Returns 0 if all passed, else 1."""
     files, started = find_notebooks(notebooks), time.perf_counter()
     if save and any(file.is_relative_to(paths.PACKAGE) for file in files):
         raise DataError("--save is for a checkout of the repository: the notebooks of an installed package stay.")

@@ -88,7 +88,7 @@ def _files(scan: Path, results: tuple[str, ...]) -> list[Path]:
     try:
         names = [file for file in sorted(scan.iterdir()) if file.name.lower().endswith(ENDINGS) and file.name[0] != "."]
     except OSError as problem:
-        raise DataError(f"{scan}: cannot be opened ({problem.strerror}); ask its owner for the permission.") from None
+        raise DataError(f"{scan}: cannot be opened ({problem.strerror}); ask its owner for permission.") from None
     if heads := [file for file in names if not file.name.endswith(results)]:
         return heads
     if dicom.holds_series(scan):

@@ -109,7 +109,7 @@ def load(
     """The volumes of a table as one tensor (N, C, X, Y, Z): images float32, the column "label" uint8.
     Intensities are as stored (1000 for the cohort's unit of signal). With `spacing` (mm) and `shape`, which real sets
     need, they are brought to one grid about their center, axes right-anterior-superior, images by averaging and linear
-    interpolation, labels by the nearest voxel; ValueError for one of the two. DataError for no file or unlike ones."""
+    interpolation, labels by the nearest voxel; ValueError for one of the two. DataError for bad files or no row."""
     raise_if((spacing is None) != (shape is None), "Give spacing and shape together, or neither.")
     raise_if(table.empty, "The table has no row to load: choose other people.", DataError)
     check_there(table[column])

@@ -3,11 +3,11 @@
 import hashlib
 import json
 import re
-import unicodedata
 from collections.abc import Iterable
 from contextlib import suppress
 from itertools import chain, product
 from pathlib import Path
+from unicodedata import normalize
 
 import numpy as np
 import pandas as pd
@@ -57,7 +57,7 @@ def check_ids(ids: Iterable[str], source: Path) -> None:
     """Refuse ids that differ in nothing but capitals, blanks, zeros in front, a ".0" behind or the code of a letter."""
     spelled: dict[str, str] = {}
     for subject in ids:
-        plain = re.sub(r"\s|\.0$|(?<![\d.,])0+(?=\d)", "", unicodedata.normalize("NFKC", subject).casefold())
+        plain = re.sub(r"(?<!\d)\s|\s(?!\d)|[.,]0$|(?<![\d.,])0+(?=\d)", "", normalize("NFKC", subject).casefold())
         other = spelled.setdefault(plain, subject)
         said = f"{other!r} and {subject!r} are two spellings of one id, or two people"
         refuse_if(other != subject, source, said, "spell one alike, or give two people ids that differ in more")

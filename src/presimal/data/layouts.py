@@ -81,10 +81,10 @@ def _joined(table: pd.DataFrame, source: Path, complete: bool = False) -> pd.Dat
     known = _read_csv(source, ("subject_id",)).drop(columns=["image", "label"], errors="ignore")
     check_ids([*table.subject_id, *known.subject_id.dropna()], source)
     absent = sorted(set(table.subject_id) - set(known.subject_id))
-    repeated = list(known.subject_id[known.subject_id.duplicated()])
-    refuse_if(repeated, source, "lists subject {} twice", "keep one of the rows")
+    refuse_if(list(known.subject_id[known.subject_id.duplicated()]), source, "lists subject {} twice", "keep one row")
     nobody = len(absent) == table.subject_id.nunique()
-    refuse_if((complete or nobody) and absent, source, "has no row for {}", "add it, or take the file away")
+    remedy = "name people as their files are named" if nobody else "add it"
+    refuse_if((complete or nobody) and absent, source, "has no row for {}", f"{remedy}, or take the file away")
     return check_table(table.merge(known, on="subject_id", how="left"), source)
 
 
@@ -111,12 +111,12 @@ def _read_csv(source: Path, needed: tuple[str, ...]) -> pd.DataFrame:
     nothing = {k: [""] if name in WORDS or (words[k] and free[k]) else MISSING for k, name in enumerate(header)}
     # An id keeps its comma, and a number with a comma can be told only where no comma separates, but for an age.
     numeric = [k for k, name in enumerate(header) if name in AGES or (separator != "," and free[k] and not words[k])]
-    sure = [c for k in numeric for c in columns[k] if NUMBER.fullmatch(c) and not THOUSANDS.fullmatch(c)]
-    marks = {*".,"} & {*"".join(sure)} or {"," if separator == ";" else "."}  # before decimals in this table
+    sure = ["".join(c for c in cells if NUMBER.fullmatch(c) and not THOUSANDS.fullmatch(c)) for cells in columns]
+    usual = {*".,"} & {*"".join(sure[k] for k in numeric)} or {"," if separator == ";" else "."}
     for k in numeric:
+        marks = {*".,"} & {*sure[k]} or usual  # before decimals in this column, else in this table
         odd = [f"{header[k]} {cell!r}" for cell in columns[k] if THOUSANDS.fullmatch(cell) and not marks <= {*cell}]
-        remedy = "write it without a mark of thousands, or with another number of decimals"
-        refuse_if(odd, source, "{} has either thousands or three decimals", remedy)
+        refuse_if(odd, source, "{} has thousands or three decimals", "write it without a mark, or with more decimals")
         columns[k] = [cell.replace(",", ".") if NUMBER.fullmatch(cell) else cell for cell in columns[k]]
     plain = StringIO()
     csv.writer(plain, lineterminator="\n").writerows([header, *zip(*columns, strict=True)])

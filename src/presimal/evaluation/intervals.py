@@ -24,7 +24,7 @@ def bootstrap_interval(
     lengths = {len(array) for array in (*arrays, group)}
     raise_if(len(lengths) != 1 or lengths == {0}, f"Arrays need one entry per case, at least one: {sorted(lengths)}.")
     mixed = {(), (1,)} <= {array.shape[1:] for array in arrays}
-    raise_if(mixed, "Arrays (N, 1) and (N,) would be compared all with all: flatten one, as with .ravel().")
+    raise_if(mixed, "Arrays (N, 1) and (N,): flatten one, or both are compared all with all.")
     level = interval_level(level)
     members = np.split(np.argsort(group, kind="stable"), np.cumsum(np.bincount(group))[:-1])  # cases of each group
     random, drawn = np.random.default_rng(seed), np.empty(whole(repeats, "Repeats"))
@@ -47,7 +47,7 @@ def exact_interval(value: float, count: int, level: float = 0.95) -> Interval:
 
 
 def interval_of(draws: np.ndarray, level: float = 0.95) -> Interval:
-    """The first entry, and the percentiles of the others, its resamples; ValueError where these are none."""
+    """The first entry, and the percentiles of the others, its resamples; ValueError for NaN, or no row of both."""
     level, draws = interval_level(level), real(draws, "Resamples").astype(float)
     if draws.ndim != 1 or np.isnan(draws[:1]).any() or np.isnan(draws[1:]).all() or (abs(draws) > 1e300).any():
         raise ValueError("An interval needs a number and its resamples, in one row, none beyond 1e300 and not all NaN.")

@@ -11,7 +11,7 @@ from brainscans.interval import raise_if, real
 
 
 def dice(found: Tensor, truth: Tensor) -> Tensor:
-    """Dice per case and region (N, R), 2 |A ∩ B| / (|A| + |B|), of masks (N, R, X, Y, Z) (Dice, Ecology 26:297, 1945).
+    """Dice (N, R) on the CPU, 2 |A ∩ B| / (|A| + |B|), of masks (N, R, X, Y, Z) (L. R. Dice, Ecology 26:297, 1945).
     As for BraTS, 1 where both are empty, 0 where one is. Raises ValueError if the shapes differ or a mask is none."""
     a, b = (mask.flatten(2) for mask in _masks(found, truth))
     # int32: torch makes integers of all voxels before it adds them, and int64 would take twice the memory.
@@ -47,4 +47,4 @@ def mask_of(values: Any, error: type[Exception] = ValueError) -> np.ndarray:
     found = real(values, "Masks", error)
     none = found.dtype != bool and not ((found == 0) | (found == 1)).all()
     raise_if(none, "A mask holds 0 and 1: compare probabilities with a threshold, and labels with a number.", error)
-    return found.astype(bool, order="C", copy=False)
+    return found.astype(bool, order="C")
