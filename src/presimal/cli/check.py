@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 
 from presimal.cli import paths
 
-MEMORY_GB = 3.0  # measured on the notebooks: a kernel takes up to 1.9 GB, the browser and JupyterLab about 1 GB
+MEMORY_GB = 3.0  # measured on the notebooks: a kernel takes about 2 GB, the browser and JupyterLab about 1 GB
 DISK_GB = 2.0  # the generated cohort, caches, and room to work
 TESTED_PYTHON = ((3, 11), (3, 13))
 
