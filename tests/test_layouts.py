@@ -524,23 +524,12 @@ def test_other_numbers_with_a_comma_are_numbers_and_notes_stay_notes(scans):
     assert list(table.note) == [f"a; {k},5 cm\nb" for k in range(6)]
 
 
+EITHER = "dose '1.100' has thousands or three decimals"
 # What separates, the cells of one more column beside whole ages, and what they are, or a part of the refusal.
 THREE_DIGITS = {
-    "after a decimal comma in the table": (
-        ";",
-        ["1.100", "2", "3"],
-        "dose '1.100' has thousands or three decimals",
-    ),
-    "after a decimal comma in the column": (
-        ";",
-        ["0,5", "1.100", "3"],
-        "dose '1.100' has thousands or three decimals",
-    ),
-    "between points and commas": (
-        ";",
-        ["0,5", "0.5", "1.100"],
-        "dose '1.100' has thousands or three decimals",
-    ),
+    "after a decimal comma in the table": (";", ["1.100", "2", "3"], EITHER),
+    "after a decimal comma in the column": (";", ["0,5", "1.100", "3"], EITHER),
+    "between points and commas": (";", ["0,5", "0.5", "1.100"], EITHER),
     "a comma where points are decimals": (
         "\t",
         ["0.5", "1,100", "3"],
@@ -551,11 +540,7 @@ THREE_DIGITS = {
     "after a zero": ("\t", ["0.123", "1.100", "2.000"], [0.123, 1.1, 2.0]),
     "after four digits": ("\t", ["1234.567", "1.100", "2.000"], [1234.567, 1.1, 2.0]),
     "of a comma, as usual with semicolons": (";", ["1,100", "2,250", "3"], [1.1, 2.25, 3.0]),
-    "of a point, unusual with semicolons": (
-        ";",
-        ["1.100", "2.250", "3"],
-        "dose '1.100' has thousands or three decimals",
-    ),
+    "of a point, unusual with semicolons": (";", ["1.100", "2.250", "3"], EITHER),
     "of a point, as usual with tabulators": ("\t", ["1.100", "2.250", "3"], [1.1, 2.25, 3.0]),
     "of a point, as usual with commas": (",", ["1.100", "2.250", "3"], [1.1, 2.25, 3.0]),
     "with an exponent": (";", ["1.100e3", "1,5", "3"], [1100.0, 1.5, 3.0]),
